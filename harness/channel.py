@@ -1,0 +1,111 @@
+"""JSON messages between two processes of one run, over a Unix stream socket.
+
+One message a line. File descriptors may ride along with a message, and arrive with it.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from collections import deque
+from typing import Any, Self
+
+_CHUNK = 1 << 16
+_MOST_FDS = 16
+
+Message = dict[str, Any]
+
+
+class ChannelClosedError(Exception):
+    """The process at the other end has gone."""
+
+
+class Channel:
+    """One end of a conversation.
+
+    Parameters
+    ----------
+    sock
+        A connected Unix stream socket, owned by the channel from here on.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = bytearray()
+        self._fds: deque[int] = deque()
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, socket.socket]:
+        """Make a channel and the socket to hand to the process at its other end."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(ours), theirs
+
+    @classmethod
+    def inherited(cls, fd: int) -> Channel:
+        """Open the end that a parent process left at this descriptor number."""
+        return cls(socket.socket(fileno=fd))
+
+    def fileno(self) -> int:
+        """Give the descriptor, for a selector."""
+        return self._sock.fileno()
+
+    def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Send one message, with copies of these descriptors.
+
+        Raises
+        ------
+        ChannelClosedError
+            The other end has gone.
+        """
+        data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        try:
+            if fds:
+                sent = socket.send_fds(self._sock, [data], list(fds))
+                data = data[sent:]
+            self._sock.sendall(data)
+        except OSError as error:
+            raise ChannelClosedError from error
+
+    def receive(self, timeout_s: float | None = None) -> Message:
+        """Wait for the next message.
+
+        Raises
+        ------
+        ChannelClosedError
+            The other end has gone.
+        TimeoutError
+            Nothing came within `timeout_s` seconds.
+        """
+        while (end := self._buffer.find(b"\n")) < 0:
+            if timeout_s is not None and not select.select([self._sock], [], [], timeout_s)[0]:
+                raise TimeoutError
+            self._fill()
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        message: Message = json.loads(line)
+        return message
+
+    def take_fd(self) -> int:
+        """Take the oldest descriptor that arrived; the caller closes it."""
+        return self._fds.popleft()
+
+    def _fill(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._sock, _CHUNK, _MOST_FDS)
+        except OSError as error:
+            raise ChannelClosedError from error
+        self._fds.extend(fds)
+        if not data:
+            raise ChannelClosedError
+        self._buffer += data
+
+    def close(self) -> None:
+        """Close this end; the other end learns of it."""
+        self._sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

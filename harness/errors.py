@@ -1,0 +1,42 @@
+"""Every error that a user can meet.
+
+    HarnessError                 exit status 2, one or two lines, no traceback
+    ├── ScenarioError            the YAML file is wrong; says file:line:column
+    ├── HostError                the throw-away machine could not be made, or went away
+    ├── EngineError              an instance did not start, died or never listened
+    ├── StrategyError            the endpoint could not be exposed
+    ├── LoadError                the generator failed, or nobody answered it
+    └── ResultError              a result could not be read or written
+
+A message names the thing, where it stands, why it is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """A failure that the user can understand and mend."""
+
+
+class ScenarioError(HarnessError):
+    """A scenario file that can't be read or doesn't say what it must."""
+
+
+class HostError(HarnessError):
+    """The throw-away machine could not be made, or ended too early."""
+
+
+class EngineError(HarnessError):
+    """An instance did not start, died or never listened."""
+
+
+class StrategyError(HarnessError):
+    """A strategy could not do what was asked of it."""
+
+
+class LoadError(HarnessError):
+    """The load generator failed, or nobody answered it."""
+
+
+class ResultError(HarnessError):
+    """A result could not be read or written."""

@@ -1,0 +1,1 @@
+"""The load: a profile, Locust users that record every request, and the process they run in."""

@@ -1,0 +1,1 @@
+"""Pure functions: counts and arrays in, numbers and verdicts out."""
