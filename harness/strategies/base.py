@@ -96,7 +96,7 @@ class Strategy(ABC):
         """Give each member's share of the units as intended; they add up to 1."""
         return [1 / len(members)] * len(members)
 
-    def kernel_counts(self, host: Host, members: Sequence[Member]) -> list[int] | None:
+    def kernel_counts(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> list[int] | None:
         """Give the units that the kernel itself counted for each member, where it counts.
 
         Returns
@@ -105,5 +105,5 @@ class Strategy(ABC):
             One number a member since `expose`, in the members' order; None where the kernel
             does not count by member.
         """
-        del host, members
+        del host, endpoint, members
         return None

@@ -1,0 +1,166 @@
+"""The prepared process that instances are forked from: `python -m harness.engines.nursery FD FD`.
+
+The descriptors are the channel to the harness, and the memory in which the sample application
+counts. Requests and answers are described at the `_do_…` method of each.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from harness.channel import Channel, ChannelClosedError, Message
+from harness.engines.listening import listening_ports
+from harness.hosts import kernel
+from harness.instance.server import Server
+from harness.words import last_words
+
+SLOT_WORDS = 8  # a cache line for each instance's counters, so that cores don't fight for it
+_LOGS = Path("/run/sameport")
+_BACKLOG = 65_535
+
+
+@dataclass
+class _Instance:
+    name: str
+    pid: int
+    status: int | None = None
+
+    @property
+    def log(self) -> Path:
+        return _LOGS / f"{self.name}.log"
+
+    def has_died(self) -> bool:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def epitaph(self) -> str:
+        status = self.status or 0
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        return f"{self.name} died ({how}): {last_words(self.log.read_bytes()) or 'it said nothing'}"
+
+
+class Nursery:
+    """Forks instances and knows which of them live."""
+
+    def __init__(self, channel: Channel, counters: memoryview) -> None:
+        self._channel = channel
+        self._counters = counters
+        self._instances: list[_Instance] = []
+        self._go = -1
+
+    def serve(self) -> NoReturn:
+        """Carry out requests until the harness closes the channel."""
+        while True:
+            request = self._channel.receive()
+            try:
+                answer = getattr(self, f"_do_{request['do']}")(request)
+            except OSError as error:
+                mend = "see ulimit -u, ulimit -n and free memory"
+                answer = {"error": f"instances can't be started: {error.strerror}; {mend}"}
+            self._channel.send(answer)
+
+    def _do_fork(self, request: Message) -> Message:
+        """Fork instances that wait: {names, command, env, port, delay_ns} → {pids}."""
+        gate, self._go = os.pipe()
+        born, birth = os.pipe()
+        for position, name in enumerate(request["names"]):
+            pid = os.fork()
+            if pid == 0:
+                os.close(self._go)
+                self._be_born(gate, birth, name, position, request)
+            self._instances.append(_Instance(name, pid))
+        os.close(birth)
+        os.close(gate)
+        # One byte an instance once its namespaces are there; then the end, also where some have died.
+        with open(born, "rb") as cries:  # noqa: PTH123  a descriptor has no path
+            cries.read(len(self._instances))
+        return {"pids": [instance.pid for instance in self._instances]}
+
+    def _be_born(self, gate: int, birth: int, name: str, position: int, request: Message) -> NoReturn:
+        """Become an instance; never returns into the nursery's own code."""
+        try:
+            log = os.open(_LOGS / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+            self._channel.close()
+            kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS)
+            socket.sethostname(name)
+            os.write(birth, b".")
+            os.close(birth)
+            os.read(gate, 1)
+            os.close(gate)
+            if request["command"]:
+                _become(request["command"], request["env"], name, request["port"])
+            slot = position * SLOT_WORDS
+            counters = self._counters[slot : slot + 2]
+            listener = socket.create_server(("", request["port"]), backlog=_BACKLOG)
+            Server(listener, name, request["delay_ns"], counters).serve()
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is this instance's last word
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201  its log
+        os._exit(1)
+
+    def _do_go(self, request: Message) -> Message:
+        """Let them run and wait until all listen: {port, deadline_ns} → {died, silent, other_ports}."""
+        os.close(self._go)
+        end_ns = time.monotonic_ns() + request["deadline_ns"]
+        silent = list(self._instances)
+        while True:
+            began_ns = time.monotonic_ns()
+            died = self._died()
+            silent = [instance for instance in silent if request["port"] not in listening_ports(instance.pid)]
+            now_ns = time.monotonic_ns()
+            if died or not silent or now_ns > end_ns:
+                break
+            # The kernel tells nobody when a socket starts to listen. Looking takes a core from those
+            # that are starting: look no more than half of the time.
+            time.sleep(max(0.002, (now_ns - began_ns) / 1e9))
+        others = sorted(listening_ports(silent[0].pid)) if silent else []
+        return {"died": died, "silent": [instance.name for instance in silent], "other_ports": others}
+
+    def _do_died(self, _request: Message) -> Message:
+        """Tell of the dead → {died}."""
+        return {"died": self._died()}
+
+    def _died(self) -> list[str]:
+        return [instance.epitaph() for instance in self._instances if instance.has_died()]
+
+
+def _become(command: list[str], env: dict[str, str], name: str, port: int) -> NoReturn:
+    """Turn into the user's program, which is told who it is."""
+    told = os.environ | {"INSTANCE": name, "HOSTNAME": name, "PORT": str(port)} | env
+    os.execvpe(command[0], command, told)  # noqa: S606  a list, as the scenario gives it; no shell
+
+
+def main() -> int:
+    """Serve the harness until it closes the channel."""
+    channel = Channel.inherited(int(sys.argv[1]))
+    counters = memoryview(mmap.mmap(int(sys.argv[2]), 0)).cast("Q")
+    os.close(int(sys.argv[2]))
+    _LOGS.mkdir()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Objects that the collector never visits again stay in pages that all instances share.
+    gc.freeze()
+    gc.disable()
+    try:
+        Nursery(channel, counters).serve()
+    except ChannelClosedError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The `process` engine: each instance a process in network and host-name namespaces of its own.
+
+All are forked from one prepared process (`harness.engines.nursery`), so a thousand of them share
+most of their memory. The sample application counts into memory that this process shares, so its
+counts are read outside the measured path and outlive the instance.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from harness.channel import ChannelClosedError, Message
+from harness.engines.base import Served
+from harness.engines.nursery import SLOT_WORDS
+from harness.errors import EngineError
+from harness.strategies.base import Member
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.hosts.base import Host
+    from harness.scenario import Application
+
+_WORD = 8
+
+
+class ProcessEngine:
+    """Instances as processes on a host.
+
+    Parameters
+    ----------
+    host
+        A host that can attach network namespaces.
+    application
+        What to run: the sample, or a command.
+    most
+        The most instances there will be.
+    """
+
+    def __init__(self, host: Host, application: Application, most: int) -> None:
+        self._host = host
+        self._application = application
+        size = max(most * SLOT_WORDS * _WORD, mmap.PAGESIZE)
+        counters = os.memfd_create("sameport-counters")
+        try:
+            os.ftruncate(counters, size)
+            self._counters = memoryview(mmap.mmap(counters, size)).cast("Q")
+            self._nursery = host.spawn([sys.executable, "-m", "harness.engines.nursery"], "host", [counters])
+        finally:
+            os.close(counters)
+        self._names: list[str] = []
+
+    def start(self, names: Sequence[str]) -> list[Member]:
+        """Start one instance for each name and wait until all of them listen."""
+        app = self._application
+        self._names = list(names)
+        pids = self._ask(
+            {
+                "do": "fork",
+                "names": self._names,
+                "command": app.command,
+                "env": app.env,
+                "port": app.port,
+                "delay_ns": app.delay_ns,
+            }
+        )["pids"]
+        addresses = self._host.attach(pids)
+        self._raise_if_not_up(self._ask({"do": "go", "port": app.port, "deadline_ns": app.start_timeout_ns}))
+        return [Member(name, address, app.port) for name, address in zip(names, addresses, strict=True)]
+
+    def _raise_if_not_up(self, answer: Message) -> None:
+        app = self._application
+        if answer["died"]:
+            raise EngineError(f"{answer['died'][0]}; application: {_what(app)}")
+        if answer["silent"]:
+            others = ", ".join(map(str, answer["other_ports"]))
+            raise EngineError(
+                f"{len(answer['silent'])} of {len(self._names)} instances (first: {answer['silent'][0]}) "
+                f"never listened on port {app.port} within {app.start_timeout_ns / 1e9:g} s"
+                + (f" (listening on: {others}; is application.port right?)" if others else "")
+                + f"; application: {_what(app)}"
+            )
+
+    def served(self) -> list[Served] | None:
+        """Read what each instance counted, in the order of `start`; None for a command."""
+        if self._application.command:
+            return None
+        slots = range(0, len(self._names) * SLOT_WORDS, SLOT_WORDS)
+        return [Served(self._counters[slot], self._counters[slot + 1]) for slot in slots]
+
+    def died(self) -> list[str]:
+        """Tell of each instance that has ended since it started, one sentence each."""
+        sentences: list[str] = self._ask({"do": "died"})["died"]
+        return sentences
+
+    def _ask(self, request: Message) -> Message:
+        channel = self._nursery.channel
+        try:
+            channel.send(request)
+            answer = channel.receive()
+        except ChannelClosedError as error:
+            words = self._nursery.last_words() or "it was killed"
+            raise EngineError(f"the process that instances are forked from has gone: {words}") from error
+        if "error" in answer:
+            raise EngineError(answer["error"])
+        return answer
+
+
+def _what(application: Application) -> str:
+    return " ".join(application.command) if application.command else "the sample"

@@ -1,0 +1,255 @@
+"""The network of the `netns` host: its addresses, and the netlink messages that make it.
+
+    client namespace            host namespace                   an instance's namespace
+    eth0 198.18.100.1 … ──veth── ext0 198.18.37.99
+                                 br000 198.19.0.1/22 ──veth── eth0 198.19.0.2 …
+
+All addresses are of 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890). A Linux bridge
+has 1,023 ports, so every thousand instances get a bridge and a /22 of their own. Neighbours are
+permanent everywhere and bridge entries static: nothing is asked or flooded in the measured part,
+and the kernel's global limit of neighbours, which breaks large set-ups, does not count permanent ones.
+
+Messages are encoded by pyroute2. Encoding takes it some 0.5 ms each, so those that differ between
+instances in a few bytes only are encoded once and copied with the bytes replaced.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from pyroute2 import IPBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+HOST_ADDRESS = "198.18.37.99"
+EXTERNAL_SOURCES = tuple(f"198.18.100.{k}" for k in range(1, 17))
+LOCAL_SOURCES = tuple(f"198.18.101.{k}" for k in range(1, 17))
+_OUTER_BITS = 16
+_BLOCK_BITS = 22
+_PER_BRIDGE = 1_000
+_FIRST_INSTANCE = int(ipaddress.IPv4Address("198.19.0.2"))
+_BLOCK = 1 << (32 - _BLOCK_BITS)
+
+_HOST_MAC, _CLIENT_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+_LOOPBACK, _INNER, _EXTERNAL, _FIRST_BRIDGE, _FIRST_PORT = 1, 2, 10, 100, 1_000
+_AF_BRIDGE, _NTF_MASTER, _NUD_NOARP = 7, 4, 0x40  # linux/neighbour.h
+
+# What stands in an encoded message where an instance's own bytes will be; each is unlike anything else in it.
+_NAME, _PID, _INDEX = "i@@@@@", 0x7EABCDE1, 0x7EABCDE2
+_PORT_MAC, _INNER_MAC, _ADDRESS = "02:fe:fe:fe:fe:01", "02:fe:fe:fe:fe:02", "198.19.255.254"
+
+_NLMSG_ERROR = 2
+_ROUND = 64  # messages in flight: their acknowledgements must fit the socket's buffer
+
+
+class RouteSocket:
+    """A netlink route socket of the network namespace in which it was opened."""
+
+    def __init__(self) -> None:
+        self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._sock.bind((0, 0))
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        """Carry out these requests in order.
+
+        Raises
+        ------
+        OSError
+            The kernel refused one.
+        """
+        for start in range(0, len(messages), _ROUND):
+            some = messages[start : start + _ROUND]
+            self._sock.send(b"".join(some))
+            self._acknowledged(len(some))
+
+    def _acknowledged(self, left: int) -> None:
+        while left:
+            data = self._sock.recv(1 << 17)
+            offset = 0
+            while offset < len(data):
+                length, kind = struct.unpack_from("<IH", data, offset)
+                if kind == _NLMSG_ERROR:
+                    left -= 1
+                    (number,) = struct.unpack_from("<i", data, offset + 16)
+                    if number:
+                        raise OSError(-number, os.strerror(-number))
+                offset += (length + 3) & ~3
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+
+def instance_address(position: int) -> str:
+    """Give the address of the instance at this position, counted from 0."""
+    bridge, offset = divmod(position, _PER_BRIDGE)
+    return str(ipaddress.IPv4Address(_FIRST_INSTANCE + bridge * _BLOCK + offset))
+
+
+def _gateway(bridge: int) -> str:
+    return str(ipaddress.IPv4Address(_FIRST_INSTANCE - 1 + bridge * _BLOCK))
+
+
+def _encode(*requests: Callable[[Any], object]) -> list[bytes]:
+    batch = IPBatch()
+    messages = []
+    for request in requests:
+        batch.reset()
+        request(batch)
+        messages.append(bytes(batch.batch))
+    batch.close()
+    return messages
+
+
+def _up(index: int) -> Callable[[Any], object]:
+    return lambda batch: batch.link("set", index=index, state="up")
+
+
+def _address(index: int, address: str, bits: int) -> Callable[[Any], object]:
+    return lambda batch: batch.addr("add", index=index, address=address, prefixlen=bits)
+
+
+def _neighbour(index: int, address: str, mac: str) -> Callable[[Any], object]:
+    return lambda batch: batch.neigh("add", ifindex=index, dst=address, lladdr=mac, state="permanent")
+
+
+def host_messages(client_namespace: int) -> list[bytes]:
+    """Make the host's side: loopback, and the link to the client namespace (a descriptor)."""
+    return _encode(
+        _up(_LOOPBACK),
+        *(_address(_LOOPBACK, source, 32) for source in LOCAL_SOURCES),
+        lambda batch: batch.link(
+            "add",
+            ifname="ext0",
+            kind="veth",
+            index=_EXTERNAL,
+            address=_HOST_MAC,
+            state="up",
+            peer={"ifname": "eth0", "index": _INNER, "address": _CLIENT_MAC, "net_ns_fd": client_namespace},
+        ),
+        _address(_EXTERNAL, HOST_ADDRESS, _OUTER_BITS),
+        *(_neighbour(_EXTERNAL, source, _CLIENT_MAC) for source in EXTERNAL_SOURCES),
+    )
+
+
+def client_messages() -> list[bytes]:
+    """Make the client's side, once its link is there."""
+    return _encode(
+        _up(_LOOPBACK),
+        _up(_INNER),
+        *(_address(_INNER, source, _OUTER_BITS) for source in EXTERNAL_SOURCES),
+        _neighbour(_INNER, HOST_ADDRESS, _HOST_MAC),
+    )
+
+
+def bridge_messages(first: int, count: int) -> list[bytes]:
+    """Make the bridges that instances `first` … `first + count - 1` need and others have not made."""
+    made = -(-first // _PER_BRIDGE)
+    wanted = -(-(first + count) // _PER_BRIDGE)
+    return [message for bridge in range(made, wanted) for message in _one_bridge(bridge)]
+
+
+def _one_bridge(bridge: int) -> list[bytes]:
+    return _encode(
+        lambda batch: batch.link(
+            "add",
+            ifname=f"br{bridge:03d}",
+            kind="bridge",
+            index=_FIRST_BRIDGE + bridge,
+            address=_bridge_mac(bridge),
+            state="up",
+            br_mcast_snooping=0,
+            br_stp_state=0,
+        ),
+        _address(_FIRST_BRIDGE + bridge, _gateway(bridge), _BLOCK_BITS),
+    )
+
+
+def _bridge_mac(bridge: int) -> str:
+    return _mac(0x0B, bridge)
+
+
+def _mac(kind: int, number: int) -> str:
+    return ":".join(f"{byte:02x}" for byte in bytes([2, kind]) + number.to_bytes(4, "big"))
+
+
+def port_messages(first: int, pids: Sequence[int]) -> Iterator[bytes]:
+    """Make the host's side of each instance: the veth pair, its neighbour and its bridge entry.
+
+    Parameters
+    ----------
+    first
+        The position of the first instance.
+    pids
+        One process of each instance's network namespace.
+    """
+    bridges: dict[int, list[bytes]] = {}
+    for position, pid in enumerate(pids, first):
+        bridge = position // _PER_BRIDGE
+        own = {
+            _NAME.encode(): f"i{position:05d}".encode(),
+            struct.pack("<I", _PID): struct.pack("<I", pid),
+            struct.pack("<I", _INDEX): struct.pack("<I", _FIRST_PORT + position),
+            _mac_bytes(_PORT_MAC): _mac_bytes(_mac(0x0C, position)),
+            _mac_bytes(_INNER_MAC): _mac_bytes(_mac(0x0D, position)),
+            socket.inet_aton(_ADDRESS): socket.inet_aton(instance_address(position)),
+        }
+        if bridge not in bridges:
+            bridges[bridge] = _port_templates(_FIRST_BRIDGE + bridge)
+        for template in bridges[bridge]:
+            yield _filled(template, own)
+
+
+def _port_templates(bridge_index: int) -> list[bytes]:
+    return _encode(
+        lambda batch: batch.link(
+            "add",
+            ifname=_NAME,
+            kind="veth",
+            index=_INDEX,
+            master=bridge_index,
+            address=_PORT_MAC,
+            state="up",
+            peer={"ifname": "eth0", "index": _INNER, "address": _INNER_MAC, "net_ns_pid": _PID},
+        ),
+        _neighbour(bridge_index, _ADDRESS, _INNER_MAC),
+        lambda batch: batch.neigh(
+            "add", family=_AF_BRIDGE, ifindex=_INDEX, lladdr=_INNER_MAC, flags=_NTF_MASTER, state=_NUD_NOARP
+        ),
+    )
+
+
+def instance_messages(first: int, count: int) -> Iterator[list[bytes]]:
+    """Make each instance's own side, once its link is there."""
+    bridges: dict[int, list[bytes]] = {}
+    for position in range(first, first + count):
+        bridge = position // _PER_BRIDGE
+        if bridge not in bridges:
+            bridges[bridge] = _instance_templates(_gateway(bridge), _bridge_mac(bridge))
+        own = {socket.inet_aton(_ADDRESS): socket.inet_aton(instance_address(position))}
+        yield [_filled(template, own) for template in bridges[bridge]]
+
+
+def _instance_templates(gateway: str, mac: str) -> list[bytes]:
+    return _encode(
+        _up(_LOOPBACK),
+        _up(_INNER),
+        _address(_INNER, _ADDRESS, _BLOCK_BITS),
+        lambda batch: batch.route("add", dst="default", gateway=gateway),
+        _neighbour(_INNER, gateway, mac),
+    )
+
+
+def _mac_bytes(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def _filled(template: bytes, own: dict[bytes, bytes]) -> bytes:
+    for placeholder, value in own.items():
+        template = template.replace(placeholder, value)
+    return template

@@ -1,0 +1,220 @@
+"""The `netns` host: Linux namespaces on this machine, made for one run and thrown away with it.
+
+Needs no root. One supervisor process owns all namespaces (see `harness.hosts.supervisor`); when it
+ends, or when this process ends, the kernel removes every process, link and rule inside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+from harness.channel import Channel, ChannelClosedError, Message
+from harness.errors import HostError
+from harness.hosts.base import ClientSide, Finished, Side
+from harness.words import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_UP_DEADLINE_S = 20
+_ANSWER_DEADLINE_S = 180
+_END_DEADLINE_S = 10
+# Debian keeps iptables and the proxies where an ordinary user's path does not look.
+_ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def search_path() -> str:
+    """Give the path on which a host's programs are looked for."""
+    return f"{os.environ.get('PATH', os.defpath)}:{_ADMIN_PATH}"
+
+
+@dataclass(frozen=True)
+class _NetnsProgram:
+    channel: Channel
+    stderr: IO[bytes]
+
+    def last_words(self) -> str:
+        """Give the last lines that it wrote to its standard error, one line of text."""
+        self.stderr.seek(0)
+        return last_words(self.stderr.read())
+
+
+class NetnsHost:
+    """A host made of namespaces; a context manager that owns it.
+
+    Parameters
+    ----------
+    side
+        Where clients come from: ``external`` (a namespace of their own) or ``local`` (the host).
+
+    Raises
+    ------
+    HostError
+        This machine forbids user namespaces; the message says which setting does, and what to do.
+    """
+
+    address = "198.18.37.99"
+
+    def __init__(self, side: ClientSide) -> None:
+        self._side = side
+        self.sources: tuple[str, ...] = ()
+        self._programs: list[_NetnsProgram] = []
+
+    def __enter__(self) -> Self:
+        self._stderr = tempfile.TemporaryFile()
+        self._channel, theirs = Channel.pair()
+        with theirs:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-m", "harness.hosts.supervisor", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C at the terminal is for the harness alone, which then ends the others in order.
+                start_new_session=True,
+                env=os.environ | {"PATH": search_path()},
+            )
+        try:
+            self._expect("unshared")
+            _map_ids(self._supervisor.pid)
+            self._channel.send({"event": "mapped"})
+            self._expect("up")
+        except BaseException as error:
+            self.close()
+            if isinstance(error, ChannelClosedError):
+                words = self._last_words() or "it was killed"
+                raise HostError(f"the netns host ended while it was being made: {words}") from error
+            raise
+        return self
+
+    def _expect(self, event: str) -> None:
+        try:
+            message = self._channel.receive(_UP_DEADLINE_S)
+        except TimeoutError as error:
+            raise HostError(f"the netns host was not up within {_UP_DEADLINE_S} s") from error
+        if message["event"] != event:
+            raise HostError(why_no_namespaces(message["errno"]))
+
+    def link(self) -> None:
+        """Make the network between host and client; programs may be spawned before."""
+        answer = self._ask({"do": "link"})
+        self.sources = tuple(answer[f"{self._side}_sources"])
+
+    def run(self, argv: Sequence[str], text: str = "") -> Finished:
+        """Run a program on the host to its end; `text` is its standard input."""
+        answer = self._ask({"do": "run", "argv": list(argv), "text": text})
+        return Finished(answer["status"], answer["stdout"], answer["stderr"])
+
+    def spawn(self, argv: Sequence[str], side: Side, fds: Sequence[int] = ()) -> _NetnsProgram:
+        """Start a program that speaks over a channel, on the host or where clients are."""
+        place = "client" if side == "client" and self._side == "external" else "host"
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
+        channel, theirs = Channel.pair()
+        program = _NetnsProgram(channel, stderr)
+        self._programs.append(program)
+        with theirs:
+            handed = (stderr.fileno(), theirs.fileno(), *fds)
+            self._ask({"do": "spawn", "argv": list(argv), "side": place, "fds": len(handed)}, handed)
+        return program
+
+    def attach(self, pids: Sequence[int]) -> list[str]:
+        """Connect these processes' network namespaces to the host; gives each one's address."""
+        addresses: list[str] = self._ask({"do": "attach", "pids": list(pids)})["addresses"]
+        return addresses
+
+    def dropped(self) -> int:
+        """Count the packets that connection tracking had to drop so far."""
+        return int(self._ask({"do": "dropped"})["dropped"])
+
+    def _ask(self, request: Message, fds: tuple[int, ...] = ()) -> Message:
+        try:
+            self._channel.send(request, fds)
+            answer = self._channel.receive(_ANSWER_DEADLINE_S)
+        except ChannelClosedError as error:
+            raise HostError(f"the netns host has gone: {self._last_words() or 'it was killed'}") from error
+        except TimeoutError as error:
+            message = f"the netns host did not {request['do']} within {_ANSWER_DEADLINE_S} s"
+            raise HostError(message) from error
+        if "error" in answer:
+            what = shlex.join(request["argv"]) if "argv" in request else request["do"]
+            raise HostError(f"the netns host could not {request['do']} ({what:.200}): {answer['error']}")
+        return answer
+
+    def _last_words(self) -> str:
+        return _NetnsProgram(self._channel, self._stderr).last_words()
+
+    def close(self) -> None:
+        """End everything inside, and wait until it has ended."""
+        self._channel.close()
+        try:
+            self._supervisor.wait(_END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        for program in self._programs:
+            program.channel.close()
+            program.stderr.close()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+        self._stderr.close()
+
+
+def _map_ids(pid: int) -> None:
+    """Say who is who inside: root inside is this user outside (user_namespaces(7)).
+
+    Whoever may map every user does so, one to one; then files of other users, such as a home
+    folder that root runs from, are as readable inside as outside.
+    """
+    process = Path("/proc", str(pid))
+    try:
+        if _may_map_everyone():
+            for kind in ("uid_map", "gid_map"):
+                ranges = [line.split() for line in Path("/proc/self", kind).read_text().splitlines()]
+                own = "\n".join(f"{inside} {inside} {count}" for inside, _, count in ranges)
+                (process / kind).write_text(own + "\n")
+        else:
+            (process / "uid_map").write_text(f"0 {os.geteuid()} 1\n")
+            (process / "setgroups").write_text("deny")
+            (process / "gid_map").write_text(f"0 {os.getegid()} 1\n")
+    except OSError as error:
+        raise HostError(why_no_namespaces(error.errno or 0)) from error
+
+
+def _may_map_everyone() -> bool:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    both = 1 << 6 | 1 << 7  # CAP_SETGID and CAP_SETUID of linux/capability.h
+    return os.geteuid() == 0 and int(status["CapEff"], 16) & both == both
+
+
+def why_no_namespaces(number: int) -> str:
+    """Explain a refused user namespace, and what to do: `number` is the errno."""
+    sudo = "or run the harness as root (sudo)"
+    if number == errno.ENOSPC:
+        return (
+            "this machine allows no further user or network namespaces (user.max_user_namespaces, "
+            f"user.max_net_namespaces): sudo sysctl -w user.max_user_namespaces=15000, {sudo}"
+        )
+    for name, forbids in (
+        ("kernel.apparmor_restrict_unprivileged_userns", "1"),
+        ("kernel.unprivileged_userns_clone", "0"),
+    ):
+        setting = Path("/proc/sys", name.replace(".", "/"))
+        if setting.exists() and setting.read_text().strip() == forbids and os.geteuid():
+            allowed = int(not int(forbids))
+            return (
+                f"this machine forbids user namespaces to ordinary users ({name} = {forbids}): "
+                f"sudo sysctl -w {name}={allowed}, {sudo}"
+            )
+    return (
+        f"namespaces can't be made here: {os.strerror(number)}. In a container, start it with --privileged; "
+        f"else ask who runs this machine for user namespaces, {sudo}"
+    )

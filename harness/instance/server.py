@@ -1,0 +1,214 @@
+"""The sample application: HTTP/1.1 with keep-alive over one epoll loop.
+
+It answers every request with ``Hello from NAME`` and an ``X-Instance: NAME`` header, after a given
+delay, and counts the connections that it accepted and the requests that it answered. Plain epoll
+and hand-parsed requests, because the application must not be what a measurement measures: the
+standard library's ``http.server`` serves a twelfth of what this loop serves.
+"""
+
+from __future__ import annotations
+
+import heapq
+import select
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import MutableSequence
+
+_CHUNK = 1 << 16
+_MOST_HEAD = 1 << 16
+_MOST_ACCEPTS = 64
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    sock: socket.socket
+    received: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
+    skip: int = 0  # bytes of a request's body that are still to come
+    waiting: bool = False  # a delayed answer is due
+    closing: bool = False  # close once everything is sent
+
+
+class Server:
+    """One instance.
+
+    Parameters
+    ----------
+    listener
+        A listening TCP socket.
+    name
+        What the instance calls itself.
+    delay_ns
+        Time between a request and its answer.
+    counters
+        Two numbers that the server raises: connections accepted, requests answered. A request is
+        counted before its answer is sent, so a client that has an answer finds it counted.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        name: str,
+        delay_ns: int,
+        counters: MutableSequence[int] | memoryview[int],
+    ) -> None:
+        self._listener = listener
+        self._delay_ns = delay_ns
+        self._counters = counters
+        self._connections: dict[int, _Connection] = {}
+        self._due: list[tuple[int, int, _Connection]] = []
+        self._asked = 0
+        body = f"Hello from {name}\n".encode()
+        length = len(body)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Instance: {name}\r\nContent-Length: {length}\r\n"
+        self._keep = head.encode() + b"\r\n" + body
+        self._last = head.encode() + b"Connection: close\r\n\r\n" + body
+        self._epoll = select.epoll()
+
+    def serve(self) -> None:
+        """Serve until the process ends."""
+        self._listener.setblocking(False)
+        listener = self._listener.fileno()
+        self._epoll.register(listener, select.EPOLLIN)
+        while True:
+            for fd, events in self._epoll.poll(self._patience_s()):
+                if fd == listener:
+                    self._accept()
+                    continue
+                connection = self._connections[fd]
+                try:
+                    if events & select.EPOLLOUT:
+                        self._send(connection, b"")
+                    else:
+                        self._receive(connection)
+                except OSError:
+                    # The peer reset the connection: that is its right, and the client's record to make.
+                    self._close(connection)
+            self._answer_due()
+
+    def _patience_s(self) -> float:
+        if not self._due:
+            return -1
+        return max(0.0, (self._due[0][0] - time.monotonic_ns()) / 1e9)
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_ACCEPTS):
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue  # reset before it was accepted
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._counters[0] += 1
+            self._connections[sock.fileno()] = _Connection(sock)
+            self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def _receive(self, connection: _Connection) -> None:
+        try:
+            data = connection.sock.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            self._close(connection)
+            return
+        connection.received += data
+        if not connection.waiting:
+            self._answer_received(connection)
+
+    def _answer_received(self, connection: _Connection) -> None:
+        """Answer the whole requests received so far; with a delay, one at a time."""
+        received = connection.received
+        while not connection.closing and not connection.waiting:
+            skipped = min(connection.skip, len(received))
+            del received[:skipped]
+            connection.skip -= skipped
+            end = received.find(b"\r\n\r\n")
+            if connection.skip or end < 0:
+                if len(received) > _MOST_HEAD:
+                    self._refuse(connection)
+                return
+            head = bytes(received[: end + 2]).lower()
+            del received[: end + 4]
+            try:
+                connection.skip = _body_length(head)
+            except ValueError:
+                self._refuse(connection)
+                return
+            connection.closing = b"\r\nconnection: close" in head or b" http/1.0\r\n" in head
+            if self._delay_ns:
+                connection.waiting = True
+                self._asked += 1
+                heapq.heappush(self._due, (time.monotonic_ns() + self._delay_ns, self._asked, connection))
+            else:
+                self._answer(connection)
+
+    def _answer_due(self) -> None:
+        while self._due and self._due[0][0] <= time.monotonic_ns():
+            connection = heapq.heappop(self._due)[2]
+            if connection.sock.fileno() < 0:
+                continue
+            connection.waiting = False
+            try:
+                self._answer(connection)
+                if connection.sock.fileno() >= 0:
+                    self._answer_received(connection)
+            except OSError:
+                self._close(connection)
+
+    def _answer(self, connection: _Connection) -> None:
+        self._counters[1] += 1
+        self._send(connection, self._last if connection.closing else self._keep)
+
+    def _refuse(self, connection: _Connection) -> None:
+        connection.closing = True
+        self._send(connection, _BAD_REQUEST)
+
+    def _send(self, connection: _Connection, data: bytes) -> None:
+        """Send what is still unsent, then this; close behind the last answer."""
+        fd = connection.sock.fileno()
+        blocked = bool(connection.unsent)
+        if blocked:
+            data = bytes(connection.unsent + data)
+            connection.unsent.clear()
+        try:
+            sent = connection.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            connection.unsent += data[sent:]
+            self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT)
+        elif connection.closing:
+            self._close(connection)
+        elif blocked:
+            self._epoll.modify(fd, select.EPOLLIN)
+
+    def _close(self, connection: _Connection) -> None:
+        fd = connection.sock.fileno()
+        if self._connections.pop(fd, None) is not None:
+            connection.sock.close()
+
+
+def _body_length(head: bytes) -> int:
+    """Read a request's Content-Length; 0 without one.
+
+    Raises
+    ------
+    ValueError
+        It is not a number, or the body comes in chunks, which this application does not read.
+    """
+    if b"\r\ntransfer-encoding:" in head:
+        raise ValueError("chunked request bodies are not read")
+    start = head.find(b"\r\ncontent-length:")
+    if start < 0:
+        return 0
+    value = head[start + 17 :].split(b"\r\n", 1)[0].strip()
+    if not value.isdigit():
+        raise ValueError("Content-Length is not a number")
+    return int(value)

@@ -1,0 +1,133 @@
+"""Destination NAT by iptables: the first packet of a connection chooses its instance.
+
+The rules stand in one chain, entered from PREROUTING (clients elsewhere) and OUTPUT (clients on
+the host itself). The nat table sees a connection's first packet only, so the choice holds for the
+whole connection, and the rules' packet counters count connections.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.errors import StrategyError
+from harness.strategies.base import Endpoint, Member, Strategy, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.hosts.base import Host
+
+_MOST_RULES = 250  # in one chain: half of what a transaction can hold
+_DECLARED_CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
+_COUNTED_RULE = re.compile(r"^\[(\d+):\d+\] -A (\S+) .*--to-destination (\S+)$", re.MULTILINE)
+
+
+class DnatRandom(Strategy):
+    """A cascade of DNAT rules that match with probability 1/N, 1/(N-1), …, 1.
+
+    A packet reaches rule k only if the k-1 rules before it did not match; so the k-th of N members
+    must match 1/(N-k+1) of what is left for all of them to get 1/N (iptables-extensions(8), module
+    statistic).
+    """
+
+    name: ClassVar[str] = "dnat-random"
+    summary: ClassVar[str] = "iptables DNAT, a cascade of random rules"
+    unit: ClassVar[Unit] = "connection"
+    policy: ClassVar[str] = "random"
+    engines: ClassVar[frozenset[str]] = frozenset({"process"})
+    commands: ClassVar[Mapping[str, str]] = {"iptables-restore": "iptables", "iptables-save": "iptables"}
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Put in the cascade and the two jumps to it."""
+        _fill(host, endpoint, members, _jumps("-A", endpoint))
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Switch to a new cascade at once; the kernel remembers established connections."""
+        _fill(host, endpoint, members, [])
+
+    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+        """Take out the jumps and the chains, and nothing else."""
+        chains = [_chain(endpoint), *_overflow_chains(host, endpoint)]
+        _restore(host, [*_jumps("-D", endpoint), *_removal(chains)])
+
+    def kernel_counts(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> list[int]:
+        """Read the connections that each member's rule has taken."""
+        counts = {
+            destination: int(packets)
+            for packets, chain, destination in _COUNTED_RULE.findall(_saved(host))
+            if _belongs(chain, endpoint)
+        }
+        return [counts.get(f"{member.address}:{member.port}", 0) for member in members]
+
+
+def _chain(endpoint: Endpoint) -> str:
+    return f"SAMEPORT-{endpoint.port}"
+
+
+def _belongs(chain: str, endpoint: Endpoint) -> bool:
+    return chain == _chain(endpoint) or chain.startswith(_chain(endpoint) + "-")
+
+
+def _fill(host: Host, endpoint: Endpoint, members: Sequence[Member], jumps: Sequence[str]) -> None:
+    """Make the endpoint's chain hold this cascade, in one transaction.
+
+    A transaction has to fit a netlink socket's buffer, which without privileges outside the
+    namespace can't be raised: some 500 rules. A longer cascade goes on in chains of its own, which
+    are made before, while nothing leads to them; the transaction that counts is still one.
+    """
+    rules = _cascade(members)
+    old = _overflow_chains(host, endpoint)
+    side = "b" if any(chain.startswith(f"{_chain(endpoint)}-a") for chain in old) else "a"
+    blocks = [rules[start : start + _MOST_RULES] for start in range(0, len(rules), _MOST_RULES)]
+    chains = [_chain(endpoint), *(f"{_chain(endpoint)}-{side}{k}" for k in range(1, len(blocks)))]
+    filled = [_declared(*filling) for filling in zip(chains, blocks, [*chains[1:], None], strict=True)]
+    for lines in reversed(filled[1:]):
+        _restore(host, lines)
+    _restore(host, [*filled[0], *jumps, *_removal(old)])
+
+
+def _declared(chain: str, rules: Sequence[str], following: str | None) -> list[str]:
+    """Write a chain; its declaration empties it first, within the same transaction."""
+    lines = [f":{chain} - [0:0]", *(f"-A {chain} {rule}" for rule in rules)]
+    return [*lines, f"-A {chain} -g {following}"] if following else lines
+
+
+def _cascade(members: Sequence[Member]) -> list[str]:
+    rules = []
+    for position, member in enumerate(members):
+        left = len(members) - position
+        # The kernel keeps 31 bits of the probability; twelve digits lose none of them.
+        chance = f"-m statistic --mode random --probability {1 / left:.12f} " if left > 1 else ""
+        rules.append(f"-p tcp {chance}-j DNAT --to-destination {member.address}:{member.port}")
+    return rules
+
+
+def _jumps(action: str, endpoint: Endpoint) -> list[str]:
+    match = f"-d {endpoint.address}/32 -p tcp --dport {endpoint.port} -j {_chain(endpoint)}"
+    return [f"{action} PREROUTING {match}", f"{action} OUTPUT {match}"]
+
+
+def _overflow_chains(host: Host, endpoint: Endpoint) -> list[str]:
+    prefix = _chain(endpoint) + "-"
+    return [chain for chain in _DECLARED_CHAIN.findall(_saved(host)) if chain.startswith(prefix)]
+
+
+def _removal(chains: Sequence[str]) -> list[str]:
+    return [*(f"-F {chain}" for chain in chains), *(f"-X {chain}" for chain in chains)]
+
+
+def _saved(host: Host) -> str:
+    return _succeed(host, ["iptables-save", "-c", "-t", "nat"], "")
+
+
+def _restore(host: Host, lines: Sequence[str]) -> None:
+    transaction = "\n".join(["*nat", *lines, "COMMIT", ""])
+    _succeed(host, ["iptables-restore", "--wait", "--noflush"], transaction)
+
+
+def _succeed(host: Host, argv: list[str], text: str) -> str:
+    finished = host.run(argv, text)
+    if finished.status:
+        raise StrategyError(f"{argv[0]} refused the rules of dnat-random: {finished.stderr.strip()}")
+    return finished.stdout
