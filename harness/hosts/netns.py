@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,11 @@ def search_path() -> str:
     return f"{os.environ.get('PATH', os.defpath)}:{_ADMIN_PATH}"
 
 
+def find_program(name: str) -> str | None:
+    """Find a program that the host could run; None where there is none."""
+    return shutil.which(name, path=search_path())
+
+
 @dataclass(frozen=True)
 class _NetnsProgram:
     channel: Channel
@@ -48,17 +54,12 @@ class _NetnsProgram:
 
 
 class NetnsHost:
-    """A host made of namespaces; a context manager that owns it.
+    """A host made of namespaces; a context manager that ends it.
 
     Parameters
     ----------
     side
         Where clients come from: ``external`` (a namespace of their own) or ``local`` (the host).
-
-    Raises
-    ------
-    HostError
-        This machine forbids user namespaces; the message says which setting does, and what to do.
     """
 
     address = "198.18.37.99"
@@ -68,8 +69,20 @@ class NetnsHost:
         self.sources: tuple[str, ...] = ()
         self._programs: list[_NetnsProgram] = []
 
-    def __enter__(self) -> Self:
         self._stderr = tempfile.TemporaryFile()
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def start(self) -> None:
+        """Make the namespaces.
+
+        Raises
+        ------
+        HostError
+            This machine forbids user namespaces; the message says which setting does, and what to do.
+        """
         self._channel, theirs = Channel.pair()
         with theirs:
             self._supervisor = subprocess.Popen(
@@ -87,13 +100,9 @@ class NetnsHost:
             _map_ids(self._supervisor.pid)
             self._channel.send({"event": "mapped"})
             self._expect("up")
-        except BaseException as error:
-            self.close()
-            if isinstance(error, ChannelClosedError):
-                words = self._last_words() or "it was killed"
-                raise HostError(f"the netns host ended while it was being made: {words}") from error
-            raise
-        return self
+        except ChannelClosedError as error:
+            words = self._last_words() or "it was killed"
+            raise HostError(f"the netns host ended while it was being made: {words}") from error
 
     def _expect(self, event: str) -> None:
         try:
@@ -153,6 +162,8 @@ class NetnsHost:
 
     def close(self) -> None:
         """End everything inside, and wait until it has ended."""
+        if self._supervisor is None:
+            return
         self._channel.close()
         try:
             self._supervisor.wait(_END_DEADLINE_S)
@@ -162,6 +173,7 @@ class NetnsHost:
         for program in self._programs:
             program.channel.close()
             program.stderr.close()
+        self._supervisor = None
 
     def __exit__(self, *exc: object) -> None:
         self.close()

@@ -64,8 +64,8 @@ class Server:
         self._due: list[tuple[int, int, _Connection]] = []
         self._asked = 0
         body = f"Hello from {name}\n".encode()
-        length = len(body)
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Instance: {name}\r\nContent-Length: {length}\r\n"
+        fields = f"Content-Type: text/plain\r\nX-Instance: {name}\r\nContent-Length: {len(body)}\r\n"
+        head = f"HTTP/1.1 200 OK\r\n{fields}"
         self._keep = head.encode() + b"\r\n" + body
         self._last = head.encode() + b"Connection: close\r\n\r\n" + body
         self._epoll = select.epoll()

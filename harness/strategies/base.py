@@ -59,6 +59,8 @@ class Strategy(ABC):
         The engines on which it runs.
     commands
         Programs that must be on the host, each with the Debian package that holds it.
+    versions
+        What to ask on the host for the versions of its parts, by the part's name.
     options_model
         The model of its options.
     """
@@ -69,6 +71,7 @@ class Strategy(ABC):
     policy: ClassVar[str]
     engines: ClassVar[frozenset[str]]
     commands: ClassVar[Mapping[str, str]] = {}
+    versions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     options_model: ClassVar[type[Options]] = Options
 
     def __init__(self, options: Options) -> None:

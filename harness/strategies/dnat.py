@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import StrategyError
 from harness.strategies.base import Endpoint, Member, Strategy, Unit
+from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class DnatRandom(Strategy):
     policy: ClassVar[str] = "random"
     engines: ClassVar[frozenset[str]] = frozenset({"process"})
     commands: ClassVar[Mapping[str, str]] = {"iptables-restore": "iptables", "iptables-save": "iptables"}
+    versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"iptables": ("iptables", "--version")}
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Put in the cascade and the two jumps to it."""
@@ -129,5 +131,6 @@ def _restore(host: Host, lines: Sequence[str]) -> None:
 def _succeed(host: Host, argv: list[str], text: str) -> str:
     finished = host.run(argv, text)
     if finished.status:
-        raise StrategyError(f"{argv[0]} refused the rules of dnat-random: {finished.stderr.strip()}")
+        words = last_words(finished.stderr.encode())
+        raise StrategyError(f"{argv[0]} refused the rules of dnat-random: {words}")
     return finished.stdout

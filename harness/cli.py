@@ -1,0 +1,191 @@
+"""The command `harness`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError
+from harness.interrupts import Terminated, end_on_sigterm
+
+if TYPE_CHECKING:
+    from harness.doctor import Finding
+    from harness.runner import Outcome
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    """Measure how evenly N instances share one port of one Linux machine.
+
+    \b
+    Start with:  harness run scenarios/dnat-10.yaml
+    If it fails: harness doctor
+    """
+
+
+@cli.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in load.users=20."
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="The folder that result folders are made in.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one line a run.")
+@click.option("--quiet", is_flag=True, help="Print the verdict line only.")
+def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: bool, quiet: bool) -> int:
+    """Run SCENARIO and judge how even its distribution is.
+
+    It builds a throw-away host, starts the instances, exposes them by the scenario's strategy, drives
+    the load, and leaves a result folder. Nothing of this machine's own network is touched; root is
+    not needed.
+
+    \b
+    Exit status: 0 even (or the verdict that the scenario expects), 1 uneven, 3 inconclusive,
+    2 for every error, 130 after Ctrl-C.
+
+    \b
+    Examples:
+      harness run scenarios/dnat-10.yaml
+      harness run scenarios/dnat-10.yaml --set replicas=4 --set load.duration=5s
+      harness run scenarios/dnat-10.yaml --json | jq .verdict
+    """
+    from harness.report.terminal import Progress
+    from harness.runner import run as run_once
+    from harness.scenario import load_scenario
+
+    loaded = load_scenario(scenario, overrides)
+    status = 0
+    for repeat_index in range(loaded.repeat):
+        progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))
+        try:
+            outcome = run_once(loaded, results, progress, repeat_index)
+        finally:
+            progress.close()
+        status = _worse(status, _show(outcome, as_json=as_json, quiet=quiet))
+        if outcome.interrupted:
+            return 130
+    return status
+
+
+def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
+    from harness.report.terminal import render_summary, verdict_line
+    from harness.summary import exit_status
+
+    if as_json:
+        click.echo(json.dumps(json.loads(outcome.summary.to_json())))
+    elif quiet:
+        click.echo(verdict_line(outcome.summary))
+    else:
+        render_summary(outcome.summary, outcome.folder)
+    return exit_status(outcome.summary)
+
+
+def _worse(one: int, other: int) -> int:
+    """Of two exit statuses, the one that says more: uneven, then inconclusive, then even."""
+    return max(one, other, key=(0, 3, 1).index)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all of them.")
+def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
+    """Check scenario FILES without running them.
+
+    \b
+    Every problem is told with its place: file:line:column. Exit status: 0 if all are right, else 2.
+    """
+    from harness.errors import ScenarioError
+    from harness.scenario import load_scenario
+
+    status = 0
+    for file in files:
+        try:
+            load_scenario(file, overrides)
+        except ScenarioError as error:
+            click.echo(str(error), err=True)
+            status = 2
+        else:
+            click.echo(f"{file}: right")
+    return status
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["scenario", "summary"]), default="scenario")
+def schema(what: str) -> None:
+    """Print the JSON Schema of scenario files (for editors) or of summary.json."""
+    from harness.scenario import scenario_schema
+    from harness.summary import summary_schema
+
+    made = scenario_schema() if what == "scenario" else summary_schema()
+    click.echo(json.dumps(made, indent=2))
+
+
+@cli.command()
+def doctor() -> int:
+    """Try every host, engine and strategy on this machine, and say what would mend what fails.
+
+    \b
+    Exit status: 0 if everything works, 1 if something is missing.
+    """
+    from harness.doctor import examine
+
+    works = True
+    for finding in examine():
+        _tell(finding)
+        works = works and finding.works
+    return 0 if works else 1
+
+
+def _tell(finding: Finding) -> None:
+    mark = (
+        click.style("works  ", fg="green") if finding.works else click.style("missing", fg="red", bold=True)
+    )
+    click.echo(f"{mark}  {finding.kind:<8}  {finding.name:<12}  {finding.detail}")
+    if finding.mend:
+        click.echo(f"{'':<33}mend it: {finding.mend}")
+
+
+def main() -> int:
+    """Run the command; whatever goes wrong is told in a line or two, never in a traceback."""
+    end_on_sigterm()
+    status = 2
+    try:
+        status = cli.main(standalone_mode=False) or 0
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except click.ClickException as error:
+        error.show()
+    except HarnessError as error:
+        _complain(str(error))
+    except (KeyboardInterrupt, click.Abort) as error:
+        click.echo("interrupted: everything that was started has ended; nothing was stored", err=True)
+        status = 143 if isinstance(error, Terminated) else 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if os.environ.get("HARNESS_DEBUG"):
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        _complain(f"a defect of the harness, not of yours: {what} (HARNESS_DEBUG=1 shows where)")
+    return status
+
+
+def _complain(message: str) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

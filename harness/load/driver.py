@@ -1,0 +1,190 @@
+"""The harness's side of the load generator: start it, drive a phase, take what it recorded."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from harness.channel import ChannelClosedError, Message
+from harness.errors import LoadError
+from harness.load.profile import LoadProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.hosts.base import Host
+    from harness.scenario import Scenario
+
+_READY_DEADLINE_S = 60
+_SILENCE_S = 30  # the generator reports four times a second
+
+
+@dataclass(frozen=True)
+class Driven:
+    """One phase of load that has ended.
+
+    Attributes
+    ----------
+    records
+        The packed records of `harness.load.records`; close it.
+    identities
+        What the records' instance numbers stand for.
+    requests, errors, error_counts
+        All requests, those that failed, and those by class.
+    wall_ns, cpu_ns
+        How long it took, and the processor time that the generator used meanwhile.
+    odd_answer
+        The beginning of the first answer that named no instance or was not HTTP; None if all did.
+    """
+
+    records: IO[bytes]
+    identities: tuple[str, ...]
+    requests: int
+    errors: int
+    error_counts: dict[str, int]
+    wall_ns: int
+    cpu_ns: int
+    odd_answer: str | None
+
+
+class Driver:
+    """A load generator on the client side of a host.
+
+    Parameters
+    ----------
+    host
+        Where the load comes from; the generator starts at once and gets ready by itself.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._program = host.spawn([sys.executable, "-m", "harness.load.generator"], "client")
+        self.versions: dict[str, str] = {}
+        self._silence_s = float(_SILENCE_S)
+
+    def wait_ready(self) -> None:
+        """Wait until the generator has imported what it needs.
+
+        Raises
+        ------
+        LoadError
+            It ended, or took longer than a minute.
+        """
+        self.versions = self._receive(_READY_DEADLINE_S)["versions"]
+
+    def drive(
+        self,
+        phase: str,
+        profile: LoadProfile,
+        duration_ns: int,
+        live: Callable[[Message], None],
+    ) -> Driven:
+        """Drive one phase to its end.
+
+        Parameters
+        ----------
+        phase
+            ``warm_up`` or ``load``.
+        profile, duration_ns
+            What to drive, and for how long.
+        live
+            Told of the progress, about four times a second: elapsed_ns, requests, errors.
+
+        Raises
+        ------
+        LoadError
+            The generator ended or fell silent.
+        KeyboardInterrupt
+            Ctrl-C; the phase still runs, `stop` ends it and gives what it recorded.
+        """
+        self._records = tempfile.TemporaryFile()  # noqa: SIM115  handed on with what was driven
+        self._silence_s = _SILENCE_S + profile.timeout_ns / 1e9
+        self._send(
+            {"do": "drive", "phase": phase, "profile": profile.to_json(), "duration_ns": duration_ns},
+            (self._records.fileno(),),
+        )
+        return self._until_done(live)
+
+    def stop(self) -> Driven:
+        """End the running phase early; requests under way are finished."""
+        self._send({"do": "stop"})
+        return self._until_done(lambda _: None)
+
+    def _until_done(self, live: Callable[[Message], None]) -> Driven:
+        while (message := self._receive(self._silence_s))["event"] == "progress":
+            live(message)
+        return Driven(
+            records=self._records,
+            identities=tuple(message["identities"]),
+            requests=message["requests"],
+            errors=message["errors"],
+            error_counts=message["error_counts"],
+            wall_ns=message["wall_ns"],
+            cpu_ns=message["cpu_ns"],
+            odd_answer=message["odd_answer"],
+        )
+
+    def _send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        try:
+            self._program.channel.send(message, fds)
+        except ChannelClosedError as error:
+            raise self._gone() from error
+
+    def _receive(self, patience_s: float) -> Message:
+        try:
+            return self._program.channel.receive(patience_s)
+        except ChannelClosedError as error:
+            raise self._gone() from error
+        except TimeoutError as error:
+            raise LoadError(f"the load generator has said nothing for {patience_s:.0f} s") from error
+
+    def _gone(self) -> LoadError:
+        return LoadError(f"the load generator has gone: {self._program.last_words() or 'it was killed'}")
+
+
+def profile_for(scenario: Scenario, host: Host) -> LoadProfile:
+    """Put together what the generator needs to know."""
+    load, identity = scenario.load, scenario.application.identity
+    each = {"per-request": 1, "keep-alive": None}
+    return LoadProfile(
+        address=host.address,
+        port=scenario.port,
+        path=load.path,
+        headers=dict(load.headers),
+        users=load.users,
+        requests_per_connection=load.connections
+        if isinstance(load.connections, int)
+        else each[load.connections],
+        timeout_ns=load.timeout_ns,
+        identity_header=identity.header,
+        identity_body=identity.body,
+        sources=host.sources,
+        seed=scenario.seed,
+    )
+
+
+def raise_if_nobody_answered(driven: Driven, profile: LoadProfile) -> None:
+    """Refuse to go on with load that reaches no instance.
+
+    Raises
+    ------
+    LoadError
+        Not one request was answered by an instance that can be named.
+    """
+    if driven.errors < driven.requests or not driven.requests:
+        return
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in driven.error_counts.items())
+    endpoint = f"{profile.address}:{profile.port}"
+    if "unidentified" in driven.error_counts:
+        where = (
+            f"header {profile.identity_header}"
+            if profile.identity_header
+            else f"body, matching {profile.identity_body}"
+        )
+        raise LoadError(
+            f"no answer of {endpoint} names its instance (application.identity: {where}); "
+            f"the first began: {driven.odd_answer!r}"
+        )
+    what = "every answer was an error" if "status" in driven.error_counts else "nobody answered"
+    raise LoadError(f"{what} at {endpoint}{profile.path}: {driven.requests:,} requests, {counts}")

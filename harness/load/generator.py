@@ -1,0 +1,229 @@
+"""The load generator's process: ``python -m harness.load.generator FD``.
+
+FD is the inherited descriptor of its end of a `harness.channel.Channel`. The parent says what to do,
+the generator answers; every message has ``do`` (from the parent) or ``event`` (from the generator):
+
+- ``ready`` once, when everything is imported.
+- ``drive`` with a profile, a duration, a phase's name and one descriptor: the records go there.
+- ``progress`` four times a second while a phase runs, ``done`` at its end. One phase after another;
+  each has its own users, connections and identities.
+- ``stop`` ends the running phase early, ``quit`` the process; so does a channel that closes.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from typing import Any, Final, NoReturn
+
+# Locust patches the standard library for gevent when it is imported, the channel's sockets too.
+import gevent
+import gevent.queue
+import locust
+import numpy as np
+from locust.env import Environment
+
+from harness.channel import Channel, ChannelClosedError, Message
+from harness.load.feed import StatsFeed
+from harness.load.profile import LoadProfile
+from harness.load.records import ERRORS, NONE, STRUCT, as_array
+from harness.load.user import BareUser, Phase
+
+_PROGRESS_S: Final = 0.25
+_BREATH_S: Final = 0.001
+_SPARE_FILES: Final = 64
+
+# Writing and counting this many takes some 0.5 ms; the users get their turn before the next.
+_BLOCK_RECORDS: Final = 4096
+
+
+class _Drive:
+    """One phase, from the message that asks for it to the message that reports it.
+
+    Parameters
+    ----------
+    message
+        The parent's ``drive``.
+    fd
+        Where the records go; closed at the end.
+    """
+
+    def __init__(self, message: Message, fd: int) -> None:
+        profile = LoadProfile.from_json(message["profile"])
+        self.phase = Phase(profile, message["duration_ns"])
+        self._name: str = message["phase"]
+        self._fd = fd
+        self._requests = 0
+        self._error_counts = np.zeros(len(ERRORS), np.int64)
+        self._bug: BaseException | None = None
+
+    def run(self, channel: Channel) -> None:
+        """Start the users, see them through, report."""
+        phase = self.phase
+        _allow_files(phase.profile.users)
+        random.seed(phase.profile.seed)
+        environment: Any = Environment(user_classes=[BareUser])
+        environment.phase = phase
+        environment.events.user_error.add_listener(self._on_user_error)
+        runner = environment.create_local_runner()
+        runner.start(phase.profile.users, spawn_rate=phase.profile.users)
+        runner.spawning_greenlet.get()
+        feed = StatsFeed(environment.stats, phase.profile.path, time.time_ns() - time.monotonic_ns())
+        sweeper = gevent.spawn(phase.sweep)
+        try:
+            while not runner.user_greenlets.join(timeout=_PROGRESS_S):
+                self._flush(feed)
+                channel.send(self._progress())
+            ended_ns, ended_cpu_ns = time.monotonic_ns(), time.process_time_ns()
+            if self._bug is not None:
+                raise self._bug
+            self._flush(feed)
+        finally:
+            os.close(self._fd)
+            sweeper.kill()
+            runner.quit()
+        channel.send(self._report(ended_ns, ended_cpu_ns, environment.stats))
+
+    def _on_user_error(self, exception: BaseException, **_: object) -> None:
+        """Let a defect of the user end the process: Locust would log it and try again for ever."""
+        self._bug = self._bug or exception
+        self.phase.stop()
+
+    def _flush(self, feed: StatsFeed) -> None:
+        """Write and count what the users recorded, in blocks that don't hold them up."""
+        records = self.phase.records
+        body_bytes, self.phase.body_bytes = self.phase.body_bytes, 0
+        due = len(records)  # what comes while the blocks are written waits for the next time
+        while due:
+            block = bytes(records[: min(due, _BLOCK_RECORDS * STRUCT.size)])
+            # The users hold the bytearray itself, so it must be emptied and not replaced.
+            del records[: len(block)]
+            due -= len(block)
+            view = memoryview(block)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            array = as_array(block)
+            self._requests += len(array)
+            self._error_counts += np.bincount(array["error"], minlength=len(ERRORS))
+            feed.add(array, body_bytes)
+            body_bytes = 0
+            # Not 0: gevent runs what is due at once without looking at sockets in between.
+            gevent.sleep(_BREATH_S)
+
+    @property
+    def _errors(self) -> int:
+        return self._requests - int(self._error_counts[NONE])
+
+    def _progress(self) -> Message:
+        return {
+            "event": "progress",
+            "elapsed_ns": time.monotonic_ns() - self.phase.started_ns,
+            "requests": self._requests,
+            "errors": self._errors,
+        }
+
+    def _report(self, ended_ns: int, ended_cpu_ns: int, stats: Any) -> Message:
+        phase = self.phase
+        counts = {name: int(count) for name, count in zip(ERRORS, self._error_counts, strict=True)}
+        return {
+            "event": "done",
+            "phase": self._name,
+            "started_ns": phase.started_ns,
+            "ended_ns": ended_ns,
+            "requests": self._requests,
+            "errors": self._errors,
+            "error_counts": {name: n for name, n in counts.items() if n and name != ERRORS[NONE]},
+            "connections": phase.established,
+            "resent": phase.resent,
+            "identities": phase.reader.identities,
+            "cpu_ns": ended_cpu_ns - phase.started_cpu_ns,
+            "wall_ns": ended_ns - phase.started_ns,
+            "stopped_early": phase.stopped,
+            "odd_answer": phase.reader.odd_answer,
+            "locust": {"num_requests": stats.num_requests, "num_failures": stats.num_failures},
+        }
+
+
+class _Generator:
+    """Listens to the parent and drives one phase after the other."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._drives: Any = gevent.queue.Queue()
+        self._latest: _Drive | None = None
+
+    def serve(self) -> NoReturn:
+        """Do what the parent says until it says no more."""
+        listener = gevent.spawn(self._listen)
+        # A defect in the listener must not leave a generator that nobody can stop.
+        listener.link_exception(lambda _: _leave(1))
+        versions = {"locust": locust.__version__, "gevent": gevent.__version__}
+        self._channel.send({"event": "ready", "versions": versions})
+        while True:
+            self._drives.get().run(self._channel)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                message = self._channel.receive()
+                if message["do"] == "drive":
+                    self._latest = _Drive(message, self._channel.take_fd())
+                    self._drives.put(self._latest)
+                elif message["do"] == "stop" and self._latest is not None:
+                    self._latest.phase.stop()
+                elif message["do"] == "quit":
+                    _leave(0)
+        except ChannelClosedError:
+            _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process at once, users in the middle of their requests and all."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _allow_files(users: int) -> None:
+    """Raise the limit of open files to what these users need.
+
+    A user without a descriptor would be recorded as a failure of the endpoint.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = users + _SPARE_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        sys.exit(f"{users} users need {needed} open files, and the limit is {hard} (ulimit -Hn)")
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _quieten() -> None:
+    """Keep pauses and chatter out of the measurement."""
+    # Ctrl-C reaches the whole process group; what then happens to a run is the parent's to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Standard error is shown when the process dies; Locust's advice about spawn rates and CPU is not why.
+    logging.basicConfig(level=logging.ERROR)
+    # Locust's 200,000 objects live as long as the process: looking through them takes 50 ms, in the
+    # middle of somebody's request. A request itself leaves no cycles, so collecting can be rare.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def main() -> NoReturn:
+    """Run the process that the module's docstring describes."""
+    channel = Channel.inherited(int(sys.argv[1]))
+    _quieten()
+    try:
+        _Generator(channel).serve()
+    except ChannelClosedError:
+        _leave(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The load profile as the generator gets it.
+
+The parent process builds one and sends it as JSON; nothing here needs Locust or gevent.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class LoadProfile:
+    """What to ask, of whom, by how many users, and how an answer says who gave it.
+
+    Parameters
+    ----------
+    address, port
+        The endpoint; `address` is numeric (IPv4 or IPv6), names are not looked up.
+    path
+        The request target of every `GET`.
+    headers
+        Header fields of every request; `Host` is added unless it is among them.
+    users
+        Size of the closed loop.
+    requests_per_connection
+        1 opens a connection for each request, None keeps it until the server closes it.
+    timeout_ns
+        For one request: connecting and the whole response together.
+    identity_header, identity_body
+        Where an answer names its instance: a header field, or a regular expression with one group,
+        searched in the body. The header goes first; with neither, no answer is expected to have a name.
+    sources
+        Local addresses to connect from, in turn; when there are none the kernel chooses.
+    seed
+        Seeds whatever chance the load contains.
+
+    Raises
+    ------
+    ValueError
+        A value that no load can be made of.
+    """
+
+    address: str
+    port: int
+    path: str
+    headers: dict[str, str]
+    users: int
+    requests_per_connection: int | None
+    timeout_ns: int
+    identity_header: str | None
+    identity_body: str | None
+    sources: tuple[str, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.users < 1:
+            raise ValueError(f"users must be at least 1, not {self.users}")
+        if self.requests_per_connection is not None and self.requests_per_connection < 1:
+            raise ValueError(
+                f"requests_per_connection must be at least 1, not {self.requests_per_connection}"
+            )
+        if self.timeout_ns < 1:
+            raise ValueError(f"timeout_ns must be at least 1, not {self.timeout_ns}")
+        if self.identity_body is not None:
+            try:
+                groups = re.compile(self.identity_body.encode()).groups
+            except re.error as error:
+                raise ValueError(f"identity_body {self.identity_body!r}: {error}") from None
+            if groups != 1:
+                raise ValueError(f"identity_body must have one group, {self.identity_body!r} has {groups}")
+        # A line break or a blank here would end the request line or the field, and ask something else.
+        if not re.fullmatch(r"[!-~]+", self.path):
+            raise ValueError(f"path must be printable ASCII without blanks, not {self.path!r}")
+        for name, value in self.headers.items():
+            if not (re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) and re.fullmatch(r"[ -~\t]*", value)):
+                raise ValueError(f"headers: {name!r}: {value!r} is no header field")
+
+    def request(self) -> bytes:
+        """Give the bytes of the request.
+
+        A per-request client does not ask for `Connection: close`: then the server would close first,
+        and its side would hold the TIME_WAIT sockets of the whole load. The client ends the
+        connection itself when it has its answer, and pays for that itself.
+        """
+        fields = dict(self.headers)
+        if "host" not in {name.lower() for name in fields}:
+            address = f"[{self.address}]" if ":" in self.address else self.address
+            fields = {"Host": f"{address}:{self.port}", **fields}
+        lines = [f"GET {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the profile as JSON values."""
+        return {**asdict(self), "sources": list(self.sources)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        TypeError
+            A field is missing, or one is not known.
+        ValueError
+            A value that no load can be made of.
+        """
+        return cls(**{**values, "sources": tuple(values["sources"])})

@@ -1,0 +1,81 @@
+"""The packed record: what the generator writes for every request, and how it is read back.
+
+Little-endian, without padding. The generator packs with `STRUCT`; whoever reads uses `as_array`. This
+module is imported by both sides, so numpy is loaded only where it is used.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FIELDS: Final = (
+    ("intended_start_ns", "<i8"),  # monotonic clock; what latency counts from in an open loop
+    ("start_ns", "<i8"),  # monotonic clock; equal to the intended start in a closed loop
+    ("latency_ns", "<i8"),  # start to last byte, connecting included; of a failure: until it was known
+    ("connection", "<u4"),  # serial number of the connection attempt within the phase, from 0
+    ("instance", "<u4"),  # index into the phase's identities, or NO_INSTANCE
+    ("status", "<u2"),  # HTTP status, 0 when there was none
+    ("source", "<u2"),  # index into the profile's sources, 0 when there are none
+    ("error", "u1"),  # index into ERRORS
+)
+"""Name and numpy type of each field, in order."""
+
+_STRUCT_CODES = {"<i8": "q", "<u4": "I", "<u2": "H", "u1": "B"}
+
+STRUCT: Final = struct.Struct("<" + "".join(_STRUCT_CODES[kind] for _, kind in FIELDS))
+"""One record as the generator packs it."""
+
+NO_INSTANCE: Final = 0xFFFFFFFF
+"""The instance of a request that nobody is known to have answered."""
+
+ERRORS: Final = (
+    "none",
+    "refused",  # the connection was refused
+    "reset",  # the connection was reset, before the answer or in it
+    "timed_out",  # connection and answer were not complete in time
+    "truncated",  # the connection was closed before the answer was complete
+    "malformed",  # the answer is not HTTP, too large, or followed by what nobody asked for
+    "unreachable",  # the network knows no way to the endpoint
+    "unidentified",  # a good answer that doesn't name its instance
+    "status",  # an answer with status 400 or above
+    "no_port",  # the generator's own machine has no local port left: its limit, not the endpoint's
+    "other",
+)
+"""Classes of failure; the index is the code in the record."""
+
+(
+    NONE,
+    REFUSED,
+    RESET,
+    TIMED_OUT,
+    TRUNCATED,
+    MALFORMED,
+    UNREACHABLE,
+    UNIDENTIFIED,
+    STATUS,
+    NO_PORT,
+    OTHER,
+) = range(len(ERRORS))
+
+
+def dtype() -> np.dtype[Any]:
+    """Give the numpy type of one record, the same layout as `STRUCT`."""
+    import numpy as np  # noqa: PLC0415  the parent imports this module before it needs numpy
+
+    return np.dtype(list(FIELDS))
+
+
+def as_array(data: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
+    """View packed records as a structured array of type `dtype()`.
+
+    An incomplete record at the end, left by a generator that was killed in the middle of a write, is
+    left out.
+    """
+    import numpy as np  # noqa: PLC0415  the parent imports this module before it needs numpy
+
+    return np.frombuffer(data, dtype(), count=len(data) // STRUCT.size)

@@ -1,0 +1,338 @@
+"""The bare Locust user: one raw socket, one gevent watcher, one endless task.
+
+Locust's own users cost 160 µs of CPU a request and more: a gevent socket with a timer for every wait, an
+event and a statistics entry for every request. This one waits on a single reusable watcher, leaves
+timing out to one sweeper for all users, and packs a record for each request, from which Locust's
+statistics are fed in batches (`harness.load.feed`).
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+import gevent
+from locust import User, constant
+
+from harness.load.http1 import Answer, ResponseParser, ResponseReader
+from harness.load.records import (
+    MALFORMED,
+    NO_INSTANCE,
+    NO_PORT,
+    OTHER,
+    REFUSED,
+    RESET,
+    STRUCT,
+    TIMED_OUT,
+    TRUNCATED,
+    UNREACHABLE,
+)
+
+if TYPE_CHECKING:
+    from harness.load.profile import LoadProfile
+
+_READ: Final = 1  # libev's EV_READ and EV_WRITE
+_WRITE: Final = 2
+_CHUNK: Final = 1 << 14
+
+# ip(7), Linux 4.2: bind() reserves no port, connect() chooses one that is free for this destination.
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+
+_ERROR_OF: Final = {
+    errno.ECONNREFUSED: REFUSED,
+    errno.ECONNRESET: RESET,
+    errno.EPIPE: RESET,
+    errno.ECONNABORTED: RESET,
+    errno.ETIMEDOUT: TIMED_OUT,
+    errno.ENETUNREACH: UNREACHABLE,
+    errno.EHOSTUNREACH: UNREACHABLE,
+    errno.ENETDOWN: UNREACHABLE,
+    errno.EHOSTDOWN: UNREACHABLE,
+}
+
+# After these the connection is gone, and the next attempt may fail as fast.
+_BROKEN: Final = {REFUSED, RESET, TIMED_OUT, TRUNCATED, MALFORMED, UNREACHABLE, NO_PORT, OTHER}
+
+_LEAST_PAUSE_S: Final = 0.001
+_MOST_PAUSE_S: Final = 0.1
+_LEAST_SWEEP_S: Final = 0.005
+_MOST_SWEEP_S: Final = 0.1
+
+
+class Phase:
+    """What the users of one phase share.
+
+    Parameters
+    ----------
+    profile
+        What to ask, of whom.
+    duration_ns
+        Time in which requests may begin, from the moment at which the first could.
+
+    Attributes
+    ----------
+    records : bytearray
+        Packed records that nobody has taken yet.
+    body_bytes : int
+        Body bytes of the answers in them.
+    attempts, established, resent : int
+        Connections tried, connections made, and requests sent again because the server had closed the
+        kept-alive connection.
+    started_ns, end_ns : int
+        Monotonic clock; 0 before the first user runs. No request begins at `end_ns` or later.
+    started_cpu_ns : int
+        The process's CPU time at `started_ns`.
+    """
+
+    def __init__(self, profile: LoadProfile, duration_ns: int) -> None:
+        self.profile = profile
+        self.reader = ResponseReader(profile)
+        self.request = profile.request()
+        self.records = bytearray()
+        self.users: list[BareUser] = []
+        self.body_bytes = 0
+        self.attempts = 0
+        self.established = 0
+        self.resent = 0
+        self.started_ns = 0
+        self.end_ns = 0
+        self.started_cpu_ns = 0
+        self.stopped = False
+        self._duration_ns = duration_ns
+
+    def begin(self) -> None:
+        """Start the clock, with the first user."""
+        if not self.started_ns:
+            self.started_cpu_ns = time.process_time_ns()
+            self.started_ns = time.monotonic_ns()
+            self.end_ns = 0 if self.stopped else self.started_ns + self._duration_ns
+
+    def stop(self) -> None:
+        """Let no further request begin."""
+        self.stopped = True
+        self.end_ns = 0
+
+    def sweep(self) -> NoReturn:
+        """Wake every user whose request has run out of time, for ever.
+
+        One look at each user a few times in a timeout costs less than a timer for every request; a
+        timeout is noticed late by a twentieth of itself, and 100 ms at the most.
+        """
+        hub = gevent.get_hub()
+        interval_s = min(max(self.profile.timeout_ns / 20e9, _LEAST_SWEEP_S), _MOST_SWEEP_S)
+        while True:
+            gevent.sleep(interval_s)
+            now = time.monotonic_ns()
+            for user in self.users:
+                if user.deadline_ns <= now and user.watcher.active:
+                    user.watcher.stop()
+                    hub.loop.run_callback(user.wake, False)
+
+
+class _RequestFailedError(Exception):
+    def __init__(self, error: int) -> None:
+        self.error = error
+
+
+class BareUser(User):  # type: ignore[misc]  # Locust carries no types
+    """One user of the closed loop; Locust's environment carries the `phase`.
+
+    Attributes
+    ----------
+    deadline_ns : int
+        When the request at hand must be complete, on the monotonic clock.
+    watcher
+        The libev watcher of its socket; active exactly while the user waits on it.
+    wake
+        Continues the user's task: with True because the socket is ready, False because time is up.
+    """
+
+    wait_time = constant(0)
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        phase: Phase = environment.phase
+        profile = phase.profile
+        hub = gevent.get_hub()
+        self.watcher = hub.loop.io(0, _READ)
+        self.deadline_ns = 0
+        self.wake: Any = None
+        self._phase = phase
+        self._hub_switch = hub.switch
+        self._quick = phase.reader.quick
+        self._sock: _socket.socket | None = None
+        self._connection = 0
+        self._source = 0
+        self._left = 0
+        self._received_ns = 0
+        self._failures = 0
+        self._family = _socket.AF_INET6 if ":" in profile.address else _socket.AF_INET
+        self._endpoint = (profile.address, profile.port)
+
+    def ask_for_ever(self) -> None:
+        """Make one request after the other until the phase ends.
+
+        One endless task, because each turn of Locust's own loop costs 3 µs and more.
+        """
+        phase = self._phase
+        records, pack, now = phase.records, STRUCT.pack, time.monotonic_ns
+        timeout_ns = phase.profile.timeout_ns
+        self.wake = gevent.getcurrent().switch
+        phase.users.append(self)
+        phase.begin()
+        while (start := now()) < phase.end_ns:
+            self.deadline_ns = start + timeout_ns
+            try:
+                answer = self._exchange()
+            except (_RequestFailedError, OSError) as failure:
+                self._received_ns = now()
+                answer = _failed(failure)
+            latency = self._received_ns - start
+            records += pack(
+                start,
+                start,
+                latency,
+                self._connection,
+                answer.instance,
+                answer.status,
+                self._source,
+                answer.error,
+            )
+            phase.body_bytes += answer.body_bytes
+            self._left -= 1  # an endless connection starts at 0 and counts away from it
+            if not answer.keep:
+                self._close()
+                if answer.error in _BROKEN:
+                    self._pause()
+                    continue
+            elif not self._left:
+                self._close()
+            self._failures = 0
+        self._close()
+        self.stop()
+
+    tasks: ClassVar[list[Any]] = [ask_for_ever]
+
+    def on_stop(self) -> None:
+        """Leave nothing behind, also where Locust ended the task."""
+        self.watcher.stop()
+        self._close()
+
+    def _exchange(self) -> Answer:
+        """Send the request and read its answer."""
+        data = b""
+        if self._sock is not None:
+            data = self._ask_again()
+        if not data:
+            self._open()
+            data = self._receive()
+            if not data:
+                raise _RequestFailedError(TRUNCATED)
+        answer = self._quick(data)
+        if answer is None:
+            parser = ResponseParser(self._phase.reader)
+            while (answer := parser.feed(data)) is None:
+                data = self._receive()
+        return answer
+
+    def _ask_again(self) -> bytes:
+        """Send on a connection that has served before; empty when the server had closed it.
+
+        A server may close an idle connection at any time, and a client can't see that in time. Every
+        HTTP client then sends a GET again, on a new connection (RFC 9110 §9.2.2), so this one does:
+        when the connection was gone before the request was out, or ended before any byte of an
+        answer. A reset after the request was sent is an error: a server lost it.
+        """
+        try:
+            self._send()
+        except (ConnectionResetError, BrokenPipeError):
+            data = b""
+        else:
+            data = self._receive()
+        if not data:
+            self._close()
+            self._phase.resent += 1
+        return data
+
+    def _open(self) -> None:
+        """Connect and send the request."""
+        phase = self._phase
+        profile = phase.profile
+        self._connection = number = phase.attempts
+        phase.attempts = number + 1
+        self._sock = sock = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        if profile.sources:
+            self._source = number % len(profile.sources)
+            sock.setsockopt(_socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((profile.sources[self._source], 0))
+        failed = sock.connect_ex(self._endpoint)
+        if failed and failed != errno.EINPROGRESS:
+            # Only connect() runs out of ports; bind() says the same of an address that isn't here.
+            raise _RequestFailedError(
+                NO_PORT if failed == errno.EADDRNOTAVAIL else _ERROR_OF.get(failed, OTHER)
+            )
+        self.watcher.fd = sock.fileno()
+        self._left = profile.requests_per_connection or 0
+        try:
+            # On a short path the handshake is over when connect() returns: no need to wait first.
+            self._send()
+        except (ConnectionResetError, BrokenPipeError):
+            phase.established += 1  # only a connection that was there can be reset: before, it is refused
+            raise
+        phase.established += 1
+
+    def _send(self) -> None:
+        request, sent = self._phase.request, 0
+        while sent < len(request):
+            try:
+                sent += self._sock.send(request[sent:])  # type: ignore[union-attr]
+            except BlockingIOError:
+                self.watcher.events = _WRITE
+                self._wait()
+                self.watcher.events = _READ
+
+    def _receive(self) -> bytes:
+        """Wait for bytes; none are the end of the stream."""
+        while True:
+            self._wait()
+            try:
+                data = self._sock.recv(_CHUNK)  # type: ignore[union-attr]
+            except BlockingIOError:
+                continue
+            self._received_ns = time.monotonic_ns()
+            return data
+
+    def _wait(self) -> None:
+        self.watcher.start(self.wake, True)
+        if not self._hub_switch():
+            # An interrupted wait for writing must not leave its mark on the next connection.
+            self.watcher.events = _READ
+            raise _RequestFailedError(TIMED_OUT)
+        self.watcher.stop()
+
+    def _pause(self) -> None:
+        """Wait after a failure of the connection, longer while failures follow one another.
+
+        A refused connection fails in microseconds: without a pause, users whose instance is gone would
+        spin, take the CPU from the others, and fill the recording with one event, a million times.
+        """
+        pause_s = min(_LEAST_PAUSE_S * 2**self._failures, _MOST_PAUSE_S)
+        self._failures = min(self._failures + 1, 10)
+        gevent.sleep(pause_s)
+
+    def _close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+
+def _failed(failure: _RequestFailedError | OSError) -> Answer:
+    """Give the answer that there wasn't one."""
+    if isinstance(failure, _RequestFailedError):
+        error = failure.error
+    else:
+        error = _ERROR_OF.get(failure.errno or 0, OTHER)
+    return Answer(0, NO_INSTANCE, error, 0, keep=False)

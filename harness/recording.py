@@ -1,0 +1,276 @@
+"""The request table: one row for every request of the measured part of a run, nothing sampled away."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import LoadError, ResultError
+from harness.load.records import ERRORS, NO_INSTANCE, dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from harness.strategies.base import Unit
+
+UNITS = {
+    "intended_start_ns": "ns since started_at",
+    "start_ns": "ns since started_at",
+    "latency_ns": "ns",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Every request of the measured part of a run.
+
+    Attributes
+    ----------
+    rows
+        A structured array of `harness.load.records.dtype()`; times are on the monotonic clock, and
+        the column `instance` is an index into `instances`, or `NO_INSTANCE`.
+    instances
+        The instances' names, those that never answered too.
+    started_ns
+        Start of the earliest request, on the monotonic clock.
+    started_at
+        The same moment on the wall clock.
+    named
+        Whether `instances` are the scenario's names, in its order. False for an application whose
+        instances answer with names of their own.
+    """
+
+    rows: NDArray[np.void]
+    instances: tuple[str, ...]
+    started_ns: int
+    started_at: datetime
+    named: bool = True
+
+    @classmethod
+    def from_file(
+        cls, file: IO[bytes] | int, identities: Sequence[str], instance_names: Sequence[str]
+    ) -> Recording:
+        """Read what the load generator wrote.
+
+        Parameters
+        ----------
+        file
+            A file or its descriptor, read from its beginning. A last record that
+            was cut short is dropped: its writer was killed.
+        identities
+            What the generator's column `instance` is an index into.
+        instance_names
+            The scenario's instances. Where an identity is none of them, the recording's instances
+            are the identities in natural order, filled up with `(unseen 1)`, ….
+
+        Raises
+        ------
+        LoadError
+            More identities than instances answered, or a record can't be right.
+        """
+        rows = _read_rows(file)
+        # An identity came from the network; what UTF-8 can't hold, neither JSON nor Parquet can.
+        clean = [name.encode("utf-8", "backslashreplace").decode("utf-8") for name in identities]
+        named = set(clean) <= set(instance_names)
+        instances = tuple(instance_names) if named else _own_names(clean, len(instance_names))
+        place = {name: index for index, name in enumerate(instances)}
+        identified = rows["instance"] != NO_INSTANCE
+        found = rows["instance"][identified]
+        if found.size and int(found.max()) >= len(clean):
+            raise LoadError(
+                f"the generator's records name identity number {int(found.max())}, but it listed only "
+                f"{len(clean)}: its file is damaged; run again"
+            )
+        if int(rows["error"].max(initial=0)) >= len(ERRORS):
+            raise LoadError("the generator's records hold an unknown error: its file is damaged; run again")
+        rows["instance"][identified] = np.array([place[name] for name in clean], dtype=np.uint32)[found]
+        now_ns, now = time.monotonic_ns(), time.time_ns()
+        started_ns = int(rows["start_ns"].min()) if rows.size else now_ns
+        started_at = datetime.fromtimestamp((now - now_ns + started_ns) / 1e9, tz=UTC)
+        return cls(rows, instances, started_ns, started_at, named)
+
+    def requests_by_instance(self) -> NDArray[np.int64]:
+        """Count the requests that each instance answered, with an error or without."""
+        return self._count(self.rows["instance"])
+
+    def connections_by_instance(self) -> NDArray[np.int64]:
+        """Count connections by the instance that answered first on each.
+
+        A layer-7 proxy sends the requests of one connection to several instances.
+        """
+        return self._count(self._first_answers("connection"))
+
+    def sources_by_instance(self) -> NDArray[np.int64]:
+        """Count client addresses by the instance that answered first to each."""
+        return self._count(self._first_answers("source"))
+
+    def units_by_instance(self, unit: Unit) -> NDArray[np.int64]:
+        """Count what the strategy balances for each instance."""
+        if unit == "request":
+            return self.requests_by_instance()
+        return self.connections_by_instance() if unit == "connection" else self.sources_by_instance()
+
+    def unattributed(self, unit: Unit) -> int:
+        """Count requests that no instance can be named for, or connections or sources without any other."""
+        unknown = self.rows["instance"] == NO_INSTANCE
+        if unit == "request":
+            return int(np.count_nonzero(unknown))
+        column = self.rows[unit]
+        return int(np.setdiff1d(column[unknown], column[~unknown]).size)
+
+    def latencies_ns(self) -> NDArray[np.int64]:
+        """Give the latencies of the successful requests, in the order of the rows.
+
+        They count from the intended start: in an open loop, a request that had to wait for its turn
+        has waited already (G. Tene's "coordinated omission"). In a closed loop both starts are one.
+        """
+        waited = self.rows["start_ns"] - self.rows["intended_start_ns"]
+        latencies: NDArray[np.int64] = (waited + self.rows["latency_ns"])[self.rows["error"] == 0]
+        return latencies
+
+    def errors_by_class(self) -> dict[str, int]:
+        """Count the failed requests by what went wrong; only what occurred."""
+        counts = np.bincount(self.rows["error"], minlength=len(ERRORS))
+        return {str(ERRORS[i]): int(counts[i]) for i in range(1, len(ERRORS)) if counts[i]}
+
+    def _first_answers(self, column: str) -> NDArray[np.uint32]:
+        """Give, for each value of a column that has an identified answer, the instance of the first."""
+        instance = self.rows["instance"]
+        identified = instance != NO_INSTANCE
+        _, first = np.unique(self.rows[column][identified], return_index=True)
+        answers: NDArray[np.uint32] = instance[identified][first]
+        return answers
+
+    def _count(self, instance: NDArray[np.uint32]) -> NDArray[np.int64]:
+        known = instance[instance != NO_INSTANCE]
+        return np.bincount(known, minlength=len(self.instances)).astype(np.int64)
+
+    def to_parquet(self, path: Path) -> None:
+        """Write one row a request.
+
+        Times are relative to the file's metadata `started_at` (ISO 8601, UTC), which is when the
+        earliest request started; `started_ns` is the same moment on the monotonic clock of the
+        machine that measured, `units` says the columns' units and `instances` holds all instances,
+        those without any request too (both JSON).
+        """
+        # Imported here: only a run's end and its readers need it, and it takes a while.
+        import pyarrow as pa  # noqa: PLC0415  see above
+        import pyarrow.parquet as pq  # noqa: PLC0415  see above
+
+        metadata = {
+            "started_at": self.started_at.isoformat(),
+            "started_ns": str(self.started_ns),
+            "units": json.dumps(UNITS),
+            "instances": json.dumps(self.instances),
+            "named": json.dumps(self.named),
+        }
+        none = self.rows["instance"] == NO_INSTANCE
+        columns: dict[str, Any] = {
+            "intended_start_ns": self.rows["intended_start_ns"] - self.started_ns,
+            "start_ns": self.rows["start_ns"] - self.started_ns,
+            "latency_ns": self.rows["latency_ns"],
+            "connection": self.rows["connection"],
+            "instance": _as_dictionary(np.where(none, 0, self.rows["instance"]), none, self.instances),
+            "status": self.rows["status"],
+            "source": self.rows["source"],
+            "error": _as_dictionary(self.rows["error"], self.rows["error"] == 0, ERRORS),
+        }
+        pq.write_table(
+            pa.table(columns).replace_schema_metadata(metadata),
+            path,
+            compression="zstd",
+            use_dictionary=["instance", "status", "source", "error"],
+            # Neighbouring times and connection numbers differ by little.
+            column_encoding=dict.fromkeys(
+                ["intended_start_ns", "start_ns", "latency_ns", "connection"], "DELTA_BINARY_PACKED"
+            ),
+        )
+
+    @classmethod
+    def from_parquet(cls, path: Path) -> Recording:
+        """Read what `to_parquet` wrote.
+
+        Raises
+        ------
+        ResultError
+            The file can't be read or isn't a recording.
+        """
+        import pyarrow as pa  # noqa: PLC0415  as in to_parquet
+        import pyarrow.parquet as pq  # noqa: PLC0415  as in to_parquet
+
+        try:
+            table = pq.read_table(path)
+            metadata = table.schema.metadata or {}
+            instances = tuple(json.loads(metadata[b"instances"]))
+            started_ns = int(metadata[b"started_ns"])
+            started_at = datetime.fromisoformat(metadata[b"started_at"].decode())
+            named = bool(json.loads(metadata[b"named"]))
+            rows = np.zeros(table.num_rows, dtype=dtype())
+            for column in ("intended_start_ns", "start_ns", "latency_ns", "connection", "status", "source"):
+                rows[column] = table[column].to_numpy()
+            rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
+            rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise ResultError(
+                f"{path}: is no recording that can be read ({error}); run the scenario again"
+            ) from error
+        rows["intended_start_ns"] += started_ns
+        rows["start_ns"] += started_ns
+        return cls(rows, instances, started_ns, started_at, named)
+
+
+def _read_rows(file: IO[bytes] | int) -> NDArray[np.void]:
+    if isinstance(file, int):
+        with open(file, "rb", closefd=False) as opened:
+            return _read_rows(opened)
+    file.seek(0)
+    # Leaves out what is less than a record at the end.
+    return np.fromfile(file, dtype=dtype())
+
+
+def _own_names(identities: Sequence[str], replicas: int) -> tuple[str, ...]:
+    """Name instances by what they call themselves."""
+    distinct = sorted(set(identities), key=_natural)
+    if len(distinct) > replicas:
+        raise LoadError(
+            f"{len(distinct)} different identities answered, {distinct[0]!r} and {distinct[1]!r} among them, "
+            f"but there are {replicas} replicas: the identity must be the same in all answers of an "
+            f"instance and differ between instances, as its host name does"
+        )
+    unseen = (f"(unseen {number})" for number in range(1, replicas - len(distinct) + 1))
+    return (*distinct, *unseen)
+
+
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Give a sort key that puts `instance-2` before `instance-10`."""
+    # Every second part is digits: more of them is a larger number. The name itself tells "01" from "1".
+    parts = re.split(r"([0-9]+)", name)
+    numbers = [part.lstrip("0") for part in parts]
+    return [(len(numbers[i]), numbers[i]) if i % 2 else (0, part) for i, part in enumerate(parts)], name
+
+
+def _as_dictionary(indices: NDArray[Any], null: NDArray[np.bool_], names: Sequence[str]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415  as in Recording.to_parquet
+
+    keys = pa.array(indices.astype(np.int32), mask=null)
+    return pa.DictionaryArray.from_arrays(keys, pa.array([str(name) for name in names], pa.string()))
+
+
+def _from_dictionary(column: Any, names: Sequence[str], none: int) -> NDArray[np.int64]:
+    """Give each value's index among `names`; `none` for null."""
+    place = {name: index for index, name in enumerate(names)}
+    parts = [np.empty(0, dtype=np.int64)]
+    for chunk in column.chunks:
+        # A file's row groups each have a dictionary of their own. Null takes the last entry.
+        places = np.array([*(place[name] for name in chunk.dictionary.to_pylist()), none], dtype=np.int64)
+        parts.append(places[chunk.indices.fill_null(len(places) - 1).to_numpy()])
+    return np.concatenate(parts)

@@ -1,0 +1,248 @@
+"""One run of a scenario: provision, expose, warm up, drive, collect, tear down, judge, store."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from harness import __version__
+from harness.engines.process import ProcessEngine
+from harness.errors import StrategyError
+from harness.hosts.netns import NetnsHost, find_program
+from harness.interrupts import deferred
+from harness.load.driver import Driver, profile_for, raise_if_nobody_answered
+from harness.results import PendingResult
+from harness.strategies import find_strategy
+from harness.strategies.base import Endpoint
+from harness.witnesses import Witnesses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from harness.channel import Message
+    from harness.load.driver import Driven
+    from harness.report.terminal import Progress
+    from harness.scenario import Scenario
+    from harness.strategies.base import Member, Strategy
+    from harness.summary import Phases as PhaseSeconds
+    from harness.summary import Summary, WitnessTable
+
+# Judging and drawing take two seconds to import: they are read in while the host warms up.
+_ANALYSIS = ("harness.recording", "harness.stats.equivalence", "harness.report.plots", "pyarrow.parquet")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: its summary, the folder that holds it, and whether Ctrl-C ended it."""
+
+    summary: Summary
+    folder: Path
+    interrupted: bool
+
+
+def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int = 0) -> Outcome:
+    """Run a scenario once.
+
+    Parameters
+    ----------
+    scenario
+        What to run.
+    results
+        The folder that the result's folder is made in.
+    progress
+        Told of each phase.
+    repeat_index
+        Which of the scenario's repetitions this is, from 0.
+
+    Raises
+    ------
+    HarnessError
+        Something that the user can mend; nothing is stored.
+    KeyboardInterrupt
+        Ctrl-C before anything was measured; nothing is stored.
+    """
+    strategy = find_strategy(scenario.strategy.name)(scenario.strategy.options)
+    _require_programs(strategy)
+    phases = _Phases(progress)
+    with PendingResult(results, scenario.name) as pending, NetnsHost(scenario.client) as host:
+        lab = _Lab(scenario, strategy, host, phases)
+        lab.provision()
+        lab.expose()
+        lab.warm_up()
+        lab.drive()
+        with deferred() as asked_to_end, lab.driven.records:
+            lab.collect()
+            lab.tear_down()
+            with phases("analyse", "analysis"):
+                summary = _judge(lab, pending, repeat_index)
+            pending.write_summary(summary.model_copy(update={"phases_s": phases.written(summary.phases_s)}))
+            return Outcome(summary, pending.commit(), lab.interrupted or asked_to_end.came)
+
+
+def _require_programs(strategy: Strategy) -> None:
+    for program, package in strategy.commands.items():
+        if find_program(program) is None:
+            raise StrategyError(
+                f"strategy {strategy.name} needs {program}, which is not on this machine: "
+                f"apt-get install {package} (`harness doctor` shows what else is missing)"
+            )
+
+
+class _Phases:
+    """The phases of a run as they pass: shown, and timed."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._began_s = time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str, title: str, detail: str = "") -> Iterator[None]:
+        self.progress.phase(title, detail)
+        began_s = time.monotonic()
+        yield
+        self._seconds[name] = time.monotonic() - began_s
+
+    def written(self, model: PhaseSeconds) -> PhaseSeconds:
+        return model.model_copy(update=self._seconds | {"total": time.monotonic() - self._began_s})
+
+
+class _Lab:
+    """A host with instances behind one endpoint, and the load that it is put under."""
+
+    members: list[Member]
+    driven: Driven
+    tables: dict[str, WitnessTable]
+
+    def __init__(self, scenario: Scenario, strategy: Strategy, host: NetnsHost, phases: _Phases) -> None:
+        self.scenario = scenario
+        self.strategy = strategy
+        self.warnings: list[str] = []
+        self.versions: dict[str, str] = {}
+        self.interrupted = False
+        self._host = host
+        self._phases = phases
+        self._endpoint = Endpoint(host.address, scenario.port)
+
+    def provision(self) -> None:
+        scenario, host = self.scenario, self._host
+        with self._phases("provision", "provisioning", f"{scenario.replicas} instances on {scenario.host}"):
+            host.start()
+            self._driver = Driver(host)  # it imports Locust while the instances start
+            self._engine = ProcessEngine(host, scenario.application, scenario.replicas)
+            host.link()
+            self.members = self._engine.start([f"instance-{k}" for k in range(1, scenario.replicas + 1)])
+
+    def expose(self) -> None:
+        with self._phases("expose", "exposing", self.strategy.name):
+            self.strategy.expose(self._host, self._endpoint, self.members)
+        with self._phases("generator", "load generator"):
+            self.versions = _versions(self._host, self.strategy)
+            self._driver.wait_ready()
+            self.versions |= self._driver.versions
+
+    def warm_up(self) -> None:
+        self._profile = profile_for(self.scenario, self._host)
+        duration_ns = self.scenario.load.warm_up_ns
+        with self._phases("warm_up", "warm-up"):
+            analysis = threading.Thread(target=_import_analysis)
+            analysis.start()
+            if duration_ns:
+                driven = self._driver.drive("warm_up", self._profile, duration_ns, self._live(duration_ns))
+                driven.records.close()
+                raise_if_nobody_answered(driven, self._profile)
+            analysis.join()
+
+    def drive(self) -> None:
+        self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)
+        duration_ns = self.scenario.load.duration_ns
+        with self._phases("load", "load", f"{self.scenario.load.users} users"):
+            try:
+                self.driven = self._driver.drive("load", self._profile, duration_ns, self._live(duration_ns))
+            except KeyboardInterrupt:
+                self.driven = self._driver.stop()
+                self.interrupted = True
+                self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
+        if self.interrupted and not self.driven.requests:
+            raise KeyboardInterrupt
+        raise_if_nobody_answered(self.driven, self._profile)
+
+    def _live(self, duration_ns: int) -> Callable[[Message], None]:
+        rate = _Rate()
+
+        def show(message: Message) -> None:
+            self._phases.progress.live(
+                message["elapsed_ns"] / 1e9,
+                duration_ns / 1e9,
+                message["requests"],
+                rate.per_s(message["elapsed_ns"], message["requests"]),
+                message["errors"],
+            )
+
+        return show
+
+    def collect(self) -> None:
+        self.tables, warnings = self._witnesses.collect()
+        self.warnings += warnings
+
+    def tear_down(self) -> None:
+        with self._phases("teardown", "teardown"):
+            self._host.close()
+
+
+class _Rate:
+    """Requests a second since it was last asked."""
+
+    def __init__(self) -> None:
+        self._elapsed_ns = 0
+        self._requests = 0
+
+    def per_s(self, elapsed_ns: int, requests: int) -> float:
+        rate = (requests - self._requests) / max(elapsed_ns - self._elapsed_ns, 1) * 1e9
+        self._elapsed_ns, self._requests = elapsed_ns, requests
+        return rate
+
+
+def _import_analysis() -> None:
+    for module in _ANALYSIS:
+        import_module(module)
+
+
+def _versions(host: NetnsHost, strategy: Strategy) -> dict[str, str]:
+    versions = {"harness": __version__, "python": platform.python_version(), "kernel": platform.release()}
+    for part, argv in strategy.versions.items():
+        versions[part] = host.run(argv).stdout.strip()
+    return versions
+
+
+def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
+    """Turn the records into numbers, and write all but the summary."""
+    from harness.recording import Recording  # noqa: PLC0415  imported while the host warmed up
+    from harness.summary import Observed, summarise  # noqa: PLC0415  as above
+
+    driven = lab.driven
+    recording = Recording.from_file(
+        driven.records, driven.identities, [member.name for member in lab.members]
+    )
+    observed = Observed(
+        unit=lab.strategy.unit,
+        expected_shares=lab.strategy.expected_shares(lab.members),
+        wall_ns=driven.wall_ns,
+        generator_cpu_ns=driven.cpu_ns,
+        generator_wall_ns=driven.wall_ns,
+        witnesses=lab.tables,
+        versions=lab.versions,
+        warnings=lab.warnings,
+        interrupted=lab.interrupted,
+        repeat_index=repeat_index,
+    )
+    summary = summarise(lab.scenario, recording, observed)
+    pending.write_recording(recording)
+    pending.write_plots(recording, summary)
+    return summary

@@ -1,0 +1,393 @@
+"""A scenario: one YAML file as frozen models, wrong files as errors with their places.
+
+In a file, keys have no units and quantities do (`duration: 10s`); in Python it is the other way round
+(``duration_ns=10_000_000_000``).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from harness.engines import ENGINES
+from harness.errors import StrategyError
+from harness.hosts import HOSTS
+from harness.quantities import SECOND_NS, format_duration, shown
+from harness.scenario_fields import (
+    WRITTEN,
+    Command,
+    Confidence,
+    Connections,
+    Duration,
+    EnvironmentName,
+    HeaderName,
+    HeaderValue,
+    LastingDuration,
+    LoadHeaderName,
+    Name,
+    Pattern,
+    Port,
+    ProgramText,
+    Rate,
+    Tolerance,
+    UrlPath,
+)
+from harness.scenario_file import Document, Place, Problem, Reader, read_text, scenario_error
+from harness.scenario_overrides import override
+from harness.scenario_problems import expected, explain, find_nulls, refuse, unknown
+from harness.strategies import find_strategy, strategy_names
+from harness.strategies.base import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.scenario_file import KeyPath
+    from harness.strategies.base import Strategy
+
+
+def _key(name: str) -> str:
+    return name.removesuffix("_ns").removesuffix("_per_s")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=AliasGenerator(validation_alias=_key, serialization_alias=_key),
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """List the keys that this has in a file."""
+        return [_key(name) for name in cls.model_fields]
+
+
+class StrategyChoice(_Model):
+    """A strategy and its options, which are those of its class's `options_model`."""
+
+    name: str
+    options: Options
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, written: Any, info: ValidationInfo) -> Any:
+        if info.context != WRITTEN:
+            return written
+        if not isinstance(written, dict):
+            raise refuse(expected("a strategy's name, or a mapping with it", written))
+        if not isinstance(name := written.get("name"), str):
+            return {key: written[key] for key in written if key == "name"} | {"options": Options()}
+        options = json.dumps({key: written[key] for key in written if key != "name"})
+        # As JSON, because strictness then still lets lists be tuples and text be enumerations.
+        return {
+            "name": name,
+            "options": _strategy(name).options_model.model_validate_json(options, strict=True),
+        }
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return {"name": self.name} | self.options.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _strategy(name: str) -> type[Strategy]:
+    try:
+        return find_strategy(name)
+    except KeyError:
+        words = unknown("strategy", name, strategy_names())
+        raise refuse(words, "strategy.name", complete=True) from None
+    except StrategyError as error:
+        raise refuse(str(error), "strategy.name", complete=True) from None
+
+
+class Identity(_Model):
+    """How an answer says which instance gave it: a header, or a place in the body."""
+
+    header: HeaderName | None = Field(
+        default="X-Instance", description="The header that holds the instance's name."
+    )
+    body: Pattern | None = Field(
+        default=None, description="A regular expression; its one group finds the instance's name in the body."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _body_alone(cls, given: Any) -> Any:
+        return {"header": None} | given if isinstance(given, dict) and "body" in given else given
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Self:
+        if (self.header is None) == (self.body is None):
+            raise refuse("header and body exclude each other; keep one", "identity.body")
+        return self
+
+
+class Application(_Model):
+    """What every instance runs; with neither command nor image, the built-in sample."""
+
+    command: Command | None = Field(
+        default=None,
+        description="The program and its arguments, a list or one text that is split like a shell's words.",
+    )
+    image: str | None = Field(default=None, description="A container image, on an engine that runs images.")
+    port: Port = Field(default=8080, description="Where each instance listens.")
+    identity: Identity = Field(default=Identity(), description="How an answer says which instance gave it.")
+    env: dict[EnvironmentName, ProgramText] = Field(
+        default={}, description="Environment variables of every instance."
+    )
+    delay_ns: Duration = Field(default=0, description="How long the sample waits before each answer.")
+    start_timeout_ns: LastingDuration = Field(
+        default=10 * SECOND_NS, description="How long all instances may take to listen."
+    )
+
+    @field_validator("image")
+    @classmethod
+    def _command_or_image(cls, image: str | None, info: ValidationInfo) -> str | None:
+        if image is not None and info.data.get("command") is not None:
+            raise ValueError("command and image exclude each other; keep one")
+        return image
+
+    @field_validator("delay_ns")
+    @classmethod
+    def _sample_only(cls, delay_ns: int, info: ValidationInfo) -> int:
+        if delay_ns and (info.data.get("command") or info.data.get("image")) is not None:
+            raise ValueError("only the sample can wait; take out delay, or the command or image")
+        return delay_ns
+
+
+class Load(_Model):
+    """What the clients do."""
+
+    model: Literal["closed", "open"] = Field(
+        default="closed",
+        description="A closed loop: each user asks again when it has its answer.",
+        json_schema_extra={"enum": ["closed"]},
+    )
+    users: int = Field(default=16, ge=1, le=100_000, description="How many users ask at the same time.")
+    rate_per_s: Rate | None = Field(
+        default=None, description="Arrivals of an open loop, which this version doesn't drive."
+    )
+    duration_ns: LastingDuration = Field(
+        default=10 * SECOND_NS, description="How long the load is measured, after the warm-up."
+    )
+    warm_up_ns: Duration = Field(
+        default=2 * SECOND_NS, validate_default=True, description="How long the load runs before it is measured."
+    )
+    connections: Connections = Field(
+        default="per-request",
+        description="A new connection for each request, one kept for all, or one for this many requests.",
+    )
+    path: UrlPath = Field(default="/", description="What is asked for.")
+    headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
+    timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
+
+    @field_validator("model")
+    @classmethod
+    def _closed_only(cls, model: str) -> str:
+        if model == "open":
+            raise ValueError("this version drives closed-loop load only; write model: closed with users")
+        return model
+
+    @field_validator("rate_per_s")
+    @classmethod
+    def _open_only(cls, rate_per_s: float | None, info: ValidationInfo) -> float | None:
+        if rate_per_s is not None and info.data.get("model") == "closed":
+            raise ValueError("a closed loop has no rate; take it out and write users")
+        return rate_per_s
+
+    @field_validator("warm_up_ns")
+    @classmethod
+    def _not_mostly_warm_up(cls, warm_up_ns: int, info: ValidationInfo) -> int:
+        duration_ns = info.data.get("duration_ns", warm_up_ns)
+        if duration_ns < warm_up_ns:
+            raise refuse(
+                f"the warm-up of {format_duration(warm_up_ns)} is longer than the duration of "
+                f"{format_duration(duration_ns)}; write a shorter warm_up or a longer duration",
+                "warm_up",
+                "duration",
+            )
+        return warm_up_ns
+
+
+class Scenario(_Model):
+    """One measurement: what runs, where, behind which strategy, under which load, and what is expected."""
+
+    name: Name = Field(
+        description="Names the result's folder; the file's name without its ending, if left out."
+    )
+    description: str = Field(default="", description="What the scenario is for.")
+    host: str = Field(
+        default="netns", description="The throw-away machine.", json_schema_extra={"enum": [*sorted(HOSTS)]}
+    )
+    engine: str = Field(
+        default="process",
+        validate_default=True,
+        description="What runs an instance on the host.",
+        json_schema_extra={"enum": [*sorted(ENGINES)]},
+    )
+    strategy: StrategyChoice = Field(description="The way to put all instances on one port.")
+    replicas: int = Field(ge=1, description="How many instances.")
+    client: Literal["external", "local"] = Field(
+        default="external", description="Where the load comes from: another machine, or the host itself."
+    )
+    port: Port = Field(default=80, description="The endpoint's port, the one that clients know.")
+    application: Application = Field(default=Application(), description="What every instance runs.")
+    load: Load = Field(default=Load(), description="What the clients do.")
+    tolerance: Tolerance = Field(
+        default=0.10,
+        description="How far from its intended share, relative to it, an instance may be.",
+    )
+    confidence: Confidence = Field(default=0.95, description="How sure a verdict must be.")
+    expect: Literal["even", "uneven", "inconclusive"] = Field(
+        default="even", description="The verdict that lets the run pass."
+    )
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seeds whatever chance the load contains.")
+    repeat: int = Field(default=1, ge=1, le=1000, description="How many times the scenario is run.")
+
+    def as_written(self) -> dict[str, Any]:
+        """Give the complete scenario in a file's own words; loading it again gives an equal one."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @field_validator("host")
+    @classmethod
+    def _known_host(cls, host: str) -> str:
+        if host not in HOSTS:
+            raise refuse(unknown("host", host, sorted(HOSTS)), complete=True)
+        return host
+
+    @field_validator("engine")
+    @classmethod
+    def _known_engine(cls, engine: str, info: ValidationInfo) -> str:
+        if engine not in ENGINES:
+            raise refuse(unknown("engine", engine, sorted(ENGINES)), complete=True)
+        host = info.data.get("host")
+        if host and engine not in HOSTS[host].engines:
+            engines = ", ".join(sorted(HOSTS[host].engines))
+            raise refuse(f"host {host!r} has no engine {engine!r} (its engines: {engines})", "engine", "host")
+        return engine
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_on_engine(cls, strategy: StrategyChoice, info: ValidationInfo) -> StrategyChoice:
+        engines, engine = find_strategy(strategy.name).engines, info.data.get("engine")
+        if engine and engine not in engines:
+            names = ", ".join(sorted(engines))
+            raise ValueError(f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})")
+        return strategy
+
+    @field_validator("replicas")
+    @classmethod
+    def _room_for_all(cls, replicas: int, info: ValidationInfo) -> int:
+        host = info.data.get("host")
+        if host and replicas > HOSTS[host].most_replicas:
+            most = HOSTS[host].most_replicas
+            raise ValueError(
+                f"{replicas} is too many; host {host!r} has addresses for {most} instances at most"
+            )
+        return replicas
+
+    @field_validator("application", mode="before")
+    @classmethod
+    def _known_application(cls, application: Any) -> Any:
+        if isinstance(application, str):
+            raise refuse(
+                f"unknown application {shown(application)}; write sample, or a mapping with a command"
+            )
+        return application
+
+    @field_validator("application")
+    @classmethod
+    def _application_on_engine(cls, application: Application, info: ValidationInfo) -> Application:
+        if application.image is not None and info.data.get("engine") == "process":
+            raise refuse("engine 'process' runs commands, no images; write a command", "application.image")
+        return application
+
+
+_SECTIONS: Final[dict[KeyPath, list[str]]] = {
+    (): Scenario.keys(),
+    ("application",): Application.keys(),
+    ("application", "identity"): Identity.keys(),
+    ("load",): Load.keys(),
+}
+
+
+def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    overrides
+        ``KEY=VALUE`` each, with dots in the key where it is nested, and YAML as value; they replace
+        what the file says, in this order.
+
+    Raises
+    ------
+    ScenarioError
+        The file can't be read or something in it is wrong: a line for each problem, with its place.
+    """
+    document = Document(None)
+    place_at = partial(Place, 0, source=str(path))
+    document.data = Reader(document, place_at, _spelling).read(read_text(path))
+    if not isinstance(document.data, dict):
+        words = "a scenario is a mapping; write, for example, strategy: dnat-random"
+        raise scenario_error(document.problems or [Problem(place_at(1, 1), words)])
+    _write_out(document)
+    for number, text in enumerate(overrides, 1):
+        override(document, number, text, _spelling)
+        _write_out(document)
+    document.data.setdefault("name", path.stem)
+    problems = [*document.problems, *find_nulls(document)]
+    try:
+        scenario = Scenario.model_validate(document.data, by_alias=True, by_name=False, context=WRITTEN)
+    except ValidationError as error:
+        problems += explain(error, document, partial(_keys_at, document))
+    if problems:
+        raise scenario_error(problems)
+    return scenario
+
+
+def _spelling(path: KeyPath, key: str) -> str:
+    with_underscores = key.replace("-", "_")
+    known = path == ("strategy",) or with_underscores in _SECTIONS.get(path, ())
+    return with_underscores if known else key
+
+
+def _write_out(document: Document) -> None:
+    if isinstance(name := document.data.get("strategy"), str):
+        document.data["strategy"] = {"name": name}
+        document.values["strategy", "name"] = document.values["strategy",]
+    if document.data.get("application") == "sample":
+        document.data["application"] = {}
+
+
+def _keys_at(document: Document, path: KeyPath) -> list[str]:
+    if path == ("strategy",):
+        # Only options of a known strategy are looked at.
+        options = find_strategy(document.data["strategy"]["name"]).options_model
+        return ["name", *(field.alias or name for name, field in options.model_fields.items())]
+    return _SECTIONS.get(path, [])
+
+
+def scenario_schema() -> dict[str, Any]:
+    """Give the JSON Schema (2020-12) of scenario files, for editors."""
+    from harness.scenario_schema import make_schema  # noqa: PLC0415  only editors need it
+
+    return make_schema()

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from harness.report.terminal import Progress, render_summary, verdict_line
+
+if TYPE_CHECKING:
+    from conftest import Measure
+
+    from harness.summary import Summary
+
+FOLDER = Path("/somewhere/results/made-up-20260101-000000")
+
+BROKEN = """
+import sys
+from harness.report.terminal import Progress
+progress = Progress()
+sys.stdin.read()
+progress.phase("provisioning")
+progress.phase("load")
+progress.live(1, 2, 3, 4, 5)
+progress.close()
+print("survived")
+"""
+
+
+def rendered(summary: Summary, width: int = 80, encoding: str = "utf-8", *, color: bool = False) -> str:
+    """Give what is printed to a file of that encoding, or to a terminal with colours."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding) as file:
+        console = Console(
+            file=file, width=width, force_terminal=color, color_system="standard" if color else None
+        )
+        render_summary(summary, FOLDER, console)
+        file.flush()
+        return raw.getvalue().decode(encoding)
+
+
+def test_everything_that_was_found_is_said(measure: Measure) -> None:
+    """Counts, shares, tests, latency, errors, witnesses, generator, warnings, verdict and folder appear."""
+    kernel = {"instance-1": (6000, None), "instance-2": (5000, None)}
+    _, summary = measure(
+        [6000, 5000], failed=3, observed={"warnings": ["look out"], "witnesses": {"kernel": kernel}}
+    )
+    text = rendered(summary)
+    for part in (
+        "6,000",
+        "54.55 %",
+        "50.00 %",
+        "+9.1 %",
+        "1 degree of freedom",
+        "p < 0.0001",
+        "p99.9 ",
+        "11,000 requests/s",
+        "3 timed_out",
+        "client = kernel",
+        "45 % of a core",
+        "look out",
+        f"{summary.verdict}: ",
+        str(FOLDER),
+    ):
+        assert part in text
+
+
+def test_it_fits_eighty_columns(measure: Measure) -> None:
+    """No line but the folder's is wider than the terminal."""
+    for width in (40, 80):
+        _, summary = measure([1_000_000 // 100] * 100, name="n" * 60)
+        lines = rendered(summary, width).splitlines()
+        assert max(len(line) for line in lines if str(FOLDER) not in line) <= width
+
+
+def test_many_instances_are_shown_at_both_ends(measure: Measure) -> None:
+    """Of more than 40 instances, the ten lowest and ten highest are shown, and the rest is counted."""
+    _, summary = measure(range(1000, 1041))
+    text = rendered(summary)
+    shown = [line.split()[0] for line in text.splitlines() if line.strip().startswith("instance-")]
+    assert shown == [f"instance-{i}" for i in (*range(1, 11), *range(32, 42))]
+    assert "21 instances" in text
+
+
+def test_forty_instances_are_shown_in_order(measure: Measure) -> None:
+    """Up to 40, every instance has its line, in the scenario's order."""
+    _, summary = measure(range(1040, 1000, -1))
+    shown = [line.split()[0] for line in rendered(summary).splitlines() if "instance-" in line]
+    assert shown[:40] == [f"instance-{i}" for i in range(1, 41)]
+
+
+def test_names_from_outside_can_neither_paint_nor_ring(measure: Measure) -> None:
+    """Markup, control characters and direction overrides in names are shown, not obeyed."""
+    names = ["[red]a[/red]", "b\x1b[31m\a", "c\u202ed\nnext"]
+    _, summary = measure([900, 50, 50], names=names, observed={"warnings": ["[bold]\x1b]0;title\a"]})
+    text = rendered(summary)
+    assert "[red]a[/red]" in text
+    assert "b\\x1b[31m\\x07" in text
+    assert "c\\u202ed\\nnext" in text
+    assert "[bold]\\x1b]0;title" in text
+    assert "\x1b" not in text
+    assert "\x1b" not in verdict_line(measure([1], name="\x1b[31m")[1])
+
+
+def test_an_encoding_without_boxes_gets_none(measure: Measure) -> None:
+    """Plain ASCII is enough, for frames, for units and for names."""
+    text = rendered(measure([50, 50], names=["zażółć", "b"])[1], encoding="ascii")
+    assert "za\\u017c\\xf3" in text
+    assert " us" in text
+
+
+@pytest.mark.parametrize(("counts", "colour"), [([5000, 5000], "32"), ([9000, 5000], "31"), ([5, 5], "33")])
+def test_the_verdict_has_a_colour(measure: Measure, counts: list[int], colour: str) -> None:
+    """Green, red or yellow where there are colours."""
+    _, summary = measure(counts)
+    assert f"\x1b[1;{colour}m{summary.verdict}: " in rendered(summary, color=True)
+    assert "\x1b" not in rendered(summary)
+
+
+def test_an_expectation_that_is_not_even_is_said(measure: Measure) -> None:
+    """Whoever expects `uneven` reads whether it came so."""
+    assert "uneven: as expected" in rendered(measure([9000, 5000], expect="uneven")[1])
+    assert "uneven: not as expected" in rendered(measure([5000, 5000], expect="uneven")[1])
+    assert "expected  " not in rendered(measure([5000, 5000])[1])
+
+
+def test_a_generator_that_limited_the_load_is_said(measure: Measure) -> None:
+    """Latency of a saturated generator isn't the strategy's."""
+    text = rendered(measure([5, 5], observed={"generator_cpu_ns": 10**9})[1], width=120)
+    assert "100 % of a core: latency includes the generator's own queue" in text
+
+
+def test_differences_between_witnesses_are_said_up_to_five(measure: Measure) -> None:
+    """Many differences are counted, not all printed."""
+    kernel = {f"instance-{i}": (0, None) for i in range(1, 9)}
+    text = rendered(measure([5] * 8, observed={"witnesses": {"kernel": kernel}})[1], width=120)
+    assert "instance-5: client 5, kernel 0 connections" in text
+    assert "instance-6: client" not in text
+    assert "and 3 more differences" in text
+
+
+def test_no_requests_are_no_numbers(measure: Measure) -> None:
+    """Without requests, dashes stand for shares, and the reason says why."""
+    text = rendered(measure([0, 0])[1])
+    assert "no request succeeded" in text
+    assert "chi-square" not in text
+    assert verdict_line(measure([0, 0])[1]) == (
+        "made-up: inconclusive (0 connections over 2 instances, tolerance 10 %)"
+    )
+
+
+def test_the_verdict_in_one_line(measure: Measure) -> None:
+    """Units, instances, worst deviation, tolerance and p-value in a line for a suite's list."""
+    assert verdict_line(measure([5000, 5100])[1]) == (
+        "made-up: even (10,100 connections over 2 instances, worst deviation -1.0 %, tolerance 10 %, p = 0.32)"
+    )
+
+
+def test_progress_in_a_file_is_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal a phase is a line, and live figures come every two seconds at most."""
+    clock = iter([0.0, 1.0, 2.5, 2.5, 3.0, 4.0, 4.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    file = io.StringIO()
+    progress = Progress(file=file)
+    progress.phase("load", "5 users")
+    for elapsed in (1, 2.5, 3):
+        progress.live(elapsed, 10, 100, 40, 2)
+    progress.close()
+    progress.close()
+    assert file.getvalue() == "load: 2/10 s, 100 requests, 40/s, 2 errors\nload (5 users): 4.0 s\n"
+
+
+def test_progress_on_a_terminal_is_one_line_that_changes() -> None:
+    """The last line is rewritten, a finished phase stays with its time, and the cursor is never hidden."""
+    outer, inner = pty.openpty()
+    with open(inner, "w", encoding="utf-8") as file, open(outer, "rb", buffering=0) as screen:
+        progress = Progress(file=file)
+        progress.phase("warm-up", "a detail")
+        progress.phase("load")
+        progress.live(5, 10, 1234, 246.8, 0)
+        progress.close()
+        said = screen.read(4096).decode()
+    assert "warm-up (a detail): 0.0 s\r\n" in said
+    assert "\r\x1b[2Kload [##########----------] 5/10 s, 1,234 requests, 247/s, 0 errors" in said
+    assert said.endswith("load: 0.0 s\r\n")
+    assert "?25l" not in said
+
+
+def test_quiet_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Quiet is silent in every phase."""
+    progress = Progress(quiet=True)
+    progress.phase("load")
+    progress.live(1, 2, 3, 4, 5)
+    progress.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_survives_a_closed_stream() -> None:
+    """Standard error that was closed before or during the run is no reason to fail."""
+    file = io.StringIO()
+    progress = Progress(file=file)
+    file.close()
+    progress.phase("load")
+    progress.live(1, 0, 3, 4, 5)
+    progress.close()
+    Progress(file=file).phase("load")
+
+
+def test_progress_survives_a_reader_that_left() -> None:
+    """A broken pipe on standard error neither ends the run nor shows at its exit."""
+    with subprocess.Popen(
+        [sys.executable, "-c", BROKEN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as run:
+        assert run.stderr is not None
+        run.stderr.close()
+        run.stderr = None
+        assert run.communicate(b"")[0] == b"survived\n"
+    assert run.returncode == 0
+
+
+def test_a_terminal_that_cannot_rewrite_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TERM=dumb is treated as a file."""
+    monkeypatch.setenv("TERM", "dumb")
+    outer, inner = pty.openpty()
+    with open(inner, "w", encoding="utf-8") as file:
+        progress = Progress(file=file)
+        progress.phase("load")
+        progress.close()
+        assert b"\x1b" not in os.read(outer, 4096)
+    os.close(outer)

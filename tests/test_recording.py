@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import LoadError, ResultError
+from harness.load.records import ERRORS, NO_INSTANCE, STATUS, TIMED_OUT, dtype
+from harness.recording import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Ints: TypeAlias = "Sequence[int] | np.ndarray[Any, Any]"
+NAMES = ["instance-1", "instance-2", "instance-3"]
+
+
+def rows(instance: Ints, connection: Ints | None = None, error: Ints | None = None) -> np.ndarray[Any, Any]:
+    """Make records, a millisecond apart, each on a connection of its own unless told otherwise."""
+    made = np.zeros(len(instance), dtype())
+    made["instance"] = instance
+    made["connection"] = range(len(instance)) if connection is None else connection
+    made["error"] = 0 if error is None else error
+    made["start_ns"] = made["intended_start_ns"] = 10**12 + np.arange(len(instance)) * 1_000_000
+    made["latency_ns"] = 1000 + np.arange(len(instance))
+    made["status"] = np.where(made["error"] == 0, 200, 0)
+    return made
+
+
+def read(
+    records: np.ndarray[Any, Any],
+    identities: Sequence[str] = NAMES,
+    names: Sequence[str] = NAMES,
+    cut: int = 0,
+) -> Recording:
+    """Write records as the generator does, with some bytes cut off, and read them."""
+    with tempfile.TemporaryFile() as file:
+        file.write(records.tobytes()[: records.nbytes - cut])
+        file.flush()
+        return Recording.from_file(file.fileno(), identities, names)
+
+
+def test_the_generators_order_becomes_the_scenarios() -> None:
+    """An instance is known by its name, whichever answered first."""
+    recording = read(rows([0, 0, 0, 1]), identities=["instance-3", "instance-1"])
+    assert recording.instances == tuple(NAMES)
+    assert recording.named
+    assert recording.requests_by_instance().tolist() == [1, 0, 3]
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, NO_INSTANCE]), max_size=60), st.permutations(NAMES))
+def test_every_request_is_counted_once(instance: list[int], identities: list[str]) -> None:
+    """Counts and unattributed requests add up, and follow the names through any order."""
+    recording = read(rows(instance), identities=identities)
+    counts = recording.requests_by_instance()
+    assert int(counts.sum()) + recording.unattributed("request") == len(instance)
+    for index, name in enumerate(identities):
+        assert counts[NAMES.index(name)] == instance.count(index)
+
+
+def test_a_connection_counts_once_for_whoever_answered_first() -> None:
+    """Kept-alive requests are one connection; behind a layer-7 proxy the first answer decides."""
+    recording = read(rows([NO_INSTANCE, 1, 2, 2, 0, 0], connection=[7, 7, 7, 9, 4, 4]))
+    assert recording.connections_by_instance().tolist() == [1, 1, 1]
+    assert recording.requests_by_instance().tolist() == [2, 1, 2]
+
+
+def test_a_connection_without_any_answer_is_unattributed() -> None:
+    """One identified answer is enough to name a connection's instance."""
+    recording = read(rows([NO_INSTANCE, 1, NO_INSTANCE, NO_INSTANCE], connection=[1, 1, 2, 2]))
+    assert recording.unattributed("connection") == 1
+    assert recording.unattributed("request") == 3
+
+
+def test_a_source_counts_once_for_whoever_answered_it_first() -> None:
+    """Client addresses are counted as connections are."""
+    records = rows([0, 1, 2, NO_INSTANCE])
+    records["source"] = [5, 5, 6, 7]
+    recording = read(records)
+    assert recording.sources_by_instance().tolist() == [1, 0, 1]
+    assert recording.units_by_instance("source").tolist() == [1, 0, 1]
+    assert recording.unattributed("source") == 1
+
+
+def test_a_record_cut_short_is_dropped() -> None:
+    """A generator killed in the middle of a write costs one request, not the recording."""
+    assert len(read(rows([0, 1, 2]), cut=5).rows) == 2
+
+
+def test_an_open_file_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """Where the file stands after writing doesn't matter, and a file is as good as a descriptor."""
+    with (tmp_path / "records").open("w+b") as file:
+        file.write(rows([0, 1]).tobytes())
+        assert Recording.from_file(file, NAMES, NAMES).requests_by_instance().tolist() == [1, 1, 0]
+
+
+def test_reading_a_descriptor_leaves_it_open() -> None:
+    """The descriptor belongs to whoever passed it."""
+    with tempfile.TemporaryFile() as file:
+        Recording.from_file(file.fileno(), NAMES, NAMES)
+        os.fstat(file.fileno())
+
+
+def test_an_application_may_name_its_instances_itself() -> None:
+    """Foreign identities become the instances, sorted as people count, filled up to the replicas."""
+    identities = ["web-10", "web-2"]
+    recording = read(rows([0, 0, 1]), identities, names=[*NAMES, "instance-4"])
+    assert recording.instances == ("web-2", "web-10", "(unseen 1)", "(unseen 2)")
+    assert not recording.named
+    assert recording.requests_by_instance().tolist() == [1, 2, 0, 0]
+
+
+def test_an_identity_that_changes_with_every_answer_is_explained() -> None:
+    """More identities than replicas can't be instances; the message says what an identity must be."""
+    identities = [f"request-{i}" for i in range(4)]
+    with pytest.raises(LoadError, match=r"4 different identities .*'request-0' and 'request-1'.* 3 replicas"):
+        read(rows([0, 1, 2, 3]), identities)
+
+
+def test_identities_that_no_file_can_hold_are_written_as_escapes(tmp_path: Path) -> None:
+    """A lone surrogate, from bytes that were no UTF-8, stops neither Parquet nor JSON."""
+    recording = read(rows([0]), ["\udcff"])
+    assert recording.instances == ("\\udcff", "(unseen 1)", "(unseen 2)")
+    recording.to_parquet(tmp_path / "requests.parquet")
+
+
+def test_a_damaged_file_is_a_load_error() -> None:
+    """An identity that was never listed, or an error class that isn't one, is told."""
+    with pytest.raises(LoadError, match="identity number 3"):
+        read(rows([3]))
+    with pytest.raises(LoadError, match="unknown error"):
+        read(rows([0], error=[len(ERRORS)]))
+
+
+def test_errors_are_counted_by_class_and_their_latency_left_out() -> None:
+    """Failed requests, with an instance or without, are counted and no part of the latency."""
+    recording = read(rows([0, 1, NO_INSTANCE], error=[0, STATUS, TIMED_OUT]))
+    assert recording.errors_by_class() == {"timed_out": 1, "status": 1}
+    assert recording.latencies_ns().tolist() == [1000]
+    assert recording.requests_by_instance().tolist() == [1, 1, 0]
+
+
+def test_latency_counts_from_the_intended_start() -> None:
+    """In an open loop, what a request waited for its turn is part of its latency."""
+    records = rows([0])
+    records["intended_start_ns"] -= 5000
+    assert read(records).latencies_ns().tolist() == [6000]
+
+
+def test_nothing_recorded_is_all_zeros() -> None:
+    """An empty file is a recording without requests."""
+    recording = read(rows([]))
+    assert recording.requests_by_instance().tolist() == [0, 0, 0]
+    assert recording.connections_by_instance().tolist() == [0, 0, 0]
+    assert recording.unattributed("connection") == 0
+    assert recording.errors_by_class() == {}
+    assert recording.latencies_ns().size == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_parquet_gives_back_every_row(tmp_path: Path, count: int) -> None:
+    """A recording that was written and read is the same, instances without requests too."""
+    rng = np.random.default_rng(count)
+    records = rows(rng.choice([0, 2, NO_INSTANCE], count), error=rng.choice([0, TIMED_OUT], count))
+    records["intended_start_ns"] -= 17
+    recording = read(records)
+    recording.to_parquet(tmp_path / "requests.parquet")
+    again = Recording.from_parquet(tmp_path / "requests.parquet")
+    assert np.array_equal(again.rows, recording.rows)
+    assert again.rows.dtype == recording.rows.dtype
+    assert (again.instances, again.started_ns, again.named) == (tuple(NAMES), recording.started_ns, True)
+    assert again.started_at == recording.started_at
+
+
+def test_parquet_is_legible_without_the_harness(tmp_path: Path) -> None:
+    """Names instead of numbers, null for what isn't there, times from the start, units in the metadata."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    recording = read(rows([2, NO_INSTANCE], error=[0, TIMED_OUT]))
+    recording.to_parquet(tmp_path / "requests.parquet")
+    table = pd.read_parquet(tmp_path / "requests.parquet")
+    assert table["instance"].to_list()[0] == "instance-3"
+    assert table["instance"].isna().to_list() == [False, True]
+    assert table["error"].isna().to_list() == [True, False]
+    assert table["error"].to_list()[1] == "timed_out"
+    assert table["start_ns"].to_list() == [0, 1_000_000]
+    metadata = pq.read_schema(tmp_path / "requests.parquet").metadata
+    assert metadata[b"started_at"].decode() == recording.started_at.isoformat()
+    assert json.loads(metadata[b"units"])["latency_ns"] == "ns"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 but no more"])
+def test_what_is_no_recording_is_explained(tmp_path: Path, content: bytes | None) -> None:
+    """A missing, empty or damaged file is an error that names it."""
+    path = tmp_path / "requests.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ResultError, match=r"requests\.parquet: is no recording"):
+        Recording.from_parquet(path)
+
+
+def test_another_parquet_file_is_no_recording(tmp_path: Path) -> None:
+    """A file without the harness's metadata is refused."""
+    import pandas as pd
+
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(ResultError, match="is no recording"):
+        Recording.from_parquet(tmp_path / "other.parquet")
