@@ -80,6 +80,8 @@ def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: b
 
 
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
+    from rich.console import Console
+
     from harness.report.terminal import render_summary, verdict_line
     from harness.summary import exit_status
 
@@ -88,7 +90,7 @@ def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
     elif quiet:
         click.echo(verdict_line(outcome.summary))
     else:
-        render_summary(outcome.summary, outcome.folder)
+        render_summary(outcome.summary, outcome.folder, Console())
     return exit_status(outcome.summary)
 
 
@@ -171,7 +173,7 @@ def main() -> int:
         _complain(str(error))
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted: everything that was started has ended; nothing was stored", err=True)
-        status = 143 if isinstance(error, Terminated) else 130
+        status = 143 if isinstance(error.__cause__ or error, Terminated) else 130  # click wraps it
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,7 +55,7 @@ def parse_duration(text: object) -> int:
     """
     if _is_bare_number(text):
         raise ValueError(f"{text} has no unit; write 10s or 500ms")
-    if not isinstance(text, str) or not _matches(_DURATION, text):
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
         raise ValueError(
             f"{shown(text)} is no duration; write numbers with units (h, m, s, ms, us, ns), such as 1m30s"
         )
@@ -86,8 +86,10 @@ def parse_percentage(text: object) -> float:
         It is no percentage.
     """
     if _is_bare_number(text):
-        raise ValueError(f"{text} could mean {text} % or a share of 1; write a percentage, such as 10%")
-    if not isinstance(text, str) or not _matches(_PERCENTAGE, text):
+        number = Decimal(str(text))
+        right = f"{text}% or {_plain(number * 100)}%, whichever is meant" if abs(number) <= 1 else f"{text}%"
+        raise ValueError(f"{text} has no percent sign; write {right}")
+    if not isinstance(text, str) or not _PERCENTAGE.fullmatch(text):
         raise ValueError(f"{shown(text)} is no percentage; write a number and %, such as 10%")
     return float(Decimal(text[:-1]) / 100)
 
@@ -112,7 +114,7 @@ def parse_rate(text: object) -> float:
     """
     if _is_bare_number(text):
         raise ValueError(f"{text} has no unit; write 200/s or 100/m")
-    if not isinstance(text, str) or not _matches(_RATE, text):
+    if not isinstance(text, str) or not _RATE.fullmatch(text):
         raise ValueError(f"{shown(text)} is no rate; write a number and /s, /m or /h, such as 200/s")
     number, _, unit = text.partition("/")
     return float(Decimal(number) / _SECONDS_PER[unit])
@@ -138,11 +140,6 @@ def shown(value: object) -> str:
 
 def _is_bare_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _matches(pattern: re.Pattern[str], text: str) -> bool:
-    # In Python `$` also stands before a last line break, in ECMA-262 it does not.
-    return pattern.fullmatch(text) is not None and not text.endswith("\n")
 
 
 def _plain(number: Decimal) -> str:

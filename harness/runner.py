@@ -81,7 +81,8 @@ def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int
             lab.tear_down()
             with phases("analyse", "analysis"):
                 summary = _judge(lab, pending, repeat_index)
-            pending.write_summary(summary.model_copy(update={"phases_s": phases.written(summary.phases_s)}))
+            summary = summary.model_copy(update={"phases_s": phases.passed()})
+            pending.write_summary(summary)
             return Outcome(summary, pending.commit(), lab.interrupted or asked_to_end.came)
 
 
@@ -109,8 +110,10 @@ class _Phases:
         yield
         self._seconds[name] = time.monotonic() - began_s
 
-    def written(self, model: PhaseSeconds) -> PhaseSeconds:
-        return model.model_copy(update=self._seconds | {"total": time.monotonic() - self._began_s})
+    def passed(self) -> PhaseSeconds:
+        from harness.summary import Phases as PhaseSeconds  # noqa: PLC0415  imported with the analysis
+
+        return PhaseSeconds(**self._seconds, total=time.monotonic() - self._began_s)
 
 
 class _Lab:

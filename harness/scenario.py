@@ -25,7 +25,7 @@ from pydantic import (
 from harness.engines import ENGINES
 from harness.errors import StrategyError
 from harness.hosts import HOSTS
-from harness.quantities import SECOND_NS, format_duration, shown
+from harness.quantities import SECOND_NS, format_duration
 from harness.scenario_fields import (
     WRITTEN,
     Command,
@@ -187,7 +187,7 @@ class Load(_Model):
         default=10 * SECOND_NS, description="How long the load is measured, after the warm-up."
     )
     warm_up_ns: Duration = Field(
-        default=2 * SECOND_NS, validate_default=True, description="How long the load runs before it is measured."
+        default=2 * SECOND_NS, description="How long the load runs before it is measured."
     )
     connections: Connections = Field(
         default="per-request",
@@ -211,18 +211,17 @@ class Load(_Model):
             raise ValueError("a closed loop has no rate; take it out and write users")
         return rate_per_s
 
-    @field_validator("warm_up_ns")
-    @classmethod
-    def _not_mostly_warm_up(cls, warm_up_ns: int, info: ValidationInfo) -> int:
-        duration_ns = info.data.get("duration_ns", warm_up_ns)
-        if duration_ns < warm_up_ns:
+    @model_validator(mode="after")
+    def _not_mostly_warm_up(self) -> Self:
+        if self.duration_ns < self.warm_up_ns:
             raise refuse(
-                f"the warm-up of {format_duration(warm_up_ns)} is longer than the duration of "
-                f"{format_duration(duration_ns)}; write a shorter warm_up or a longer duration",
-                "warm_up",
-                "duration",
+                f"load.warm_up ({format_duration(self.warm_up_ns)}) is longer than load.duration "
+                f"({format_duration(self.duration_ns)}); shorten the one or lengthen the other",
+                "load.warm_up",
+                "load.duration",
+                complete=True,
             )
-        return warm_up_ns
+        return self
 
 
 class Scenario(_Model):
@@ -305,10 +304,8 @@ class Scenario(_Model):
     @field_validator("application", mode="before")
     @classmethod
     def _known_application(cls, application: Any) -> Any:
-        if isinstance(application, str):
-            raise refuse(
-                f"unknown application {shown(application)}; write sample, or a mapping with a command"
-            )
+        if not isinstance(application, dict | Application):
+            raise refuse(expected("sample, or a mapping with a command", application))
         return application
 
     @field_validator("application")
@@ -347,7 +344,9 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     place_at = partial(Place, 0, source=str(path))
     document.data = Reader(document, place_at, _spelling).read(read_text(path))
     if not isinstance(document.data, dict):
-        words = "a scenario is a mapping; write, for example, strategy: dnat-random"
+        words = "empty; write a scenario, such as scenarios/dnat-10.yaml"
+        if document.data is not None:
+            words = expected("a mapping, such as strategy: dnat-random", document.data)
         raise scenario_error(document.problems or [Problem(place_at(1, 1), words)])
     _write_out(document)
     for number, text in enumerate(overrides, 1):

@@ -69,8 +69,8 @@ def _confidence(share: float) -> float:
 def _folder_name(name: str) -> str:
     if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(
-            f"{shown(name)} can't name a result's folder; write up to 64 letters, digits, '.', '_' and '-', "
-            "the first a letter or digit (without this key, the file's name is taken)"
+            f"{shown(name)} can't name a folder; write at most 64 letters, digits, '.', '_' and '-', "
+            "a letter or digit first (without this key, the file's name is taken)"
         )
     return name
 

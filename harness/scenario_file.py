@@ -210,13 +210,14 @@ class Reader:
             yield from YAML(typ="safe", pure=True).parse(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            at, words = (mark.line + 1, mark.column + 1), error.problem or error.context
+            at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            words = error.problem or error.context
         except ReaderError as error:
             before = text[: error.position]
             at = before.count("\n") + 1, len(before) - before.rfind("\n")
-            words = f"character {error.character!r} is not allowed"
+            words = f"character U+{error.character:04X} is not allowed"
         except Exception as error:  # noqa: BLE001  on odd text the parser lets Python's own errors through
-            at, words = (1, 1), str(error)
+            at, words = (1, 1), f"this can't be parsed ({error}); look for an escape beyond \\U0010FFFF"
         else:
             return
         raise scenario_error([*self._document.problems, Problem(self._place_at(*at), f"not YAML: {words}")])
@@ -254,7 +255,8 @@ class Reader:
             raise ValueError(f"alias *{event.anchor} is not followed; write the value itself")  # noqa: TRY004
         if event.ctag is not None:
             self._skip(event)
-            raise ValueError(f"tag {event.ctag} is not known; write the plain value")
+            tag = str(event.ctag).replace("tag:yaml.org,2002:", "!!")
+            raise ValueError(f"tag {tag} is not followed; write the plain value")
         if isinstance(event, MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, SequenceStartEvent):

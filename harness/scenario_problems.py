@@ -70,8 +70,12 @@ def expected(what: str, value: object) -> str:
     """Say that a value is of the wrong type."""
     kind = "the number " if isinstance(value, int | float) and not isinstance(value, bool) else ""
     kind = "the text " if isinstance(value, str) else kind
-    quotes = "; put it in quotes" if what == "text" and not isinstance(value, dict | list) else ""
-    return f"expected {what}, found {kind}{shown(value)}{quotes}"
+    hint = ""
+    if what == "text" and not isinstance(value, dict | list):
+        hint = "; put it in quotes"
+    elif what.endswith("number") and isinstance(value, str) and value.isdecimal():
+        hint = "; take away the quotes"
+    return f"expected {what}, found {kind}{shown(value)}{hint}"
 
 
 def find_nulls(document: Document) -> list[Problem]:
@@ -160,7 +164,7 @@ def _words(kind: str, context: dict[str, Any], value: Any, path: KeyPath) -> str
         case "literal_error" | "enum":
             choices = re.findall(r"'([^']*)'", context["expected"])
             near = did_you_mean(value, choices) if isinstance(value, str) else ""
-            return f"unknown value {shown(value)}{near} (write {' or '.join(choices)})"
+            return f"unknown value {shown(value)}{near} (values: {', '.join(choices)})"
     if what := _EXPECTED.get(kind):
         return expected(what, value)
     # Only the options of other packages' strategies can be wrong in yet other ways.

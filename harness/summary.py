@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LIMITED_FROM = 0.9
 """Fraction of one core from which the generator, which has one thread, counts as the bottleneck."""
 
+_EVIDENCE = ("lower_bound", "upper_bound", "p_below", "p_above", "p_outside")
+
 Verdict = Literal["even", "uneven", "inconclusive"]
 WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
 
@@ -247,13 +249,13 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
             f"{scenario.strategy.name} gives instances different shares, but answers name "
             f"{recording.instances[0]!r}, which is none of them: let each answer with its name"
         )
-    units = recording.units_by_instance(unit)
+    kinds: tuple[Unit, ...] = ("connection", "request", "source")
+    counted = {f"{kind}s": recording.units_by_instance(kind) for kind in kinds}
+    units = counted[f"{unit}s"]
     missing = recording.unattributed(unit)
     judged = tolerance_verdict(
         units, shares, scenario.tolerance, scenario.confidence, missing, names=recording.instances, unit=unit
     )
-    connections, requests = recording.connections_by_instance(), recording.requests_by_instance()
-    sources = recording.sources_by_instance()
     errors = recording.errors_by_class()
     failed = sum(errors.values())
     cpu_fraction = observed.generator_cpu_ns / max(observed.generator_wall_ns, 1)
@@ -276,32 +278,39 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         seed=scenario.seed,
         repeat_index=observed.repeat_index,
         tests=_tests(recording.instances, units, shares, judged, missing),
-        instances=tuple(
-            InstanceRow(
-                name=name,
-                connections=int(connections[i]),
-                requests=int(requests[i]),
-                sources=int(sources[i]),
-                share=judged.instances[i].share,
-                expected_share=shares[i],
-                deviation=judged.instances[i].deviation,
-            )
-            for i, name in enumerate(recording.instances)
-        ),
+        instances=_rows(recording.instances, counted, shares, judged),
         counts=Counts(
-            connections=int(connections.sum()) + recording.unattributed("connection"),
+            connections=int(counted["connections"].sum()) + recording.unattributed("connection"),
             requests=len(recording.rows),
-            sources=int(sources.sum()) + recording.unattributed("source"),
+            sources=int(counted["sources"].sum()) + recording.unattributed("source"),
             errors=failed,
         ),
         errors=errors,
-        witnesses=_witnesses(recording, unit, connections, requests, observed.witnesses),
+        witnesses=_witnesses(recording, unit, counted, observed.witnesses),
         latency_ns=LatencySummary(**quantiles_ns(recording.latencies_ns())._asdict()),
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
         generator=Generator(cpu_fraction=cpu_fraction, limited=cpu_fraction >= LIMITED_FROM),
         versions=dict(observed.versions),
         warnings=(*observed.warnings, *_own_warnings(units, shares, unit)),
         scenario=scenario.as_written(),
+    )
+
+
+def _rows(
+    names: Sequence[str],
+    counted: Mapping[str, NDArray[np.int64]],
+    shares: Sequence[float],
+    judged: ToleranceVerdict,
+) -> tuple[InstanceRow, ...]:
+    return tuple(
+        InstanceRow(
+            name=name,
+            share=judged.instances[i].share,
+            expected_share=shares[i],
+            deviation=judged.instances[i].deviation,
+            **{kind: int(counts[i]) for kind, counts in counted.items()},
+        )
+        for i, name in enumerate(names)
     )
 
 
@@ -320,14 +329,7 @@ def _tests(
             alpha=judged.alpha,
             missing=missing,
             instances=tuple(
-                ToleranceBand(
-                    name=name,
-                    lower_bound=instance.lower_bound,
-                    upper_bound=instance.upper_bound,
-                    p_below=instance.p_below,
-                    p_above=instance.p_above,
-                    p_outside=instance.p_outside,
-                )
+                ToleranceBand(name=name, **{key: getattr(instance, key) for key in _EVIDENCE})
                 for name, instance in zip(names, judged.instances, strict=True)
             ),
         ),
@@ -344,13 +346,12 @@ def _own_warnings(units: NDArray[np.int64], shares: Sequence[float], unit: Unit)
 def _witnesses(
     recording: Recording,
     unit: Unit,
-    connections: NDArray[np.int64],
-    requests: NDArray[np.int64],
+    counted: Mapping[str, NDArray[np.int64]],
     tables: Mapping[str, WitnessTable],
 ) -> Witnesses:
     """Compare what the client counted with what others did."""
-    counted = zip(connections.tolist(), requests.tolist(), strict=True)
-    client = dict(zip(recording.instances, counted, strict=True))
+    pairs = zip(counted["connections"].tolist(), counted["requests"].tolist(), strict=True)
+    client = dict(zip(recording.instances, pairs, strict=True))
     # A layer-7 proxy keeps connections of its own to the instances: only requests can agree.
     kinds = ("requests",) if unit == "request" else ("connections", "requests")
     compared = False

@@ -19,7 +19,7 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
-_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -69,3 +69,8 @@ def mount(kind: str, place: str) -> None:
     """Mount an empty tmpfs or this PID namespace's proc."""
     flags = _MS_NOSUID | _MS_NODEV | (_MS_NOEXEC if kind == "proc" else 0)
     _check(_libc.mount(kind.encode(), place.encode(), kind.encode(), flags, None))
+
+
+def mount_over(source: str, place: str) -> None:
+    """Let a file or folder stand where another stood."""
+    _check(_libc.mount(source.encode(), place.encode(), None, _MS_BIND, None))

@@ -176,6 +176,12 @@ def _prepare_inside() -> None:
     kernel.mount("proc", "/proc")
     # iptables and proxies want a writable /run; the machine's own is not theirs to write to.
     kernel.mount("tmpfs", "/run")
+    # The machine's name servers can't be reached from here. A program that looks up its own name when
+    # it starts, as many do, would wait five seconds for each; loopback refuses at once.
+    own = Path("/run/resolv.conf")
+    own.write_text("nameserver 127.0.0.1\n")
+    if (machines := Path("/etc/resolv.conf").resolve()).is_file():
+        kernel.mount_over(str(own), str(machines))
 
 
 def _first_process(channel: Channel) -> NoReturn:

@@ -38,7 +38,7 @@ NAMED_UP_TO = 40
 # Colours that red-green blind people tell apart (M. Okabe and K. Ito, 2008); the shapes differ too.
 _INSIDE, _OUTSIDE, _BAND, _EXPECTED = "#0072B2", "#D55E00", "#CFE3F1", "#333333"
 _DPI = 140
-_MARKS = ((50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"))
+_MARKS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
 
 def distribution_figure(summary: Summary) -> Figure:
@@ -64,39 +64,41 @@ def latency_figure(recording: Recording, summary: Summary) -> Figure:
     _title(axes, summary, "latency")
     axes.set_xlabel("successful requests that took at most this long (%)")
     axes.set_ylabel("latency (ms)")
-    latencies = np.sort(recording.latencies_ns()) / 1e6
-    count = latencies.size
-    if count == 0:
-        axes.text(0.5, 0.5, "no request succeeded", ha="center", va="center", transform=axes.transAxes)
+    latencies_ms = np.sort(recording.latencies_ns()) / 1e6
+    if latencies_ms.size:
+        _draw_curve(axes, latencies_ms, summary)
+    else:
+        _say(axes, "no request succeeded")
         axes.set_xticks([])
         axes.set_yticks([])
-        return figure
+    return figure
+
+
+def _draw_curve(axes: Axes, latencies_ms: NDArray[np.float64], summary: Summary) -> None:
+    """Draw sorted latencies over the axis of nines."""
+    count = latencies_ms.size
     # Many neighbours fall on one pixel: 2,000 ranks, equally far apart on the axis, draw the same curve.
-    nines = np.linspace(0, np.log10(2 * count), 2000)
+    nines = np.linspace(0, np.log10(count), 2000)
     ranks = np.unique(np.minimum((count * (1 - 10.0**-nines)).astype(np.int64), count - 1))
-    # Of n requests, the i-th fastest stands for the shares from (i - 1)/n to i/n: its middle is drawn.
-    x = -np.log10(1 - (ranks + 0.5) / count)
-    axes.plot(
-        x, latencies[ranks], color=_INSIDE, linewidth=2, marker="o" if count < 50 else None, markersize=4
-    )
+    # The i-th fastest of n is the latency of all shares above (i - 1)/n up to i/n: a step. The last would
+    # have no end on this axis; it is drawn half as far as it goes.
+    x = np.append(-np.log10(1 - ranks / count), np.log10(2 * count))
+    y = latencies_ms[np.append(ranks, count - 1)]
+    axes.plot(x, y, color=_INSIDE, linewidth=2, drawstyle="steps-post")
     right = max(float(x[-1]), 1.0) * 1.12
-    shown = [(_nines(percent), name) for percent, name in _MARKS if _nines(percent) <= x[-1]]
-    for place, name in shown:
-        value = float(latencies[min(int(count * (1 - 10.0**-place)), count - 1)])
-        axes.plot([place], [value], "o", color=_OUTSIDE, markersize=7)
-        axes.annotate(f"{name} {_milliseconds(value)}", (place, value), (5, -12), textcoords="offset points")
-    axes.annotate(
-        f"max {_milliseconds(float(latencies[-1]))}",
-        (float(x[-1]), float(latencies[-1])),
-        (-4, 9),
-        textcoords="offset points",
-        ha="right",
-    )
+    for name, percent in _MARKS.items():
+        place, value = _nines(percent), (getattr(summary.latency_ns, name) or 0) / 1e6
+        if place <= x[-1]:
+            label = f"{name.replace('_', '.')} {_milliseconds(value)}"
+            axes.plot([place], [value], "o", color=_OUTSIDE, markersize=7)
+            axes.annotate(label, (place, value), (5, -12), textcoords="offset points")
+    least, most = float(latencies_ms[0]), float(latencies_ms[-1])
+    end = (float(x[-1]), most)
+    axes.annotate(f"max {_milliseconds(most)}", end, (-4, 9), textcoords="offset points", ha="right")
     ticks = [percent for percent in (0, 50, 90, 99, 99.9, 99.99, 99.999, 99.9999) if _nines(percent) <= right]
     axes.set_xticks([_nines(percent) for percent in ticks], [f"{percent:g}" for percent in ticks])
     axes.set_xlim(0, right)
-    _log_axis(axes, float(latencies[0]), float(latencies[-1]))
-    return figure
+    _log_axis(axes, least, most)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -132,10 +134,10 @@ def _draw_named(
     lower = np.array([band.lower_bound for band in bands]) * 100
     upper = np.array([band.upper_bound for band in bands]) * 100
     expected = np.array([row.expected_share for row in rows]) * 100
-    shares = np.array([row.share or 0.0 for row in rows]) * 100
+    shares = np.array([row.expected_share if row.share is None else row.share for row in rows]) * 100
     axes.barh(places, upper - lower, left=lower, height=1, color=_BAND, label=_band_label(summary))
     axes.vlines(expected, places - 0.5, places + 0.5, color=_EXPECTED, linewidth=1.5, label="expected share")
-    if summary.counts.requests:
+    if rows[0].share is not None:
         axes.hlines(places, expected, shares, color="#777777", linewidth=1)
         _dots(axes, shares, places, (shares < lower) | (shares > upper))
     axes.set_yticks(places, [_plain(row.name) for row in rows], parse_math=False)
@@ -161,7 +163,7 @@ def _draw_sorted(axes: Axes, rows: Sequence[InstanceRow], summary: Summary) -> N
     tolerance = summary.tolerance * 100
     axes.axhspan(max(-tolerance, -100), tolerance, color=_BAND, label=_band_label(summary))
     axes.axhline(0, color=_EXPECTED, linewidth=1.5, label="expected share")
-    if summary.counts.requests:
+    if rows[0].share is not None:
         _dots(axes, places, deviations, np.abs(deviations) > tolerance)
     axes.set_xlabel("instances, sorted by deviation")
     axes.set_xlim(0, len(rows) + 1)
@@ -195,13 +197,17 @@ def _finish(axes: Axes, summary: Summary) -> None:
     """Add title and legend; say so where nothing was counted."""
     _title(axes, summary, summary.verdict)
     axes.set_axisbelow(True)
-    if not summary.counts.requests:
-        axes.text(0.5, 0.5, "no requests", ha="center", va="center", transform=axes.transAxes)
+    if summary.instances[0].share is None:
+        _say(axes, f"no {summary.unit} has an instance")
     axes.figure.legend(loc="lower center", ncols=4, frameon=False)
 
 
+def _say(axes: Axes, what: str) -> None:
+    axes.text(0.5, 0.5, what, ha="center", va="center", transform=axes.transAxes, backgroundcolor="white")
+
+
 def _title(axes: Axes, summary: Summary, what: str) -> None:
-    axes.set_title(f"{_plain(summary.name, 60)}: {what}", parse_math=False, fontsize=12)
+    axes.set_title(f"{_plain(summary.name, 40)}: {what}", parse_math=False, fontsize=12)
 
 
 def _band_label(summary: Summary) -> str:

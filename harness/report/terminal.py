@@ -237,7 +237,7 @@ def _counted(summary: Summary, witness: str) -> bool:
 
 
 def _percent(fraction: float) -> str:
-    return f"{fraction * 100:.{2 if fraction >= 0.1 else 3}f} %"
+    return f"{fraction * 100:.{2 if fraction >= 0.02 else 3}f} %"
 
 
 def _signed_percent(fraction: float) -> str:

@@ -157,16 +157,9 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
         reason = _why_even(instances, labels, tolerance)
     elif verdict == "uneven":
         reason = _why_uneven(instances, labels, alpha)
-    elif missing and _evidence(observed, shares, tolerance, 0).verdict(alpha) != "inconclusive":
-        reason = (
-            f"no instance can be named for {missing:,} of {total + missing:,} {unit}s, and where they "
-            f"went could change the verdict; mend the errors"
-        )
     else:
-        reason = (
-            f"{total:,} {unit}s are too few to tell at {tolerance * 100:.4g} % tolerance; "
-            f"measure longer, or widen the tolerance"
-        )
+        settled = _evidence(observed, shares, tolerance, 0).verdict(alpha) != "inconclusive"
+        reason = _why_inconclusive(total, missing if settled else 0, unit, tolerance)
     return ToleranceVerdict(verdict, alpha, instances, reason)
 
 
@@ -228,4 +221,17 @@ def _why_uneven(instances: Sequence[InstanceTolerance], names: Sequence[str], al
     return (
         f"{names[index]}'s share {share * 100:.{digits}f} % lies {'below' if below else 'above'} its band "
         f"{worst.lower_bound * 100:.{digits}f} to {worst.upper_bound * 100:.{digits}f} %"
+    )
+
+
+def _why_inconclusive(total: int, missing: int, unit: str, tolerance: float) -> str:
+    """Blame the missing units where there would be a verdict without them."""
+    if missing:
+        return (
+            f"no instance can be named for {missing:,} of {total + missing:,} {unit}s, and where they "
+            f"went could change the verdict; mend the errors"
+        )
+    return (
+        f"{total:,} {unit}s are too few to tell at {tolerance * 100:.4g} % tolerance; "
+        f"measure longer, or widen the tolerance"
     )

@@ -13,7 +13,7 @@ from harness.report.plots import distribution_figure, latency_figure, save
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Measure
+    from tests.report.conftest import Measure
 
 QUIET = """
 import os, sys

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stats.fairness import ChiSquare, chi_square
@@ -16,6 +16,7 @@ counts_with_weights = st.lists(
 ).filter(lambda pairs: any(count for count, _ in pairs))
 
 
+@settings(deadline=None)  # the first example imports scipy.stats
 @given(counts_with_weights)
 def test_it_is_what_scipy_computes(pairs: list[tuple[int, float]]) -> None:
     """Statistic and p-value equal scipy.stats.chisquare's, for any expected shares."""

@@ -1,0 +1,75 @@
+"""SIGKILL at any moment, on any process of a run, leaves nothing on the machine."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Command
+
+_SCENARIO = """
+strategy: dnat-random
+replicas: 5
+load: {duration: 1s, warm_up: 500ms, users: 4}
+"""
+_LASTS_S = 3.5  # about as long as the whole run
+_SEED = 20_000
+
+
+def _namespaces() -> set[str]:
+    """List the namespaces that any process of this machine is in."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found |= {str(link.readlink()) for link in (process / "ns").iterdir()}
+        except OSError:
+            continue  # it ended while it was looked at, or it is another user's
+    return found
+
+
+def _kill_one(harness: Command, chance: random.Random, *, only: int | None) -> str:
+    """Kill the process of this number, or any one of the run's; say which it was."""
+    alive = sorted(harness.look().processes)
+    victim = only if only in alive else chance.choice(alive) if only is None and alive else None
+    if victim is None:
+        return "nothing: the run had ended"
+    name = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    os.kill(victim, signal.SIGKILL)
+    return name
+
+
+@pytest.mark.parametrize("moment", range(20))
+def test_killing_the_run_leaves_nothing(harness: Command, moment: int) -> None:
+    """Twenty moments spread over a run: processes, interfaces, rules, mounts, namespaces are as before."""
+    chance = random.Random(_SEED + moment)
+    before, namespaces = harness.look(), _namespaces()
+    process = harness.start("run", harness.scenario(_SCENARIO))
+    time.sleep((moment + chance.random()) / 20 * _LASTS_S)
+    _kill_one(harness, chance, only=process.pid)
+    process.communicate(timeout=20)
+    assert harness.settled(before) == before
+    assert _namespaces() <= namespaces
+    # What it was writing is swept away by the next run; a whole result is never half there.
+    for folder in (harness.folder / "results").glob("[!.]*"):
+        assert (folder / "summary.json").exists()
+
+
+@pytest.mark.parametrize("moment", range(10))
+def test_killing_any_of_its_processes_ends_the_run_in_order(harness: Command, moment: int) -> None:
+    """The run ends by itself with a line of text, whichever of its processes is killed and when."""
+    chance = random.Random(_SEED - moment)
+    process = harness.start("run", harness.scenario(_SCENARIO))
+    time.sleep((moment + chance.random()) / 10 * _LASTS_S)
+    victim = _kill_one(harness, chance, only=None)
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr, victim
+    assert process.returncode in {0, 1, 3, 2, -signal.SIGKILL}, victim
+    if process.returncode == 2:
+        assert "error: " in stderr.splitlines()[-1], victim
