@@ -129,6 +129,8 @@ def shown(value: object) -> str:
     """Show a value in a message: text in quotes, long text cut, a structure by its kind."""
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "nothing"
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):

@@ -27,14 +27,20 @@ if TYPE_CHECKING:
 
     from harness.channel import Message
     from harness.load.driver import Driven
-    from harness.report.terminal import Progress
+    from harness.report.progress import Progress
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
     from harness.summary import Phases as PhaseSeconds
     from harness.summary import Summary, WitnessTable
 
-# Judging and drawing take two seconds to import: they are read in while the host warms up.
-_ANALYSIS = ("harness.recording", "harness.stats.equivalence", "harness.report.plots", "pyarrow.parquet")
+# Judging and drawing take two seconds to import: they are read in while others are busy.
+_ANALYSIS = (
+    "harness.recording",
+    "harness.stats.equivalence",
+    "harness.report.plots",
+    "harness.report.terminal",
+    "pyarrow.parquet",
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,8 @@ class _Lab:
             self.members = self._engine.start([f"instance-{k}" for k in range(1, scenario.replicas + 1)])
 
     def expose(self) -> None:
+        self._analysis = threading.Thread(target=_import_analysis)
+        self._analysis.start()
         with self._phases("expose", "exposing", self.strategy.name):
             self.strategy.expose(self._host, self._endpoint, self.members)
         with self._phases("generator", "load generator"):
@@ -154,13 +162,11 @@ class _Lab:
         self._profile = profile_for(self.scenario, self._host)
         duration_ns = self.scenario.load.warm_up_ns
         with self._phases("warm_up", "warm-up"):
-            analysis = threading.Thread(target=_import_analysis)
-            analysis.start()
             if duration_ns:
                 driven = self._driver.drive("warm_up", self._profile, duration_ns, self._live(duration_ns))
                 driven.records.close()
                 raise_if_nobody_answered(driven, self._profile)
-            analysis.join()
+            self._analysis.join()
 
     def drive(self) -> None:
         self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)

@@ -74,7 +74,7 @@ class _Model(BaseModel):
     )
 
     @classmethod
-    def keys(cls) -> list[str]:
+    def file_keys(cls) -> list[str]:
         """List the keys that this has in a file."""
         return [_key(name) for name in cls.model_fields]
 
@@ -317,10 +317,10 @@ class Scenario(_Model):
 
 
 _SECTIONS: Final[dict[KeyPath, list[str]]] = {
-    (): Scenario.keys(),
-    ("application",): Application.keys(),
-    ("application", "identity"): Identity.keys(),
-    ("load",): Load.keys(),
+    (): Scenario.file_keys(),
+    ("application",): Application.file_keys(),
+    ("application", "identity"): Identity.file_keys(),
+    ("load",): Load.file_keys(),
 }
 
 
@@ -344,9 +344,7 @@ def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     place_at = partial(Place, 0, source=str(path))
     document.data = Reader(document, place_at, _spelling).read(read_text(path))
     if not isinstance(document.data, dict):
-        words = "empty; write a scenario, such as scenarios/dnat-10.yaml"
-        if document.data is not None:
-            words = expected("a mapping, such as strategy: dnat-random", document.data)
+        words = expected("a mapping, such as strategy: dnat-random", document.data)
         raise scenario_error(document.problems or [Problem(place_at(1, 1), words)])
     _write_out(document)
     for number, text in enumerate(overrides, 1):

@@ -324,10 +324,10 @@ def _scalar(event: Any) -> Any:
             return number
         raise ValueError(f"{shown(text)[1:-1]} is beyond the greatest number")
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        # JSON, which is YAML too, writes characters beyond U+FFFF as the escapes of two halves.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
         raise ValueError("holds half a surrogate pair, which is no character") from None
-    return text
 
 
 def dotted(path: KeyPath) -> str:

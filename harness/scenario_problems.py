@@ -113,15 +113,16 @@ def explain(
     return [
         _problem(details, path, document, keys_at)
         for details in error.errors(include_url=False)
-        for path in [_path(details)]
+        for path in [_path(details, document)]
         if not any(path[:length] in silent for length in range(len(path) + 1))
     ]
 
 
-def _path(details: ErrorDetails) -> KeyPath:
+def _path(details: ErrorDetails, document: Document) -> KeyPath:
     location = details["loc"]
-    # A mapping's key that is wrong itself is marked so.
-    return location[:-1] if location and location[-1] == "[key]" else location
+    # A mapping's key that is wrong itself is marked so, unless "[key]" is a key of the file.
+    marked = location[-1:] == ("[key]",) and location not in document.keys
+    return location[:-1] if marked else location
 
 
 def _problem(
@@ -129,7 +130,9 @@ def _problem(
 ) -> Problem:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return Problem(document.keys[path], _unknown_key(path, keys_at(path[:-1])))
+        # The path of a model among several that an option may have holds names that the file hasn't.
+        place = document.keys.get(path, document.place(path))
+        return Problem(place, _unknown_key(path, keys_at(path[:-1])))
     if kind == "missing":
         example = _EXAMPLES.get(dotted(path))
         words = f"missing key {dotted(path)!r}" + (f"; write, for example, {example}" if example else "")

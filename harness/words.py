@@ -1,4 +1,4 @@
-"""What a program said last, for an error that fits a line."""
+"""Text from outside, made fit for a terminal."""
 
 from __future__ import annotations
 
@@ -11,3 +11,13 @@ def last_words(said: bytes) -> str:
     lines = [line.strip() for line in said[-_LAST_BYTES:].decode(errors="replace").splitlines()]
     lines = [line for line in lines if line][-_LAST_LINES:]
     return " | ".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Write as escapes what is no visible character, or what an encoding lacks."""
+    visible = "".join(char if char.isprintable() else _escape(char) for char in text)
+    return visible.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from harness.errors import ScenarioError, StrategyError
 from harness.hosts import HOSTS, HostKind
-from harness.scenario import Identity, Load, Scenario, load_scenario
+from harness.scenario import Application, Identity, Load, Scenario, load_scenario
 from harness.strategies.base import Options
 from harness.strategies.dnat import DnatRandom
 
@@ -33,6 +33,14 @@ def load(folder: Path, content: str | bytes, *overrides: str) -> Scenario:
     return load_scenario(file, overrides)
 
 
+def complaint(folder: Path, content: str | bytes, *overrides: str) -> str:
+    try:
+        load(folder, content, *overrides)
+    except ScenarioError as error:
+        return str(error)
+    return "none"
+
+
 def refused(folder: Path, content: str | bytes, *overrides: str) -> str:
     with pytest.raises(ScenarioError) as caught:
         load(folder, content, *overrides)
@@ -49,7 +57,7 @@ def test_the_shortest_scenario_gets_every_default(folder: Path) -> None:
         "external",
         80,
     )
-    assert scenario.application.command is scenario.application.image is None
+    assert (scenario.application.command, scenario.application.image) == (None, None)
     assert scenario.application.identity == Identity(header="X-Instance", body=None)
     assert scenario.load == Load(
         model="closed",
@@ -79,7 +87,8 @@ application:
   identity: {body: 'I am (\\w+)'}
   env: {MODE: fast}
   start-timeout: 1m30s
-load: {users: 4, duration: 1.5s, warm-up: 500ms, connections: 10, path: /a?b=c, headers: {X-A: b}, timeout: 250us}
+load:
+  {users: 4, duration: 1.5s, warm-up: 500ms, connections: 10, path: /a?b=c, headers: {X-A: b}, timeout: 250us}
 tolerance: 12.5%
 confidence: 99.9%
 expect: uneven
@@ -113,9 +122,16 @@ def test_the_sample_may_wait(folder: Path) -> None:
 def test_a_scenario_cannot_be_changed(folder: Path) -> None:
     """A run can rely on what it was given."""
     with pytest.raises(ValidationError):
-        load(folder, RIGHT).replicas = 3  # type: ignore[misc]
+        load(folder, RIGHT).replicas = 3
 
 
+_TOO_LARGE = "Python int too large to convert to C int"
+_NO_FOLDER = (
+    "can't name a folder; write at most 64 letters, digits, '.', '_' and '-', a letter or digit first "
+    "(without this key, the file's name is taken)"
+)
+_NO_PATTERN = "application.identity.body: '{}' is no regular expression"
+_NO_PATH = "is no path; write '/' and printable ASCII without blanks"
 _KEYS = (
     "name, description, host, engine, strategy, replicas, client, port, application, load, tolerance, "
     "confidence, expect, seed, repeat"
@@ -125,8 +141,8 @@ _KEYS = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "1:1: empty; write a scenario, such as scenarios/dnat-10.yaml"),
-        ("# only this\n", "1:1: empty; write a scenario, such as scenarios/dnat-10.yaml"),
+        ("", "1:1: expected a mapping, such as strategy: dnat-random, found nothing"),
+        ("# only this\n", "1:1: expected a mapping, such as strategy: dnat-random, found nothing"),
         ("- a\n", "1:1: expected a mapping, such as strategy: dnat-random, found a list"),
         ("text\n", "1:1: expected a mapping, such as strategy: dnat-random, found the text 'text'"),
         ("!x {}\n", "1:1: tag !x is not followed; write the plain value"),
@@ -152,13 +168,12 @@ _KEYS = (
         (RIGHT + "load: &a {headers: *a}\n",
          "3:20: load.headers: alias *a is not followed; write the value itself"),
         (RIGHT + "<<: {a: b}\n", f"3:1: unknown key '<<' (keys: {_KEYS})"),
-        (RIGHT + "load: " + "[" * 100_000, "3:27: nested more than 20 levels deep; no scenario needs that"),
-        (RIGHT + "load: [" + "0," * 30_000, "3:40004: too many values; a scenario is a page of text"),
+        (RIGHT + "load: " + "[" * 10_000, "3:27: nested more than 20 levels deep; no scenario needs that"),
+        (RIGHT + "load: [" + "0," * 30_000, "3:39990: too many values; a scenario is a page of text"),
         (RIGHT + 'description: "\\ud800"\n',
          "3:14: description: holds half a surrogate pair, which is no character"),
         (RIGHT + 'description: "\\UFFFFFFFF"\n',
-         "1:1: not YAML: this can't be parsed (Python int too large to convert to C int); "
-         "look for an escape beyond \\U0010FFFF"),
+         f"1:1: not YAML: this can't be parsed ({_TOO_LARGE}); look for an escape beyond \\U0010FFFF"),
     ],
 )  # fmt: skip
 def test_text_that_is_no_scenario_is_refused_at_its_place(folder: Path, text: str, message: str) -> None:
@@ -171,7 +186,8 @@ def test_text_that_is_no_scenario_is_refused_at_its_place(folder: Path, text: st
     [
         ("replicas: 10\n", "1:1: missing key 'strategy'; write, for example, strategy: dnat-random"),
         ("strategy: dnat-random\n", "1:1: missing key 'replicas'; write, for example, replicas: 10"),
-        ("strategy: {}\nreplicas: 1\n", "1:11: missing key 'strategy.name'; write, for example, name: dnat-random"),
+        ("strategy: {}\nreplicas: 1\n",
+         "1:11: missing key 'strategy.name'; write, for example, name: dnat-random"),
         ("strategy: 5\nreplicas: 1\n",
          "1:11: strategy: expected a strategy's name, or a mapping with it, found the number 5"),
         ("strategy: {name: 5}\nreplicas: 1\n",
@@ -228,8 +244,7 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
         ("repeat: 0", "9: repeat: 0 is too few; write a whole number of at least 1"),
         ("repeat: 1001", "9: repeat: 1001 is too many; write a whole number of at most 1000"),
         ("name: ../x",
-         "7: name: '../x' can't name a folder; write at most 64 letters, digits, '.', '_' and '-', "
-         "a letter or digit first (without this key, the file's name is taken)"),
+         f"7: name: '../x' {_NO_FOLDER}"),
         ("description: {a: 1}", "14: description: expected text, found a mapping"),
         ("tolerance: 0.1",
          "12: tolerance: 0.1 has no percent sign; write 0.1% or 10%, whichever is meant"),
@@ -259,6 +274,8 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
          "25: application.command[0]: a program can't be given a NUL character; take it out"),
         ("application: {env: {A: 1}}",
          "24: application.env.A: expected text, found the number 1; put it in quotes"),
+        ("application: {env: {'[key]': 1}}",
+         "30: application.env.[key]: expected text, found the number 1; put it in quotes"),
         ("application: {env: {A=B: x}}",
          "21: application.env.A=B: 'A=B' is no variable's name; write one without '=' and NUL"),
         ("application: {env: [a]}", "20: application.env: expected a mapping, found a list"),
@@ -271,10 +288,9 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
         ("application: {identity: {body: (a)(b)}}",
          "32: application.identity.body: '(a)(b)' has 2 groups; write one, around the instance's name"),
         ("application: {identity: {body: '(a'}}",
-         "32: application.identity.body: '(a' is no regular expression: "
-         "missing ), unterminated subpattern at position 0"),
+         f"32: {_NO_PATTERN.format('(a')}: missing ), unterminated subpattern at position 0"),
         ("application: {identity: {body: '([[a])'}}",
-         "32: application.identity.body: '([[a])' is no regular expression: Possible nested set at position 1"),
+         f"32: {_NO_PATTERN.format('([[a])')}: Possible nested set at position 2"),
         ("application: {start-timeout: 0s}",
          "30: application.start_timeout: 0s is too short; write more than 0s"),
     ],
@@ -312,10 +328,10 @@ _CONNECTIONS = (
         ("load: {connections: 0}", f"21: load.connections: 0 {_CONNECTIONS}"),
         ("load: {connections: true}", f"21: load.connections: true {_CONNECTIONS}"),
         ("load: {connections: pooled}", f"21: load.connections: 'pooled' {_CONNECTIONS}"),
-        ("load: {path: a}", "14: load.path: 'a' is no path; write '/' and printable ASCII without blanks"),
-        ("load: {path: /a b}", "14: load.path: '/a b' is no path; write '/' and printable ASCII without blanks"),
-        ('load: {path: "/\\n"}', "14: load.path: '/\\n' is no path; write '/' and printable ASCII without blanks"),
-        ("load: {path: /ä}", "14: load.path: '/ä' is no path; write '/' and printable ASCII without blanks"),
+        ("load: {path: a}", f"14: load.path: 'a' {_NO_PATH}"),
+        ("load: {path: /a b}", f"14: load.path: '/a b' {_NO_PATH}"),
+        ('load: {path: "/\\n"}', f"14: load.path: '/\\n' {_NO_PATH}"),
+        ("load: {path: /ä}", f"14: load.path: '/ä' {_NO_PATH}"),
         ("load: {headers: {connection: close}}",
          "18: load.headers.connection: the harness sets this header itself; take it out"),
         ("load: {headers: {'a b': c}}",
@@ -438,7 +454,8 @@ def test_an_override_replaces_what_the_file_says(
         ("load.users=", "load.users: has no value; write one, or take the key out"),
         ("load.users=[1", "not YAML: expected ',' or ']', but got '<stream end>'"),
         ("strategy.name=x", "unknown strategy 'x' (strategies: dnat-random)"),
-        ("load.users={a: 1, a: 2}", "duplicate key 'load.users.a', first given at --set load.users={a: 1, a: 2}"),
+        ("load.users={a: 1, a: 2}",
+         "duplicate key 'load.users.a', first given at --set load.users={a: 1, a: 2}"),
     ],
 )  # fmt: skip
 def test_a_wrong_override_is_its_own_place(folder: Path, override: str, words: str) -> None:
@@ -489,32 +506,20 @@ def test_a_file_name_that_names_no_folder_asks_for_a_name(tmp_path: Path) -> Non
 
 
 pieces = st.sampled_from(
-    [*"abx019 \n:-,[]{}'\"#&*!|>%@`?~\\\t=<.", "\n  ", ": ", "- ", "strategy: ", "load: ", "replicas: "]
-    + [
-        "!!int ",
-        "*a",
-        "&a ",
-        "---\n",
-        "\\x",
-        "\\ud800",
-        "\\UFFFFFFFF",
-        "\ufeff",
-        "\u2028",
-        "\x85",
-        "dnat-random",
+    [
+        *"abx019 \n:-,[]{}'\"#&*!|>%@`?~\\\t=<.\ufeff\u2028\x85",
+        *("\n  ", ": ", "- ", "---\n", "strategy: ", "load: ", "replicas: ", "dnat-random"),
+        *("!!int ", "*a", "&a ", "\\x", "\\ud800", "\\UFFFFFFFF"),
     ]
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.one_of(st.binary(max_size=60), st.lists(pieces, max_size=40).map(lambda p: "".join(p).encode())))
 def test_any_bytes_give_a_scenario_or_a_scenario_error(folder: Path, content: bytes) -> None:
     """Nothing else is ever raised, and no line of a message is empty."""
     for prefix in (b"", RIGHT.encode()):
-        try:
-            load(folder, prefix + content)
-        except ScenarioError as error:
-            assert all(str(error).split("\n"))
+        assert all(complaint(folder, prefix + content).split("\n"))
 
 
 _SCALARS = st.one_of(
@@ -528,9 +533,14 @@ _SCALARS = st.one_of(
     ),
 )
 _WORDS = st.sampled_from(
-    "name description strategy replicas host engine client port application load tolerance confidence expect seed "
-    "repeat command image identity env delay start_timeout start-timeout header body model users rate duration "
-    "warm_up warm-up connections path headers timeout".split()
+    [
+        *Scenario.file_keys(),
+        *Application.file_keys(),
+        *Identity.file_keys(),
+        *Load.file_keys(),
+        "start-timeout",
+        "warm-up",
+    ]
 )
 _STRUCTURES = st.recursive(
     _SCALARS,
@@ -542,18 +552,16 @@ _STRUCTURES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.dictionaries(_WORDS, _STRUCTURES, max_size=8), st.lists(st.text(max_size=12), max_size=2))
 def test_any_structure_gives_a_scenario_or_a_scenario_error(
     folder: Path, structure: dict[str, Any], overrides: list[str]
 ) -> None:
     """Whatever stands where something else should, the answer is in our own words."""
     text = json.dumps({"strategy": "dnat-random", "replicas": 2} | structure)
-    try:
-        load(folder, text, *overrides)
-    except ScenarioError as error:
-        assert "Input should" not in str(error)
-        assert "pydantic" not in str(error)
+    words = complaint(folder, text, *overrides)
+    assert "Input should" not in words
+    assert "is not valid here" not in words
 
 
 _ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

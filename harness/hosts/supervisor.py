@@ -12,6 +12,7 @@ Requests and answers are described at the `_do_…` method of each.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -202,6 +203,7 @@ def _first_process(channel: Channel) -> NoReturn:
 def main() -> int:
     """Make the namespaces, and wait for the first process inside to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # its few objects live as long as it does; walking them makes pyroute2's import slower
     channel = Channel.inherited(int(sys.argv[1]))
     kernel.die_with_parent()
     try:

@@ -207,7 +207,8 @@ def _say(axes: Axes, what: str) -> None:
 
 
 def _title(axes: Axes, summary: Summary, what: str) -> None:
-    axes.set_title(f"{_plain(summary.name, 40)}: {what}", parse_math=False, fontsize=12)
+    # Told where to stand, the title need not be kept clear of ticks, which takes a fifth of the drawing.
+    axes.set_title(f"{_plain(summary.name, 40)}: {what}", parse_math=False, fontsize=12, y=1.02)
 
 
 def _band_label(summary: Summary) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from harness.errors import StrategyError
@@ -24,6 +23,8 @@ _BUILT_IN = {
 
 @cache
 def _from_other_packages() -> dict[str, str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  25 ms, for names that are not built in
+
     return {found.name: found.value for found in entry_points(group=ENTRY_POINT_GROUP)}
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from harness.report.terminal import Progress, render_summary, verdict_line
+from harness.report.progress import Progress
+from harness.report.terminal import render_summary, verdict_line
 
 if TYPE_CHECKING:
     from harness.summary import Summary
@@ -22,7 +23,7 @@ FOLDER = Path("/somewhere/results/made-up-20260101-000000")
 
 BROKEN = """
 import sys
-from harness.report.terminal import Progress
+from harness.report.progress import Progress
 progress = Progress()
 sys.stdin.read()
 progress.phase("provisioning")
