@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
-_HARNESS = Path(sys.executable).with_name("harness")
+_HARNESS = str(Path(sys.executable).with_name("harness"))
 _WARM_UP_S = 2
 _LOAD_S = 3
 _PHASES = ("provision", "expose", "generator", "warm_up", "load", "analyse", "teardown")
@@ -29,7 +29,8 @@ _PHASES = ("provision", "expose", "generator", "warm_up", "load", "analyse", "te
 def _one_run(replicas: int, results: str) -> dict[str, float]:
     """Run the scenario once and give the seconds of each part of its overhead."""
     settings = {"replicas": replicas, "load.warm_up": f"{_WARM_UP_S}s", "load.duration": f"{_LOAD_S}s"}
-    command = [_HARNESS, "run", _ROOT / "scenarios/dnat-10.yaml", "--json", "--results", results]
+    scenario = str(_ROOT / "scenarios/dnat-10.yaml")
+    command = [_HARNESS, "run", scenario, "--json", "--results", results]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     began_s = time.monotonic()

@@ -77,11 +77,11 @@ class PendingResult:
     def write_plots(self, recording: Recording, summary: Summary) -> None:
         """Write distribution.png and latency.png."""
         # Imported here: matplotlib takes most of a second, and whoever reads results needs none.
-        from harness.report import plots  # noqa: PLC0415  see above
+        from harness.report.plots import distribution_figure, latency_figure, save  # noqa: PLC0415  see above
 
         with _explained(self.path):
-            plots.save(plots.distribution_figure(summary), self.path / "distribution.png")
-            plots.save(plots.latency_figure(recording, summary), self.path / "latency.png")
+            save(distribution_figure(summary), self.path / "distribution.png")
+            save(latency_figure(recording, summary), self.path / "latency.png")
 
     def write_summary(self, summary: Summary) -> None:
         """Write summary.json, and scenario.yaml with the scenario as it was run."""
@@ -89,6 +89,7 @@ class PendingResult:
 
         yaml = YAML()
         yaml.default_flow_style = False
+        yaml.allow_unicode = False  # written as itself, U+0085 and its like would be read as a line's end
         with _explained(self.path):
             (self.path / "summary.json").write_text(summary.to_json(), encoding="utf-8")
             with (self.path / "scenario.yaml").open("w", encoding="utf-8") as file:

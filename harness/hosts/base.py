@@ -24,9 +24,11 @@ class Finished:
 
 
 class Program(Protocol):
-    """A program that runs on a host, and the channel to it."""
+    """A program that runs on a host."""
 
-    channel: Channel
+    @property
+    def channel(self) -> Channel:
+        """Give the channel to it."""
 
     def last_words(self) -> str:
         """Give the last lines that it wrote to its standard error, one line of text."""

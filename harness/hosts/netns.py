@@ -69,7 +69,7 @@ class NetnsHost:
         self.sources: tuple[str, ...] = ()
         self._programs: list[_NetnsProgram] = []
 
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

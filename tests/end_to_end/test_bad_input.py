@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     import subprocess
 
-    from conftest import Command
+    from tests.end_to_end.conftest import Command
 
 _RIGHT = "strategy: dnat-random\nreplicas: 2\nload: {duration: 1s, warm_up: 200ms, users: 2}\n"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from tests.end_to_end.conftest import Command
 
 _SCENARIO = """
 strategy: dnat-random

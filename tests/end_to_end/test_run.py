@@ -15,7 +15,7 @@ from harness.recording import Recording
 from harness.summary import summary_schema
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from tests.end_to_end.conftest import Command
 
 _ROOT = Path(__file__).parents[2]
 _SHORT = """

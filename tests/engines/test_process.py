@@ -125,6 +125,7 @@ def test_a_killed_nursery_is_told(host: NetnsHost) -> None:
 def test_an_instance_lives_in_namespaces_of_its_own(host: NetnsHost) -> None:
     """Network and host name are the instance's, as in a container."""
     ProcessEngine(host, Application(), 2).start(["instance-1", "instance-2"])
-    listing = host.run(["sh", "-c", "for p in $(pgrep -f harness.engines.[n]ursery); do readlink /proc/$p/ns/net; done"]).stdout
+    each = "for p in $(pgrep -f harness.engines.[n]ursery); do readlink /proc/$p/ns/net; done"
+    listing = host.run(["sh", "-c", each]).stdout
     assert len(set(listing.split())) == 3
     assert str(Path("/proc/self/ns/net").readlink()) not in listing

@@ -17,7 +17,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from harness.quantities import (
+from harness.scenario.problems import expected, refuse
+from harness.scenario.quantities import (
     DURATION_PATTERN,
     PERCENTAGE_PATTERN,
     RATE_PATTERN,
@@ -29,7 +30,6 @@ from harness.quantities import (
     parse_rate,
     shown,
 )
-from harness.scenario_problems import expected, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

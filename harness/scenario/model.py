@@ -25,8 +25,7 @@ from pydantic import (
 from harness.engines import ENGINES
 from harness.errors import StrategyError
 from harness.hosts import HOSTS
-from harness.quantities import SECOND_NS, format_duration
-from harness.scenario_fields import (
+from harness.scenario.fields import (
     WRITTEN,
     Command,
     Confidence,
@@ -45,9 +44,10 @@ from harness.scenario_fields import (
     Tolerance,
     UrlPath,
 )
-from harness.scenario_file import Document, Place, Problem, Reader, read_text, scenario_error
-from harness.scenario_overrides import override
-from harness.scenario_problems import expected, explain, find_nulls, refuse, unknown
+from harness.scenario.overrides import override
+from harness.scenario.problems import expected, explain, find_nulls, refuse, unknown
+from harness.scenario.quantities import SECOND_NS, format_duration
+from harness.scenario.source import Document, Place, Problem, Reader, read_text, scenario_error
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.scenario_file import KeyPath
+    from harness.scenario.source import KeyPath
     from harness.strategies.base import Strategy
 
 
@@ -385,6 +385,6 @@ def _keys_at(document: Document, path: KeyPath) -> list[str]:
 
 def scenario_schema() -> dict[str, Any]:
     """Give the JSON Schema (2020-12) of scenario files, for editors."""
-    from harness.scenario_schema import make_schema  # noqa: PLC0415  only editors need it
+    from harness.scenario.schema import make_schema  # noqa: PLC0415  only editors need it
 
     return make_schema()

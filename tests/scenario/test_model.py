@@ -17,7 +17,7 @@ from harness.scenario import Application, Identity, Load, Scenario, load_scenari
 from harness.strategies.base import Options
 from harness.strategies.dnat import DnatRandom
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RIGHT = "strategy: dnat-random\nreplicas: 10\n"
 
 
@@ -408,7 +408,7 @@ def test_a_strategy_that_cannot_be_imported_is_refused_at_its_place(
     def broken(name: str) -> type:
         raise StrategyError(f"strategy {name!r} can't be loaded")
 
-    monkeypatch.setattr("harness.scenario.find_strategy", broken)
+    monkeypatch.setattr("harness.scenario.model.find_strategy", broken)
     assert refused(folder, RIGHT) == "x.yaml:1:11: strategy 'dnat-random' can't be loaded"
 
 
@@ -599,6 +599,7 @@ _SCENARIOS = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(_SCENARIOS, st.sampled_from(["rt", "safe"]))
 @example({"strategy": "dnat-random", "replicas": 1, "description": ".5e5"}, "rt")
+@example({"strategy": "dnat-random", "replicas": 1, "application": {"command": ["\x85"]}}, "rt")
 @example({"strategy": "dnat-random", "replicas": 1, "description": "0o17"}, "rt")
 def test_a_scenario_as_written_loads_as_the_same(folder: Path, structure: dict[str, Any], kind: str) -> None:
     """Complete and in a file's words, whichever way ruamel.yaml dumps it."""
@@ -606,5 +607,6 @@ def test_a_scenario_as_written_loads_as_the_same(folder: Path, structure: dict[s
     stream = io.StringIO()
     yaml = YAML(typ=kind, pure=True)
     yaml.default_flow_style = False
+    yaml.allow_unicode = False
     yaml.dump(scenario.as_written(), stream)
     assert load(folder, stream.getvalue()) == scenario

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.quantities import shown
-from harness.scenario_file import Document, Place, Problem, Reader, dotted
+from harness.scenario.quantities import shown
+from harness.scenario.source import Document, Place, Problem, Reader, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.scenario_file import KeyPath
+    from harness.scenario.source import KeyPath
 
 
 def override(document: Document, number: int, text: str, spelling: Callable[[KeyPath, str], str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.quantities import (
+from harness.scenario.quantities import (
     MOST_DURATION_NS,
     format_duration,
     format_percentage,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import PydanticCustomError
 
-from harness.quantities import shown
-from harness.scenario_file import Problem, dotted, prefixed
+from harness.scenario.quantities import shown
+from harness.scenario.source import Problem, dotted, prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from harness.scenario_file import Document, KeyPath
+    from harness.scenario.source import Document, KeyPath
 
 _EXPECTED: Final = {
     "bool_type": "true or false",

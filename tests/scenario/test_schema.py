@@ -12,7 +12,7 @@ from harness.scenario import Application, Identity, Load, Scenario, load_scenari
 from harness.strategies.base import Options
 from harness.strategies.dnat import DnatRandom
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RIGHT = {"strategy": "dnat-random", "replicas": 10}
 
 

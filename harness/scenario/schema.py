@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from harness.scenario import Scenario
+from harness.scenario.model import Scenario
 from harness.strategies import find_strategy, strategy_names
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from harness.errors import ScenarioError
-from harness.quantities import shown
+from harness.scenario.quantities import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

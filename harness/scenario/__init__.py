@@ -1,0 +1,30 @@
+"""The scenario file: YAML in, frozen models out, every mistake with its place.
+
+source.py      text -> plain data, and the place of each piece
+overrides.py   --set KEY=VALUE
+quantities.py  10s, 200/s, 10%
+fields.py      the types of values
+model.py       the models, and `load_scenario`
+problems.py    what validation finds, in words
+schema.py      the JSON Schema, for editors
+"""
+
+from harness.scenario.model import (
+    Application,
+    Identity,
+    Load,
+    Scenario,
+    StrategyChoice,
+    load_scenario,
+    scenario_schema,
+)
+
+__all__ = [
+    "Application",
+    "Identity",
+    "Load",
+    "Scenario",
+    "StrategyChoice",
+    "load_scenario",
+    "scenario_schema",
+]
