@@ -176,13 +176,13 @@ class Recording:
         }
         none = self.rows["instance"] == NO_INSTANCE
         columns: dict[str, Any] = {
-            "intended_start_ns": self.rows["intended_start_ns"] - self.started_ns,
-            "start_ns": self.rows["start_ns"] - self.started_ns,
-            "latency_ns": self.rows["latency_ns"],
-            "connection": self.rows["connection"],
+            "intended_start_ns": _as_column(self.rows["intended_start_ns"] - self.started_ns),
+            "start_ns": _as_column(self.rows["start_ns"] - self.started_ns),
+            "latency_ns": _as_column(self.rows["latency_ns"]),
+            "connection": _as_column(self.rows["connection"]),
             "instance": _as_dictionary(np.where(none, 0, self.rows["instance"]), none, self.instances),
-            "status": self.rows["status"],
-            "source": self.rows["source"],
+            "status": _as_column(self.rows["status"]),
+            "source": _as_column(self.rows["source"]),
             "error": _as_dictionary(self.rows["error"], self.rows["error"] == 0, ERRORS),
         }
         pq.write_table(
@@ -259,11 +259,23 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(len(numbers[i]), numbers[i]) if i % 2 else (0, part) for i, part in enumerate(parts)], name
 
 
+def _as_column(values: NDArray[Any], null: NDArray[np.bool_] | None = None) -> Any:
+    """Hand numbers to Arrow; ``pa.array`` would import pandas first, to ask whether they are its own."""
+    import pyarrow as pa  # noqa: PLC0415  as in Recording.to_parquet
+
+    # Arrow's columnar format: a bit for each value, the lowest first, set where it is not null.
+    validity = None if null is None else pa.py_buffer(np.packbits(~null, bitorder="little"))
+    buffers = [validity, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
+
+
 def _as_dictionary(indices: NDArray[Any], null: NDArray[np.bool_], names: Sequence[str]) -> Any:
     import pyarrow as pa  # noqa: PLC0415  as in Recording.to_parquet
 
-    keys = pa.array(indices.astype(np.int32), mask=null)
-    return pa.DictionaryArray.from_arrays(keys, pa.array([str(name) for name in names], pa.string()))
+    texts = [name.encode() for name in names]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    words = pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts)))
+    return pa.DictionaryArray.from_arrays(_as_column(indices.astype(np.int32), null), words)
 
 
 def _from_dictionary(column: Any, names: Sequence[str], none: int) -> NDArray[np.int64]:

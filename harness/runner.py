@@ -149,7 +149,7 @@ class _Lab:
             self.members = self._engine.start([f"instance-{k}" for k in range(1, scenario.replicas + 1)])
 
     def expose(self) -> None:
-        self._analysis = threading.Thread(target=_import_analysis)
+        self._analysis = threading.Thread(target=_prepare_analysis)
         self._analysis.start()
         with self._phases("expose", "exposing", self.strategy.name):
             self.strategy.expose(self._host, self._endpoint, self.members)
@@ -218,9 +218,10 @@ class _Rate:
         return rate
 
 
-def _import_analysis() -> None:
+def _prepare_analysis() -> None:
     for module in _ANALYSIS:
         import_module(module)
+    import_module("harness.report.plots").warm_up()
 
 
 def _versions(host: NetnsHost, strategy: Strategy) -> dict[str, str]:
