@@ -128,7 +128,7 @@ def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
 @click.argument("what", type=click.Choice(["scenario", "summary"]), default="scenario")
 def schema(what: str) -> None:
     """Print the JSON Schema of scenario files (for editors) or of summary.json."""
-    from harness.scenario import scenario_schema
+    from harness.scenario.schema import scenario_schema
     from harness.summary import summary_schema
 
     made = scenario_schema() if what == "scenario" else summary_schema()

@@ -9,22 +9,6 @@ problems.py    what validation finds, in words
 schema.py      the JSON Schema, for editors
 """
 
-from harness.scenario.model import (
-    Application,
-    Identity,
-    Load,
-    Scenario,
-    StrategyChoice,
-    load_scenario,
-    scenario_schema,
-)
+from harness.scenario.model import Application, Identity, Load, Scenario, StrategyChoice, load_scenario
 
-__all__ = [
-    "Application",
-    "Identity",
-    "Load",
-    "Scenario",
-    "StrategyChoice",
-    "load_scenario",
-    "scenario_schema",
-]
+__all__ = ["Application", "Identity", "Load", "Scenario", "StrategyChoice", "load_scenario"]

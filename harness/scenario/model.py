@@ -381,10 +381,3 @@ def _keys_at(document: Document, path: KeyPath) -> list[str]:
         options = find_strategy(document.data["strategy"]["name"]).options_model
         return ["name", *(field.alias or name for name, field in options.model_fields.items())]
     return _SECTIONS.get(path, [])
-
-
-def scenario_schema() -> dict[str, Any]:
-    """Give the JSON Schema (2020-12) of scenario files, for editors."""
-    from harness.scenario.schema import make_schema  # noqa: PLC0415  only editors need it
-
-    return make_schema()

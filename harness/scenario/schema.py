@@ -26,8 +26,8 @@ class _Generator(GenerateJsonSchema):
         return False
 
 
-def make_schema() -> dict[str, Any]:
-    """Make the schema from the models and the strategies that are installed."""
+def scenario_schema() -> dict[str, Any]:
+    """Give the JSON Schema (2020-12) of scenario files, with the strategies that are installed."""
     # The serialised form is the one in which defaults, too, are in a file's words.
     schema = Scenario.model_json_schema(mode="serialization", schema_generator=_Generator)
     definitions = schema["$defs"]

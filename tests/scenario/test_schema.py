@@ -8,7 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from harness.scenario import Application, Identity, Load, Scenario, load_scenario, scenario_schema
+from harness.scenario import Application, Identity, Load, Scenario, load_scenario
+from harness.scenario.schema import scenario_schema
 from harness.strategies.base import Options
 from harness.strategies.dnat import DnatRandom
 
