@@ -166,28 +166,39 @@ def main() -> int:
     # libraries many times over, and once more at the end: half a second in all.
     gc.disable()
     end_on_sigterm()
-    status = 2
     try:
-        status = cli.main(standalone_mode=False) or 0
+        status = _run_command()
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # click turns the one into the other
+        from harness.report.progress import silence
+
+        silence(sys.stdout)
+        silence(sys.stderr)
+        status = 2
+    gc.freeze()
+    return status
+
+
+def _run_command() -> int:
+    try:
+        return cli.main(standalone_mode=False) or 0
     except click.exceptions.Exit as error:
-        status = error.exit_code
+        return error.exit_code
     except click.ClickException as error:
         error.show()
     except HarnessError as error:
         _complain(str(error))
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo("interrupted: everything that was started has ended; nothing was stored", err=True)
-        status = 143 if isinstance(error.__cause__ or error, Terminated) else 130  # click wraps it
+        return 143 if isinstance(error.__cause__ or error, Terminated) else 130  # click wraps it
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         _complain(f"a defect of the harness, not of yours: {what} (HARNESS_DEBUG=1 shows where)")
-    gc.freeze()
-    return status
+    return 2
 
 
 def _complain(message: str) -> None:

@@ -207,8 +207,16 @@ def _may_map_everyone() -> bool:
     return os.geteuid() == 0 and int(status["CapEff"], 16) & both == both
 
 
-def why_no_namespaces(number: int) -> str:
-    """Explain a refused user namespace, and what to do: `number` is the errno."""
+def why_no_namespaces(number: int, settings: Path = Path("/proc/sys")) -> str:
+    """Explain a refused user namespace, and what to do.
+
+    Parameters
+    ----------
+    number
+        The errno.
+    settings
+        Where the kernel shows its settings.
+    """
     sudo = "or run the harness as root (sudo)"
     if number == errno.ENOSPC:
         return (
@@ -219,7 +227,7 @@ def why_no_namespaces(number: int) -> str:
         ("kernel.apparmor_restrict_unprivileged_userns", "1"),
         ("kernel.unprivileged_userns_clone", "0"),
     ):
-        setting = Path("/proc/sys", name.replace(".", "/"))
+        setting = settings / name.replace(".", "/")
         if setting.exists() and setting.read_text().strip() == forbids and os.geteuid():
             allowed = int(not int(forbids))
             return (

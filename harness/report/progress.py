@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -49,7 +50,7 @@ class Progress:
         """Show how far the load is."""
         name = self._phase or "load"
         figures = (
-            f"{elapsed_s:.0f}/{total_s:.0f} s, {requests:,} requests, {rate_per_s:,.0f}/s, {errors:,} errors"
+            f"{elapsed_s:.1f}/{total_s:g} s, {requests:,} requests, {rate_per_s:,.0f}/s, {errors:,} errors"
         )
         if self._columns:
             done = round(_BAR * min(max(elapsed_s / total_s, 0.0), 1.0)) if total_s > 0 else _BAR
@@ -85,7 +86,19 @@ class Progress:
             self._file.flush()
         except (OSError, ValueError):
             # Broken pipe, or a closed file: progress is no reason for a run to fail.
+            silence(self._file)
             self._file = None
+
+
+def silence(file: TextIO) -> None:
+    """Send a stream that nobody reads any more to nowhere, with what is still in its buffer.
+
+    Python would try once more when it ends, and change its exit status when that fails.
+    """
+    with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor has nothing to send
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
 
 
 def _columns(file: TextIO | None) -> int:

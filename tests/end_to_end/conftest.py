@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -64,10 +65,11 @@ class Command:
         self.folder = folder
         self.mark = uuid.uuid4().hex
         self.environment = os.environ | {_MARK: self.mark, "COLUMNS": "100"}
+        self.started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str, user: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """Start it."""
-        return subprocess.Popen(
+        """Start it, as a terminal would: where the tests run in the background, Ctrl-C is ignored."""
+        process = subprocess.Popen(
             [*user, HARNESS, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -75,7 +77,10 @@ class Command:
             text=True,
             cwd=self.folder,
             env=self.environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
         )
+        self.started.append(process)
+        return process
 
     def __call__(self, *arguments: str, user: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
@@ -110,4 +115,7 @@ def harness(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path)
     before = command.look()
     yield command
+    for process in command.started:  # those of a test that failed
+        with process:
+            process.kill()
     assert command.settled(before) == before

@@ -161,6 +161,22 @@ def test_a_wrong_command_line_is_refused(harness: Command, arguments: list[str],
     assert word in finished.stderr
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_leaves_ends_the_command_quietly(harness: Command, stream: str) -> None:
+    """`harness … | head` is no verdict, and no complaint either."""
+    process = (
+        harness.start("run", harness.scenario("x: 1\n")) if stream == "stderr" else harness.start("--help")
+    )
+    closed, other = (
+        (process.stdout, process.stderr) if stream == "stdout" else (process.stderr, process.stdout)
+    )
+    assert closed is not None
+    assert other is not None
+    closed.close()
+    assert other.read() == ""
+    assert process.wait(20) == 2
+
+
 def test_help_comes_at_once_and_teaches(harness: Command) -> None:
     """Help shows examples and exit statuses."""
     assert "harness run scenarios/dnat-10.yaml" in harness("--help").stdout

@@ -229,6 +229,33 @@ def test_an_end_before_anything_was_measured_stores_nothing(
     assert list((harness.folder / "results").iterdir()) == []
 
 
+def test_a_thousand_instances_are_provisioned_run_and_torn_down(harness: Command) -> None:
+    """More rules than one transaction holds, and nearly as many bridge ports as a bridge has."""
+    settings = (
+        "--set",
+        "replicas=1000",
+        "--set",
+        "load.duration=2s",
+        "--set",
+        "load.connections=per-request",
+    )
+    summary = json.loads(harness("run", harness.scenario(_SHORT), "--json", *settings).stdout)
+    assert len(summary["instances"]) == 1000
+    assert summary["counts"]["errors"] == 0
+    assert summary["witnesses"]["agree"] is True
+    assert all(seconds is not None for seconds in summary["phases_s"].values())
+
+
+def test_two_runs_at_once_do_not_meet(harness: Command) -> None:
+    """Each has a machine of its own, with the same addresses, and a result of its own."""
+    scenario = harness.scenario(_SHORT)
+    both = [harness.start("run", scenario, "--json") for _ in range(2)]
+    for process in both:
+        stdout, stderr = process.communicate(timeout=60)
+        assert json.loads(stdout)["witnesses"]["agree"] is True, stderr
+    assert len(list((harness.folder / "results").iterdir())) == 2
+
+
 def test_the_scenario_in_the_tree_is_even(harness: Command) -> None:
     """The first command of the README, in full."""
     finished = harness("run", str(_ROOT / "scenarios/dnat-10.yaml"), "--json")

@@ -176,6 +176,25 @@ def test_a_machine_that_allows_no_namespaces_is_told_with_the_setting() -> None:
     assert "sudo sysctl -w user.max_user_namespaces=15000" in finished.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "forbids", "mend"),
+    [
+        ("apparmor_restrict_unprivileged_userns", "1", "=0"),
+        ("unprivileged_userns_clone", "0", "=1"),
+    ],
+)
+def test_the_setting_that_forbids_namespaces_to_ordinary_users_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, forbids: str, mend: str
+) -> None:
+    """Ubuntu's AppArmor setting and Debian's older one are told with the command that changes them."""
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel" / setting).write_text(f"{forbids}\n")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    told = why_no_namespaces(1, tmp_path)
+    assert f"kernel.{setting} = {forbids}" in told
+    assert f"sudo sysctl -w kernel.{setting}{mend}, or run the harness as root (sudo)" in told
+
+
 def test_a_refusal_without_a_known_setting_still_says_what_to_do() -> None:
     """Containers forbid namespaces by other means."""
     assert "--privileged" in why_no_namespaces(1)

@@ -177,7 +177,7 @@ def test_progress_in_a_file_is_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         progress.live(elapsed, 10, 100, 40, 2)
     progress.close()
     progress.close()
-    assert file.getvalue() == "load: 2/10 s, 100 requests, 40/s, 2 errors\nload (5 users): 4.0 s\n"
+    assert file.getvalue() == "load: 2.5/10 s, 100 requests, 40/s, 2 errors\nload (5 users): 4.0 s\n"
 
 
 def test_progress_on_a_terminal_is_one_line_that_changes() -> None:
@@ -195,7 +195,7 @@ def test_progress_on_a_terminal_is_one_line_that_changes() -> None:
             said += os.read(outer, 4096).decode()
     os.close(outer)
     assert "warm-up (a detail): 0.0 s\r\n" in said
-    assert "\r\x1b[2Kload [##########----------] 5/10 s, 1,234 requests, 247/s, 0 errors" in said
+    assert "\r\x1b[2Kload [##########----------] 5.0/10 s, 1,234 requests, 247/s, 0 errors" in said
     assert "?25l" not in said
 
 
