@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.channel import Message
+    from harness.judge import WitnessTable
     from harness.load.driver import Driven
     from harness.report.progress import Progress
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
     from harness.summary import Phases as PhaseSeconds
-    from harness.summary import Summary, WitnessTable
+    from harness.summary import Summary
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (
     "harness.recording",
-    "harness.stats.equivalence",
+    "harness.judge",
     "harness.report.plots",
     "harness.report.terminal",
     "pyarrow.parquet",
@@ -233,8 +234,8 @@ def _versions(host: NetnsHost, strategy: Strategy) -> dict[str, str]:
 
 def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     """Turn the records into numbers, and write all but the summary."""
+    from harness.judge import Observed, summarise  # noqa: PLC0415  as above
     from harness.recording import Recording  # noqa: PLC0415  imported while the host warmed up
-    from harness.summary import Observed, summarise  # noqa: PLC0415  as above
 
     driven = lab.driven
     recording = Recording.from_file(

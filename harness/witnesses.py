@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from harness.engines.base import Engine, Served
     from harness.hosts.base import Host
+    from harness.judge import WitnessTable
     from harness.strategies.base import Endpoint, Member, Strategy
-    from harness.summary import WitnessTable
 
 
 class Witnesses:

@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 
 from harness.errors import ResultError
+from harness.judge import Observed, summarise
 from harness.load.records import dtype
 from harness.recording import Recording
 from harness.results import PendingResult
-from harness.summary import Observed, Summary, summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.summary import Summary
 
 KILLED = """
 import os, signal, sys

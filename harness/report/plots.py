@@ -143,7 +143,9 @@ def _draw_named(
     upper = np.array([band.upper_bound for band in bands]) * 100
     expected = np.array([row.expected_share for row in rows]) * 100
     shares = np.array([row.expected_share if row.share is None else row.share for row in rows]) * 100
-    axes.barh(places, upper - lower, left=lower, height=1, color=_BAND, label=_band_label(summary))
+    edges = (places[:, None] + [-0.5, 0.5]).ravel()  # one shape for all: bars side by side show seams
+    band = (np.repeat(lower, 2), np.repeat(upper, 2))
+    axes.fill_betweenx(edges, *band, color=_BAND, linewidth=0, label=_band_label(summary))
     axes.vlines(expected, places - 0.5, places + 0.5, color=_EXPECTED, linewidth=1.5, label="expected share")
     if rows[0].share is not None:
         axes.hlines(places, expected, shares, color="#777777", linewidth=1)
@@ -216,7 +218,7 @@ def _say(axes: Axes, what: str) -> None:
 
 def _title(axes: Axes, summary: Summary, what: str) -> None:
     # Told where to stand, the title need not be kept clear of ticks, which takes a fifth of the drawing.
-    axes.set_title(f"{_plain(summary.name, 40)}: {what}", parse_math=False, fontsize=12, y=1.02)
+    axes.set_title(f"{_plain(summary.name, 40)}: {what}", parse_math=False, fontsize=12, y=1)
 
 
 def _band_label(summary: Summary) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pytest
 
+from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording import Recording
-from harness.summary import Observed, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

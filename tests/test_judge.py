@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from harness.errors import LoadError
+from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording import Recording
-from harness.summary import Observed, Summary, exit_status, summarise, summary_schema
+from harness.summary import Summary, exit_status, summary_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,6 +201,18 @@ def test_a_poor_approximation_is_warned_of() -> None:
     assert few.warnings[0] == "first"
     assert "chi-square" in few.warnings[1]
     assert summarise(scenario(), recording([50, 50, 50]), observed()).warnings == ()
+
+
+def test_names_that_hardly_tell_instances_apart_are_warned_of() -> None:
+    """One name for all may be the server's, not the instance's."""
+    told = summarise(scenario(), recording([500, 0, 0], named=False), observed()).warnings
+    assert told == (
+        (
+            "answers give 1 of 3 names: either the other instances got nothing, or application.identity is not "
+            "what tells instances apart"
+        ),
+    )
+    assert summarise(scenario(), recording([500, 0, 0]), observed()).warnings == ()
 
 
 @pytest.mark.parametrize(

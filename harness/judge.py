@@ -1,0 +1,249 @@
+"""From records to a summary: what a run's numbers are, and what they amount to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from harness.errors import LoadError
+from harness.stats.equivalence import tolerance_verdict
+from harness.stats.fairness import chi_square
+from harness.stats.latency import quantiles_ns
+from harness.summary import (
+    ChiSquareTest,
+    Counts,
+    Generator,
+    InstanceRow,
+    LatencySummary,
+    Summary,
+    Tests,
+    ToleranceBand,
+    ToleranceTest,
+    Witnesses,
+    WitnessTotals,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from harness.recording import Recording
+    from harness.scenario import Scenario
+    from harness.stats.equivalence import ToleranceVerdict
+    from harness.strategies.base import Unit
+
+LIMITED_FROM = 0.9
+"""Fraction of one core from which the generator, which has one thread, counts as the bottleneck."""
+
+_EVIDENCE = ("lower_bound", "upper_bound", "p_below", "p_above", "p_outside")
+
+WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What a run knows beside its scenario and its recording.
+
+    Attributes
+    ----------
+    unit, expected_shares
+        The strategy's, the shares in the order of the scenario's instances.
+    wall_ns
+        Duration of the measured load.
+    generator_cpu_ns, generator_wall_ns
+        Processor time that the generator used, and during how long.
+    witnesses
+        `instances`, `kernel` and `proxy`, where they counted the measured part: a mapping of the
+        instance's name to connections and requests, None for what the witness can't count.
+    versions
+        Name to version of everything that took part.
+    started_at
+        When the run started; by default, when the measured load did.
+    """
+
+    unit: Unit
+    expected_shares: Sequence[float]
+    wall_ns: int
+    generator_cpu_ns: int
+    generator_wall_ns: int
+    witnesses: Mapping[str, WitnessTable] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    interrupted: bool = False
+    repeat_index: int = 0
+    started_at: datetime | None = None
+
+
+def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> Summary:
+    """Judge a recording and write everything down; the phases are filled in later.
+
+    Raises
+    ------
+    LoadError
+        Instances are meant to get different shares, but the answers don't name them.
+    """
+    unit, shares = observed.unit, observed.expected_shares
+    if not recording.named and max(shares) - min(shares) > 1e-9:
+        raise LoadError(
+            f"{scenario.strategy.name} gives instances different shares, but answers name "
+            f"{recording.instances[0]!r}, which is none of them: let each answer with its name"
+        )
+    kinds: tuple[Unit, ...] = ("connection", "request", "source")
+    counted = {f"{kind}s": recording.units_by_instance(kind) for kind in kinds}
+    units = counted[f"{unit}s"]
+    missing = recording.unattributed(unit)
+    judged = tolerance_verdict(
+        units, shares, scenario.tolerance, scenario.confidence, missing, names=recording.instances, unit=unit
+    )
+    errors = recording.errors_by_class()
+    failed = sum(errors.values())
+    cpu_fraction = observed.generator_cpu_ns / max(observed.generator_wall_ns, 1)
+    return Summary(
+        name=scenario.name,
+        strategy=scenario.strategy.name,
+        host=scenario.host,
+        engine=scenario.engine,
+        client=scenario.client,
+        replicas=scenario.replicas,
+        unit=unit,
+        verdict=judged.verdict,
+        reason=judged.reason,
+        expect=scenario.expect,
+        passed=judged.verdict == scenario.expect,
+        interrupted=observed.interrupted,
+        started_at=(observed.started_at or recording.started_at).astimezone(UTC).isoformat(),
+        tolerance=scenario.tolerance,
+        confidence=scenario.confidence,
+        seed=scenario.seed,
+        repeat_index=observed.repeat_index,
+        tests=_tests(recording.instances, units, shares, judged, missing),
+        instances=_rows(recording.instances, counted, shares, judged),
+        counts=Counts(
+            connections=int(counted["connections"].sum()) + recording.unattributed("connection"),
+            requests=len(recording.rows),
+            sources=int(counted["sources"].sum()) + recording.unattributed("source"),
+            errors=failed,
+        ),
+        errors=errors,
+        witnesses=_witnesses(recording, unit, counted, observed.witnesses),
+        latency_ns=LatencySummary(**quantiles_ns(recording.latencies_ns())._asdict()),
+        throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
+        generator=Generator(cpu_fraction=cpu_fraction, limited=cpu_fraction >= LIMITED_FROM),
+        versions=dict(observed.versions),
+        warnings=(*observed.warnings, *_own_warnings(recording, units, shares, unit)),
+        scenario=scenario.as_written(),
+    )
+
+
+def _rows(
+    names: Sequence[str],
+    counted: Mapping[str, NDArray[np.int64]],
+    shares: Sequence[float],
+    judged: ToleranceVerdict,
+) -> tuple[InstanceRow, ...]:
+    return tuple(
+        InstanceRow(
+            name=name,
+            share=judged.instances[i].share,
+            expected_share=shares[i],
+            deviation=judged.instances[i].deviation,
+            **{kind: int(counts[i]) for kind, counts in counted.items()},
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _tests(
+    names: Sequence[str],
+    units: NDArray[np.int64],
+    shares: Sequence[float],
+    judged: ToleranceVerdict,
+    missing: int,
+) -> Tests:
+    return Tests(
+        chi_square=ChiSquareTest(**asdict(chi_square(units, shares))) if units.sum() else None,
+        tolerance=ToleranceTest(
+            alpha=judged.alpha,
+            missing=missing,
+            instances=tuple(
+                ToleranceBand(name=name, **{key: getattr(instance, key) for key in _EVIDENCE})
+                for name, instance in zip(names, judged.instances, strict=True)
+            ),
+        ),
+    )
+
+
+def _own_warnings(
+    recording: Recording, units: NDArray[np.int64], shares: Sequence[float], unit: Unit
+) -> list[str]:
+    warnings = []
+    if 0 < int(units.sum()) * min(shares) < 5:
+        few = f"an instance is expected to get fewer than 5 {unit}s"
+        warnings.append(f"chi-square's p-value is a poor approximation: {few}; measure longer")
+    if not recording.named and not units.all():
+        seen, replicas = int(np.count_nonzero(units)), len(units)
+        warnings.append(
+            f"answers give {seen} of {replicas} names: either the other instances got nothing, or "
+            "application.identity is not what tells instances apart"
+        )
+    return warnings
+
+
+def _witnesses(
+    recording: Recording,
+    unit: Unit,
+    counted: Mapping[str, NDArray[np.int64]],
+    tables: Mapping[str, WitnessTable],
+) -> Witnesses:
+    """Compare what the client counted with what others did."""
+    pairs = zip(counted["connections"].tolist(), counted["requests"].tolist(), strict=True)
+    client = dict(zip(recording.instances, pairs, strict=True))
+    # A layer-7 proxy keeps connections of its own to the instances: only requests can agree.
+    kinds = ("requests",) if unit == "request" else ("connections", "requests")
+    compared = False
+    differences: list[str] = []
+    for witness, table in tables.items():
+        for kind in kinds:
+            mine, theirs = _column(client, kind), _column(table, kind)
+            if all(count is None for count in theirs.values()):
+                continue
+            compared = True
+            if not recording.named:
+                # Instances go by names of their own here: no telling which is which.
+                mine, theirs = {"in all": _total(mine)}, {"in all": _total(theirs)}
+            differences += [
+                f"{name}: client {_said(count)}, {witness} {_said(theirs.get(name))} {kind}"
+                for name, count in mine.items()
+                if count != theirs.get(name)
+            ]
+    totals = {
+        witness: WitnessTotals(**{kind: _total(_column(table, kind)) for kind in ("connections", "requests")})
+        for witness, table in {"client": client, **tables}.items()
+    }
+    return Witnesses(
+        client=totals["client"],
+        instances=totals.get("instances"),
+        kernel=totals.get("kernel"),
+        proxy=totals.get("proxy"),
+        agree=not differences if compared else None,
+        differences=tuple(differences),
+    )
+
+
+def _column(table: WitnessTable, kind: str) -> dict[str, int | None]:
+    return {name: counts[kind == "requests"] for name, counts in table.items()}
+
+
+def _total(column: Mapping[str, int | None]) -> int | None:
+    """Add up; None where an instance's count is unknown, since a part would read as all."""
+    known = [count for count in column.values() if count is not None]
+    return sum(known) if len(known) == len(column) else None
+
+
+def _said(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
