@@ -206,12 +206,8 @@ def test_a_poor_approximation_is_warned_of() -> None:
 def test_names_that_hardly_tell_instances_apart_are_warned_of() -> None:
     """One name for all may be the server's, not the instance's."""
     told = summarise(scenario(), recording([500, 0, 0], named=False), observed()).warnings
-    assert told == (
-        (
-            "answers give 1 of 3 names: either the other instances got nothing, or application.identity is not "
-            "what tells instances apart"
-        ),
-    )
+    assert len(told) == 1
+    assert told[0].startswith("answers give 1 of 3 names: either the other instances got nothing, or")
     assert summarise(scenario(), recording([500, 0, 0]), observed()).warnings == ()
 
 
