@@ -135,6 +135,19 @@ def schema(what: str) -> None:
     click.echo(json.dumps(made, indent=2))
 
 
+@cli.command("list")
+@click.argument("what", type=click.Choice(["strategies"]))
+def list_(what: str) -> None:
+    """List the STRATEGIES that scenarios can name, and what each says of itself."""
+    del what
+    from rich.console import Console
+
+    from harness.report.terminal import render_strategies
+    from harness.strategies import find_strategy, strategy_names
+
+    render_strategies([find_strategy(name) for name in strategy_names()], Console())
+
+
 @cli.command()
 def doctor() -> int:
     """Try every host, engine and strategy on this machine, and say what would mend what fails.
@@ -155,9 +168,9 @@ def _tell(finding: Finding) -> None:
     mark = (
         click.style("works  ", fg="green") if finding.works else click.style("missing", fg="red", bold=True)
     )
-    click.echo(f"{mark}  {finding.kind:<8}  {finding.name:<12}  {finding.detail}")
+    click.echo(f"{mark}  {finding.kind:<8}  {finding.name:<16}  {finding.detail}")
     if finding.mend:
-        click.echo(f"{'':<33}mend it: {finding.mend}")
+        click.echo(f"{'':<37}mend it: {finding.mend}")
 
 
 def main() -> int:

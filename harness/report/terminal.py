@@ -11,11 +11,12 @@ from rich.text import Text
 from harness.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
+    from harness.strategies.base import Strategy
     from harness.summary import InstanceRow, Summary
 
 SHOWN_IN_FULL = 40
@@ -61,6 +62,15 @@ def render_summary(summary: Summary, folder: Path | None, console: Console) -> N
     if folder is not None:
         # In one line however long, so that it can be copied.
         console.print(Text(f"result      {printable(str(folder), console.encoding)}"), soft_wrap=True)
+
+
+def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
+    """Print what each strategy says of itself."""
+    table = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
+    for strategy in strategies:
+        row = (strategy.name, strategy.unit, strategy.policy, strategy.summary)
+        table.add_row(*(Text(printable(cell, console.encoding)) for cell in row))
+    console.print(table)
 
 
 def _units(summary: Summary, row: InstanceRow) -> int:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "harness.strategies"
 
 _BUILT_IN = {
+    "dnat-literal": "harness.strategies.dnat:DnatLiteral",
+    "dnat-nth": "harness.strategies.dnat:DnatNth",
     "dnat-random": "harness.strategies.dnat:DnatRandom",
+    "nft-random": "harness.strategies.nft:NftRandom",
+    "nft-round-robin": "harness.strategies.nft:NftRoundRobin",
 }
 
 

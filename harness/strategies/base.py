@@ -99,6 +99,10 @@ class Strategy(ABC):
         """Give each member's share of the units as intended; they add up to 1."""
         return [1 / len(members)] * len(members)
 
+    def predicted_shares(self, members: Sequence[Member]) -> list[float]:
+        """Give each member's share as theory predicts it, which may differ from what is intended."""
+        return self.expected_shares(members)
+
     def kernel_counts(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> list[int] | None:
         """Give the units that the kernel itself counted for each member, where it counts.
 

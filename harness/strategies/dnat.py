@@ -8,6 +8,7 @@ whole connection, and the rules' packet counters count connections.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import StrategyError
@@ -24,29 +25,33 @@ _DECLARED_CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _COUNTED_RULE = re.compile(r"^\[(\d+):\d+\] -A (\S+) .*--to-destination (\S+)$", re.MULTILINE)
 
 
-class DnatRandom(Strategy):
-    """A cascade of DNAT rules that match with probability 1/N, 1/(N-1), …, 1.
+class _Dnat(Strategy):
+    """A cascade of DNAT rules, one a member; what they match on is the strategy's."""
 
-    A packet reaches rule k only if the k-1 rules before it did not match; so the k-th of N members
-    must match 1/(N-k+1) of what is left for all of them to get 1/N (iptables-extensions(8), module
-    statistic).
-    """
-
-    name: ClassVar[str] = "dnat-random"
-    summary: ClassVar[str] = "iptables DNAT, a cascade of random rules"
     unit: ClassVar[Unit] = "connection"
-    policy: ClassVar[str] = "random"
     engines: ClassVar[frozenset[str]] = frozenset({"process"})
     commands: ClassVar[Mapping[str, str]] = {"iptables-restore": "iptables", "iptables-save": "iptables"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"iptables": ("iptables", "--version")}
 
+    @abstractmethod
+    def _statistic(self, left: int, members: int) -> str:
+        """Say what the rule matches that `left` of all members stand behind, itself among them."""
+
+    def _cascade(self, members: Sequence[Member]) -> list[str]:
+        rules = []
+        for position, member in enumerate(members):
+            left = len(members) - position
+            match = f"-m statistic {self._statistic(left, len(members))} " if left > 1 else ""
+            rules.append(f"-p tcp {match}-j DNAT --to-destination {member.address}:{member.port}")
+        return rules
+
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Put in the cascade and the two jumps to it."""
-        _fill(host, endpoint, members, _jumps("-A", endpoint))
+        _fill(host, endpoint, self._cascade(members), _jumps("-A", endpoint))
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Switch to a new cascade at once; the kernel remembers established connections."""
-        _fill(host, endpoint, members, [])
+        _fill(host, endpoint, self._cascade(members), [])
 
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Take out the jumps and the chains, and nothing else."""
@@ -63,6 +68,66 @@ class DnatRandom(Strategy):
         return [counts.get(f"{member.address}:{member.port}", 0) for member in members]
 
 
+class DnatRandom(_Dnat):
+    """Rules that match with probability 1/N, 1/(N-1), …, 1.
+
+    A packet reaches rule k only if the k-1 rules before it did not match; so the k-th of N members
+    must match 1/(N-k+1) of what is left for all of them to get 1/N (iptables-extensions(8), module
+    statistic).
+    """
+
+    name: ClassVar[str] = "dnat-random"
+    summary: ClassVar[str] = "iptables DNAT, a cascade of random rules"
+    policy: ClassVar[str] = "random"
+
+    def _statistic(self, left: int, members: int) -> str:
+        del members
+        return f"--mode random --probability {_probability(1 / left)}"
+
+
+class DnatNth(_Dnat):
+    """Rules that match every N-th, (N-1)-th, …, 1st packet that reaches them: round robin.
+
+    Each rule counts for itself. The first takes every N-th packet; of those that it leaves, the
+    second takes every (N-1)-th; and so on. N connections in a row go to N different members.
+    """
+
+    name: ClassVar[str] = "dnat-nth"
+    summary: ClassVar[str] = "iptables DNAT, a cascade of every-nth rules"
+    policy: ClassVar[str] = "round robin"
+
+    def _statistic(self, left: int, members: int) -> str:
+        del members
+        return f"--mode nth --every {left} --packet 0"
+
+
+class DnatLiteral(_Dnat):
+    """All rules but the last with probability 1/N: what is often written, and is not even.
+
+    Rule k gets 1/N of what the k-1 rules before it left, and the last takes the rest: of ten
+    members the first gets 10 %, the ninth 4.3 %, and the last 38.7 %.
+    """
+
+    name: ClassVar[str] = "dnat-literal"
+    summary: ClassVar[str] = "iptables DNAT, N-1 rules of 1/N each: as often written, and not even"
+    policy: ClassVar[str] = "random, skewed"
+
+    def _statistic(self, left: int, members: int) -> str:
+        del left
+        return f"--mode random --probability {_probability(1 / members)}"
+
+    def predicted_shares(self, members: Sequence[Member]) -> list[float]:
+        """Give q/N, q²/N, …, with q = 1 - 1/N, and the rest to the last."""
+        count = len(members)
+        shares = [(1 - 1 / count) ** position / count for position in range(count - 1)]
+        return [*shares, 1 - sum(shares)]
+
+
+def _probability(chance: float) -> str:
+    # The kernel keeps 31 bits of it; twelve digits lose none of them.
+    return f"{chance:.12f}"
+
+
 def _chain(endpoint: Endpoint) -> str:
     return f"SAMEPORT-{endpoint.port}"
 
@@ -71,14 +136,13 @@ def _belongs(chain: str, endpoint: Endpoint) -> bool:
     return chain == _chain(endpoint) or chain.startswith(_chain(endpoint) + "-")
 
 
-def _fill(host: Host, endpoint: Endpoint, members: Sequence[Member], jumps: Sequence[str]) -> None:
-    """Make the endpoint's chain hold this cascade, in one transaction.
+def _fill(host: Host, endpoint: Endpoint, rules: Sequence[str], jumps: Sequence[str]) -> None:
+    """Make the endpoint's chain hold these rules, in one transaction.
 
     A transaction has to fit a netlink socket's buffer, which without privileges outside the
     namespace can't be raised: some 500 rules. A longer cascade goes on in chains of its own, which
     are made before, while nothing leads to them; the transaction that counts is still one.
     """
-    rules = _cascade(members)
     old = _overflow_chains(host, endpoint)
     side = "b" if any(chain.startswith(f"{_chain(endpoint)}-a") for chain in old) else "a"
     blocks = [rules[start : start + _MOST_RULES] for start in range(0, len(rules), _MOST_RULES)]
@@ -93,16 +157,6 @@ def _declared(chain: str, rules: Sequence[str], following: str | None) -> list[s
     """Write a chain; its declaration empties it first, within the same transaction."""
     lines = [f":{chain} - [0:0]", *(f"-A {chain} {rule}" for rule in rules)]
     return [*lines, f"-A {chain} -g {following}"] if following else lines
-
-
-def _cascade(members: Sequence[Member]) -> list[str]:
-    rules = []
-    for position, member in enumerate(members):
-        left = len(members) - position
-        # The kernel keeps 31 bits of the probability; twelve digits lose none of them.
-        chance = f"-m statistic --mode random --probability {1 / left:.12f} " if left > 1 else ""
-        rules.append(f"-p tcp {chance}-j DNAT --to-destination {member.address}:{member.port}")
-    return rules
 
 
 def _jumps(action: str, endpoint: Endpoint) -> list[str]:
@@ -132,5 +186,5 @@ def _succeed(host: Host, argv: list[str], text: str) -> str:
     finished = host.run(argv, text)
     if finished.status:
         words = last_words(finished.stderr.encode())
-        raise StrategyError(f"{argv[0]} refused the rules of dnat-random: {words}")
+        raise StrategyError(f"{argv[0]} refused the rules: {words}")
     return finished.stdout

@@ -196,6 +196,13 @@ def test_validate_tells_every_problem_of_every_file(harness: Command) -> None:
     assert "bad.yaml:2:11" in finished.stderr
 
 
+def test_the_strategies_are_listed_with_what_they_say_of_themselves(harness: Command) -> None:
+    """One line for each strategy that a scenario can name."""
+    listed = harness("list", "strategies").stdout
+    for words in ("dnat-nth", "round robin", "nft-random", "connection"):
+        assert words in listed
+
+
 def test_doctor_tries_every_part(harness: Command) -> None:
     """On a machine with all parts, everything works and the exit status is 0."""
     finished = harness("doctor")

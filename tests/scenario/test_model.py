@@ -14,10 +14,12 @@ from ruamel.yaml import YAML
 from harness.errors import ScenarioError, StrategyError
 from harness.hosts import HOSTS, HostKind
 from harness.scenario import Application, Identity, Load, Scenario, load_scenario
+from harness.strategies import strategy_names
 from harness.strategies.base import Options
 from harness.strategies.dnat import DnatRandom
 
 ROOT = Path(__file__).parents[2]
+_STRATEGIES = f"(strategies: {', '.join(strategy_names())})"
 RIGHT = "strategy: dnat-random\nreplicas: 10\n"
 
 
@@ -193,9 +195,9 @@ def test_text_that_is_no_scenario_is_refused_at_its_place(folder: Path, text: st
         ("strategy: {name: 5}\nreplicas: 1\n",
          "1:18: strategy.name: expected text, found the number 5; put it in quotes"),
         ("strategy: dnat-rnd\nreplicas: 1\n",
-         "1:11: unknown strategy 'dnat-rnd', did you mean 'dnat-random'? (strategies: dnat-random)"),
+         "1:11: unknown strategy 'dnat-rnd', did you mean 'dnat-random'? " + _STRATEGIES),
         ("strategy: {name: dnat-rnd}\nreplicas: 1\n",
-         "1:18: unknown strategy 'dnat-rnd', did you mean 'dnat-random'? (strategies: dnat-random)"),
+         "1:18: unknown strategy 'dnat-rnd', did you mean 'dnat-random'? " + _STRATEGIES),
         ("strategy: {name: dnat-random, weight: 2}\nreplicas: 1\n",
          "1:31: unknown key 'strategy.weight' (keys: name)"),
         ("strategy: dnat-random\nreplicas: true\n", "2:11: replicas: expected a whole number, found true"),
@@ -453,7 +455,7 @@ def test_an_override_replaces_what_the_file_says(
         ("replicas.x=3", "replicas is 10, no mapping; set it as a whole"),
         ("load.users=", "load.users: has no value; write one, or take the key out"),
         ("load.users=[1", "not YAML: expected ',' or ']', but got '<stream end>'"),
-        ("strategy.name=x", "unknown strategy 'x' (strategies: dnat-random)"),
+        ("strategy.name=x", "unknown strategy 'x' " + _STRATEGIES),
         ("load.users={a: 1, a: 2}",
          "duplicate key 'load.users.a', first given at --set load.users={a: 1, a: 2}"),
     ],
