@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -178,15 +177,13 @@ def test_a_repeated_scenario_gives_a_result_each_time(harness: Command) -> None:
     assert len(list((harness.folder / "results").iterdir())) == 2
 
 
-def test_an_ordinary_user_gets_the_same(harness: Command) -> None:
-    """No part of a run needs root, a home folder or a group (as root, the test becomes nobody)."""
-    harness.folder.chmod(0o777)
-    for parent in harness.folder.parents:
-        if parent.stat().st_uid == os.geteuid() and parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
+def test_an_ordinary_user_gets_the_same(
+    harness: Command, public_tmp_path: Path, ordinary_user: tuple[str, ...]
+) -> None:
+    """No part of a run needs root, a home folder or a group."""
+    public_tmp_path.chmod(0o777)
     harness.environment |= {"HOME": "/nonexistent"}
-    user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
-    finished = harness("run", harness.scenario(_SHORT), "--json", user=user)
+    finished = harness("run", harness.scenario(_SHORT), "--json", user=ordinary_user)
     assert finished.stderr == ""
     assert json.loads(finished.stdout)["witnesses"]["agree"] is True
 

@@ -33,6 +33,12 @@ def _ask(host: NetnsHost, address: str, port: int) -> str:
     return host.run([sys.executable, "-c", _ASK, address, str(port)]).stdout.strip()
 
 
+def _pids(host: NetnsHost) -> list[str]:
+    """List the nursery and its instances, in the order of their start, as the host numbers them."""
+    found = host.run(["sh", "-c", "grep -lsa harness.engines.[n]ursery /proc/[0-9]*/cmdline"]).stdout
+    return sorted((path.split("/")[2] for path in found.split()), key=int)
+
+
 def test_instances_answer_with_their_names_and_count_what_they_served(host: NetnsHost) -> None:
     """Each instance is itself, behind an address of its own, and counts for itself."""
     engine = ProcessEngine(host, Application(), 3)
@@ -53,7 +59,7 @@ def test_counts_outlive_the_instance_and_its_death_is_told(host: NetnsHost) -> N
     engine = ProcessEngine(host, Application(), 1)
     (member,) = engine.start(["instance-1"])
     _ask(host, member.address, member.port)
-    host.run(["sh", "-c", "kill -9 $(pgrep -nf harness.engines.[n]ursery)"])
+    host.run(["kill", "-9", _pids(host)[-1]])
     served = engine.served()
     assert served is not None
     assert served[0].requests == 1
@@ -117,7 +123,7 @@ def test_a_killed_nursery_is_told(host: NetnsHost) -> None:
     """When the process that instances come from has gone, the next question says so."""
     engine = ProcessEngine(host, Application(), 1)
     engine.start(["instance-1"])
-    host.run(["sh", "-c", "kill -9 $(pgrep -of harness.engines.[n]ursery)"])
+    host.run(["kill", "-9", _pids(host)[0]])
     with pytest.raises(EngineError, match="has gone: it was killed"):
         engine.died()
 
@@ -125,7 +131,6 @@ def test_a_killed_nursery_is_told(host: NetnsHost) -> None:
 def test_an_instance_lives_in_namespaces_of_its_own(host: NetnsHost) -> None:
     """Network and host name are the instance's, as in a container."""
     ProcessEngine(host, Application(), 2).start(["instance-1", "instance-2"])
-    each = "for p in $(pgrep -f harness.engines.[n]ursery); do readlink /proc/$p/ns/net; done"
-    listing = host.run(["sh", "-c", each]).stdout
-    assert len(set(listing.split())) == 3
-    assert str(Path("/proc/self/ns/net").readlink()) not in listing
+    namespaces = {host.run(["readlink", f"/proc/{pid}/ns/net"]).stdout.strip() for pid in _pids(host)}
+    assert len(namespaces) == 3
+    assert str(Path("/proc/self/ns/net").readlink()) not in namespaces
