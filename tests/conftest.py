@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,6 @@ from harness.hosts.netns import NetnsHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from harness.hosts.base import Program
 
@@ -54,19 +53,31 @@ def on_client_side(client_program: Callable[[str], Program]) -> Callable[[str], 
     return run
 
 
+# In a mount namespace of its own, the checkout's way is rebuilt of folders that anybody may enter.
+_LAY_OPEN = """
+private=$1; checkout=$2; shift 2
+mount --bind "$checkout" /mnt
+mount -t tmpfs -o mode=755 tmpfs "$private"
+mkdir -p "$checkout"
+mount --move /mnt "$checkout"
+exec "$@"
+"""
+
+
 @pytest.fixture(scope="session")
 def ordinary_user() -> tuple[str, ...]:
-    """Give what to put before a command to run it without privileges: nothing, if there are none.
+    """Give what to put before a command to run it as an ordinary user: nothing, if this is one.
 
-    Root becomes nobody; where nobody may not read this checkout, it stays root in name, without any
-    capability, and so without a right that an ordinary user has not.
+    Root becomes nobody, who may not enter every folder that a checkout can lie in.
     """
     if os.geteuid():
         return ()
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    reading = [*nobody, sys.executable, "-c", "import harness.cli"]
-    readable = subprocess.run(reading, check=False, capture_output=True, cwd="/")
-    return nobody if readable.returncode == 0 else ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    checkout = Path(__file__).parents[1]
+    private = [folder for folder in reversed(checkout.parents) if not folder.stat().st_mode & 0o001]
+    if not private:
+        return nobody
+    return ("unshare", "--mount", "sh", "-ec", _LAY_OPEN, "sh", str(private[0]), str(checkout), *nobody)
 
 
 @pytest.fixture

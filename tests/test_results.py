@@ -211,6 +211,7 @@ def test_a_folder_that_may_not_be_written_is_explained(
     public_tmp_path.chmod(0o555)
     said = subprocess.run(
         [*ordinary_user, sys.executable, "-c", REFUSED, str(public_tmp_path)],
+        cwd="/",
         check=False,
         capture_output=True,
         text=True,
