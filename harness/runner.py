@@ -154,6 +154,7 @@ class _Lab:
         self._analysis.start()
         with self._phases("expose", "exposing", self.strategy.name):
             self.strategy.expose(self._host, self._endpoint, self.members)
+            self._host.exposed()
         with self._phases("generator", "load generator"):
             self.versions = _versions(self._host, self.strategy)
             self._driver.wait_ready()

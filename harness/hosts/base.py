@@ -66,5 +66,8 @@ class Host(Protocol):
     def attach(self, pids: Sequence[int]) -> list[str]:
         """Connect these processes' network namespaces to the host; gives each one's address."""
 
+    def exposed(self) -> None:
+        """Be told that a strategy has exposed its members; no load may come before."""
+
     def dropped(self) -> int:
         """Count the packets that connection tracking had to drop so far."""

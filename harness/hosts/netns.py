@@ -139,6 +139,10 @@ class NetnsHost:
         addresses: list[str] = self._ask({"do": "attach", "pids": list(pids)})["addresses"]
         return addresses
 
+    def exposed(self) -> None:
+        """Set the limits of kernel parts that are there only since a strategy has put in its rules."""
+        self._ask({"do": "track"})
+
     def dropped(self) -> int:
         """Count the packets that connection tracking had to drop so far."""
         return int(self._ask({"do": "dropped"})["dropped"])

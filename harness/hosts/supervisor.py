@@ -51,6 +51,8 @@ _FOR_CLIENTS = _FOR_ALL | {
 _FOR_HOST = _FOR_CLIENTS | {
     "net/ipv4/ip_forward": "1",
     "net/bridge/bridge-nf-call-iptables": "0",  # a bridged packet must not meet the rules twice
+}
+_FOR_TRACKING = {
     # Connections that have ended must not fill the table (its size is global). A packet that comes after
     # its entry has gone is not to be taken for a new connection: it would be balanced, and counted, again.
     "net/netfilter/nf_conntrack_tcp_timeout_time_wait": "10",
@@ -63,7 +65,7 @@ def _set_limits(limits: Mapping[str, str]) -> None:
         try:
             Path("/proc/sys", name).write_text(value)
         except FileNotFoundError:
-            continue  # this kernel has no such part (IPv6, bridge netfilter), so nor its limit
+            continue  # the kernel has not loaded this part (IPv6, connection tracking), so nor its limit
 
 
 class Supervisor:
@@ -132,9 +134,17 @@ class Supervisor:
         routes.send(messages)
         routes.close()
 
+    def _do_track(self, _request: Message) -> Message:
+        """Set the limits of connection tracking, which the kernel loads with the first rule for it → {}."""
+        _set_limits(_FOR_TRACKING)
+        return {}
+
     def _do_dropped(self, _request: Message) -> Message:
         """Count the packets that connection tracking dropped, its table being full → {dropped}."""
-        rows = [line.split() for line in Path("/proc/net/stat/nf_conntrack").read_text().splitlines()]
+        try:
+            rows = [line.split() for line in Path("/proc/net/stat/nf_conntrack").read_text().splitlines()]
+        except FileNotFoundError:
+            return {"dropped": 0}  # nothing is tracked, so nothing was dropped for it
         columns = [rows[0].index(name) for name in ("drop", "early_drop")]
         return {"dropped": sum(int(row[column], 16) for row in rows[1:] for column in columns)}
 

@@ -130,6 +130,14 @@ def test_killing_its_processes_ends_all_of_it_and_says_so(victim: str) -> None:
             host.run(["true"])
 
 
+def test_ended_connections_are_soon_forgotten_once_rules_track_them(host: NetnsHost) -> None:
+    """The limit is set when a strategy has exposed its members: before, tracking may not be loaded."""
+    host.run(["nft", "add", "table", "ip", "any"])
+    host.exposed()
+    setting = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait"
+    assert host.run(["cat", setting]).stdout == "10\n"
+
+
 def test_what_drops_packets_is_counted(host: NetnsHost) -> None:
     """A fresh host has dropped nothing."""
     assert host.dropped() == 0
