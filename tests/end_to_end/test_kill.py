@@ -46,8 +46,11 @@ def _kill_one(harness: Command, chance: random.Random, *, only: int | None) -> s
     victim = only if only in alive else chance.choice(alive) if only is None and alive else None
     if victim is None:
         return "nothing: the run had ended"
-    name = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    os.kill(victim, signal.SIGKILL)
+    try:
+        name = Path(f"/proc/{victim}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        os.kill(victim, signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError):
+        return "a program that ended by itself meanwhile"
     return name
 
 
