@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -150,8 +150,9 @@ class _Lab:
             self.members = self._engine.start([f"instance-{k}" for k in range(1, scenario.replicas + 1)])
 
     def expose(self) -> None:
-        self._analysis = threading.Thread(target=_prepare_analysis)
-        self._analysis.start()
+        worker = ThreadPoolExecutor(1)
+        self._analysis = worker.submit(_prepare_analysis)
+        worker.shutdown(wait=False)  # it takes no more work; this one goes on beside the run
         with self._phases("expose", "exposing", self.strategy.name):
             self.strategy.expose(self._host, self._endpoint, self.members)
             self._host.exposed()
@@ -168,7 +169,7 @@ class _Lab:
                 driven = self._driver.drive("warm_up", self._profile, duration_ns, self._live(duration_ns))
                 driven.records.close()
                 raise_if_nobody_answered(driven, self._profile)
-            self._analysis.join()
+            self._analysis.result()  # what it could not import is told here
 
     def drive(self) -> None:
         self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)

@@ -86,7 +86,12 @@ class Nursery:
         os.close(gate)
         # One byte an instance once its namespaces are there; then the end, also where some have died.
         with open(born, "rb") as cries:  # noqa: PTH123  a descriptor has no path
-            cries.read(len(self._instances))
+            stillborn = len(cries.read(len(self._instances))) < len(self._instances)
+        if stillborn:
+            # One has closed its end without a cry, so it is ending; its last words are the cause.
+            while not (died := self._died()):
+                time.sleep(0.001)
+            return {"error": f"{died[0]}; see ulimit -u and the settings user.max_*_namespaces (sysctl user)"}
         return {"pids": [instance.pid for instance in self._instances]}
 
     def _be_born(self, gate: int, birth: int, name: str, position: int, request: Message) -> NoReturn:

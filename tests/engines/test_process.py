@@ -94,6 +94,16 @@ def test_an_instance_that_dies_at_start_is_reported_with_its_last_words(host: Ne
     assert "\n" not in str(caught.value)
 
 
+def test_an_instance_that_gets_no_namespaces_is_told_with_the_limit(host: NetnsHost) -> None:
+    """A real limit, set inside: the host and the client side have two networks, one instance a third."""
+    host.run(["sh", "-c", "echo 3 > /proc/sys/user/max_net_namespaces"])
+    with pytest.raises(
+        EngineError, match=r"instance-\d died .*No space left on device; see .*user.max_"
+    ) as caught:
+        ProcessEngine(host, Application(), 3).start(_NAMES)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_command_that_does_not_exist_is_named(host: NetnsHost) -> None:
     """A mistyped command is an instance that dies at start."""
     with pytest.raises(EngineError, match=r"FileNotFoundError.*application: no-such-command"):
