@@ -65,10 +65,10 @@ def _strategy(name: str, host: NetnsHost, members: list[Member]) -> Finding:
     except HarnessError as error:
         return Finding("strategy", name, works=False, detail=str(error))
     missing = {
-        program: package for program, package in strategy.commands.items() if not find_program(program)
+        program: install for program, install in strategy.commands.items() if not find_program(program)
     }
     if missing:
-        mend = f"sudo apt-get install {' '.join(sorted(set(missing.values())))}"
+        mend = " && ".join(sorted(set(missing.values())))
         return Finding("strategy", name, works=False, detail=f"{', '.join(missing)} not found", mend=mend)
     if not members:
         return Finding("strategy", name, works=False, detail="needs engine process")

@@ -5,6 +5,8 @@
     ├── HostError                the throw-away machine could not be made, or went away
     ├── EngineError              an instance did not start, died or never listened
     ├── StrategyError            the endpoint could not be exposed
+    │   ├── RefusedError         the strategy can't put so many instances on one port, whatever the host
+    │   └── KernelLacksError     the host's kernel has not the part that the strategy needs
     ├── LoadError                the generator failed, or nobody answered it
     └── ResultError              a result could not be read or written
 
@@ -32,6 +34,14 @@ class EngineError(HarnessError):
 
 class StrategyError(HarnessError):
     """A strategy could not do what was asked of it."""
+
+
+class RefusedError(StrategyError):
+    """A strategy can't put so many instances on one port, whatever the host."""
+
+
+class KernelLacksError(StrategyError):
+    """The host's kernel has not the part that a strategy needs."""
 
 
 class LoadError(HarnessError):

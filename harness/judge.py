@@ -15,6 +15,7 @@ from harness.stats.latency import quantiles_ns
 from harness.summary import (
     ChiSquareTest,
     Counts,
+    CpuTime,
     Generator,
     InstanceRow,
     LatencySummary,
@@ -25,6 +26,7 @@ from harness.summary import (
     Witnesses,
     WitnessTotals,
 )
+from harness.witnesses import IN_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from harness.recording import Recording
     from harness.scenario import Scenario
     from harness.stats.equivalence import ToleranceVerdict
-    from harness.strategies.base import Unit
+    from harness.strategies.base import Layer, Unit
 
 LIMITED_FROM = 0.9
 """Fraction of one core from which the generator, which has one thread, counts as the bottleneck."""
@@ -51,12 +53,14 @@ class Observed:
 
     Attributes
     ----------
-    unit, expected_shares
+    unit, layer, expected_shares
         The strategy's, the shares in the order of the scenario's instances.
     wall_ns
         Duration of the measured load.
     generator_cpu_ns, generator_wall_ns
         Processor time that the generator used, and during how long.
+    cpu_ns
+        Processor time that `proxy`, `instances` and `softirq` used, as `Host.cpu_ns` has it.
     witnesses
         `instances`, `kernel` and `proxy`, where they counted the measured part: a mapping of the
         instance's name to connections and requests, None for what the witness can't count.
@@ -67,10 +71,12 @@ class Observed:
     """
 
     unit: Unit
+    layer: Layer = 4
     expected_shares: Sequence[float]
     wall_ns: int
     generator_cpu_ns: int
     generator_wall_ns: int
+    cpu_ns: Mapping[str, int] = field(default_factory=dict)
     witnesses: Mapping[str, WitnessTable] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -130,14 +136,22 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
             errors=failed,
         ),
         errors=errors,
-        witnesses=_witnesses(recording, unit, counted, observed.witnesses),
+        witnesses=_witnesses(recording, observed.layer, counted, observed.witnesses),
         latency_ns=LatencySummary(**quantiles_ns(recording.latencies_ns())._asdict()),
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
+        cpu_us_per_request=_cpu_time(observed, len(recording.rows)),
         generator=Generator(cpu_fraction=cpu_fraction, limited=cpu_fraction >= LIMITED_FROM),
         versions=dict(observed.versions),
         warnings=(*observed.warnings, *_own_warnings(recording, units, shares, unit)),
         scenario=scenario.as_written(),
     )
+
+
+def _cpu_time(observed: Observed, requests: int) -> CpuTime:
+    used_ns = {**observed.cpu_ns, "generator": observed.generator_cpu_ns}
+    used_ns["kernel"] = used_ns.pop("softirq", 0)
+    each = {role: used_ns[role] / 1e3 / max(requests, 1) for role in CpuTime.model_fields if role in used_ns}
+    return CpuTime(**each)
 
 
 def _rows(
@@ -196,15 +210,15 @@ def _own_warnings(
 
 def _witnesses(
     recording: Recording,
-    unit: Unit,
+    layer: Layer,
     counted: Mapping[str, NDArray[np.int64]],
     tables: Mapping[str, WitnessTable],
 ) -> Witnesses:
     """Compare what the client counted with what others did."""
     pairs = zip(counted["connections"].tolist(), counted["requests"].tolist(), strict=True)
     client = dict(zip(recording.instances, pairs, strict=True))
-    # A layer-7 proxy keeps connections of its own to the instances: only requests can agree.
-    kinds = ("requests",) if unit == "request" else ("connections", "requests")
+    # A proxy at layer 7 keeps connections of its own to the instances: only requests can agree.
+    kinds = ("requests",) if layer == 7 else ("connections", "requests")
     compared = False
     differences: list[str] = []
     for witness, table in tables.items():
@@ -213,9 +227,9 @@ def _witnesses(
             if all(count is None for count in theirs.values()):
                 continue
             compared = True
-            if not recording.named:
-                # Instances go by names of their own here: no telling which is which.
-                mine, theirs = {"in all": _total(mine)}, {"in all": _total(theirs)}
+            if not recording.named or IN_ALL in table:
+                # Instances go by names of their own here, or the witness has none: no telling which is which.
+                mine, theirs = {IN_ALL: _total(mine)}, {IN_ALL: _total(theirs)}
             differences += [
                 f"{name}: client {_said(count)}, {witness} {_said(theirs.get(name))} {kind}"
                 for name, count in mine.items()

@@ -6,7 +6,7 @@ import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from harness.hosts.netns import NetnsHost, find_program
 from harness.interrupts import deferred
 from harness.load.driver import Driver, profile_for, raise_if_nobody_answered
 from harness.results import PendingResult
-from harness.strategies import find_strategy
 from harness.strategies.base import Endpoint
 from harness.witnesses import Witnesses
 
@@ -74,10 +73,10 @@ def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int
     KeyboardInterrupt
         Ctrl-C before anything was measured; nothing is stored.
     """
-    strategy = find_strategy(scenario.strategy.name)(scenario.strategy.options)
+    strategy = scenario.strategy.made()
     _require_programs(strategy)
     phases = _Phases(progress)
-    with PendingResult(results, scenario.name) as pending, NetnsHost(scenario.client) as host:
+    with PendingResult(results, scenario.name) as pending, _host(scenario) as host:
         lab = _Lab(scenario, strategy, host, phases)
         lab.provision()
         lab.expose()
@@ -94,12 +93,16 @@ def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int
 
 
 def _require_programs(strategy: Strategy) -> None:
-    for program, package in strategy.commands.items():
+    for program, install in strategy.commands.items():
         if find_program(program) is None:
             raise StrategyError(
                 f"strategy {strategy.name} needs {program}, which is not on this machine: "
-                f"apt-get install {package} (`harness doctor` shows what else is missing)"
+                f"{install} (`harness doctor` shows what else is missing)"
             )
+
+
+def _host(scenario: Scenario) -> NetnsHost:
+    return NetnsHost(scenario.client, scenario.load.sources)
 
 
 class _Phases:
@@ -129,6 +132,7 @@ class _Lab:
     members: list[Member]
     driven: Driven
     tables: dict[str, WitnessTable]
+    cpu_ns: dict[str, int]
 
     def __init__(self, scenario: Scenario, strategy: Strategy, host: NetnsHost, phases: _Phases) -> None:
         self.scenario = scenario
@@ -145,9 +149,13 @@ class _Lab:
         with self._phases("provision", "provisioning", f"{scenario.replicas} instances on {scenario.host}"):
             host.start()
             self._driver = Driver(host)  # it imports Locust while the instances start
-            self._engine = ProcessEngine(host, scenario.application, scenario.replicas)
+            self._engine = ProcessEngine(
+                host, scenario.application, scenario.replicas, self.strategy.placement, scenario.port
+            )
             host.link()
-            self.members = self._engine.start([f"instance-{k}" for k in range(1, scenario.replicas + 1)])
+            instances = scenario.instances()
+            started = self._engine.start(list(instances))
+            self.members = [replace(member, weight=instances[member.name]) for member in started]
 
     def expose(self) -> None:
         worker = ThreadPoolExecutor(1)
@@ -201,6 +209,7 @@ class _Lab:
 
     def collect(self) -> None:
         self.tables, warnings = self._witnesses.collect()
+        self.cpu_ns = self._witnesses.cpu_ns
         self.warnings += warnings
 
     def tear_down(self) -> None:
@@ -245,10 +254,12 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     )
     observed = Observed(
         unit=lab.strategy.unit,
+        layer=lab.strategy.layer,
         expected_shares=lab.strategy.expected_shares(lab.members),
         wall_ns=driven.wall_ns,
         generator_cpu_ns=driven.cpu_ns,
         generator_wall_ns=driven.wall_ns,
+        cpu_ns=lab.cpu_ns,
         witnesses=lab.tables,
         versions=lab.versions,
         warnings=lab.warnings,

@@ -108,6 +108,19 @@ class Generator(_Model):
     limited: bool
 
 
+class CpuTime(_Model):
+    """Processor time for each request, in microseconds, by who used it; null for who was not there.
+
+    `kernel` is what the machine spent in interrupts, whoever's; where the kernel does not keep it
+    apart (CONFIG_IRQ_TIME_ACCOUNTING), it is contained in the others as well.
+    """
+
+    proxy: float | None = None
+    kernel: float | None = None
+    instances: float | None = None
+    generator: float | None = None
+
+
 class Phases(_Model):
     """How long each phase of the run took, in seconds; null for one that did not happen."""
 
@@ -138,7 +151,7 @@ class Summary(_Model):
     unit: Unit
     verdict: Verdict
     reason: str
-    expect: Verdict
+    expect: Verdict | Literal["refused"]
     passed: bool
     interrupted: bool
     started_at: str = Field(json_schema_extra={"format": "date-time"})
@@ -154,6 +167,7 @@ class Summary(_Model):
     latency_ns: LatencySummary
     throughput_per_s: float
     generator: Generator
+    cpu_us_per_request: CpuTime = CpuTime()
     phases_s: Phases = Phases()
     versions: dict[str, str]
     warnings: tuple[str, ...]

@@ -10,14 +10,24 @@ if TYPE_CHECKING:
     from harness.engines.base import Engine, Served
     from harness.hosts.base import Host
     from harness.judge import WitnessTable
-    from harness.strategies.base import Endpoint, Member, Strategy
+    from harness.strategies.base import Counted, Endpoint, Member, Strategy
+
+IN_ALL = "in all"
+"""What a count is called that no instance has for itself."""
 
 
 class Witnesses:
     """Notes where every count stands, to tell later what has come since.
 
     No request may be under way, neither when it is made nor when it is asked.
+
+    Attributes
+    ----------
+    cpu_ns
+        Once collected: processor time of each role, and `softirq`, as `Host.cpu_ns` has it.
     """
+
+    cpu_ns: dict[str, int]
 
     def __init__(
         self, host: Host, engine: Engine, strategy: Strategy, endpoint: Endpoint, members: Sequence[Member]
@@ -27,15 +37,16 @@ class Witnesses:
         self._strategy = strategy
         self._endpoint = endpoint
         self._members = members
-        self._served, self._kernel, self._dropped = self._counts()
+        self._served, self._counted, self._dropped, self._cpu_ns = self._counts()
 
-    def _counts(self) -> tuple[list[Served] | None, list[int] | None, int]:
-        kernel = self._strategy.kernel_counts(self._host, self._endpoint, self._members)
-        return self._engine.served(), kernel, self._host.dropped()
+    def _counts(self) -> tuple[list[Served] | None, Counted | None, int, dict[str, int]]:
+        counted = self._strategy.counted(self._host, self._endpoint, self._members)
+        return self._engine.served(), counted, self._host.dropped(), self._host.cpu_ns()
 
     def collect(self) -> tuple[dict[str, WitnessTable], list[str]]:
         """Give each witness's table of connections and requests, and what spoils their word."""
-        served, kernel, dropped = self._counts()
+        served, counted, dropped, cpu_ns = self._counts()
+        self.cpu_ns = {role: used - self._cpu_ns.get(role, 0) for role, used in cpu_ns.items()}
         names = [member.name for member in self._members]
         tables: dict[str, WitnessTable] = {}
         if served is not None and self._served is not None:
@@ -43,15 +54,22 @@ class Witnesses:
             tables["instances"] = {
                 name: (count.connections, count.requests) for name, count in zip(names, since, strict=True)
             }
-        if kernel is not None and self._kernel is not None:
-            tables["kernel"] = {
-                name: (now - before, None)
-                for name, now, before in zip(names, kernel, self._kernel, strict=True)
-            }
-        warnings = self._engine.died()
+        if counted is not None and self._counted is not None:
+            tables[counted.by] = _since(self._counted, counted, names)
+        warnings = [*self._engine.died(), *self._host.died()]
         if dropped > self._dropped:
             warnings.append(
                 f"the kernel dropped {dropped - self._dropped:,} packets, its connection table being full "
                 "(net.netfilter.nf_conntrack_max): errors and latency are this machine's, not the strategy's"
             )
         return tables, warnings
+
+
+def _since(before: Counted, now: Counted, names: Sequence[str]) -> WitnessTable:
+    def row(earlier: int, later: int) -> tuple[int | None, int | None]:
+        count = later - earlier
+        return (count, None) if now.what == "connections" else (None, count)
+
+    if before.members is None or now.members is None:
+        return {IN_ALL: row(before.total, now.total)}
+    return {name: row(*counts) for name, *counts in zip(names, before.members, now.members, strict=True)}

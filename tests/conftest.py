@@ -36,7 +36,7 @@ def host() -> Iterator[NetnsHost]:
 @pytest.fixture
 def client_program(host: NetnsHost) -> Callable[[str], Program]:
     """Give a way to start Python where clients are; it speaks over ``channel``."""
-    return lambda code: host.spawn([sys.executable, "-c", _PREAMBLE + code], "client")
+    return lambda code: host.spawn([sys.executable, "-c", _PREAMBLE + code], "client", "generator")
 
 
 @pytest.fixture

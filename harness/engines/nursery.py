@@ -6,6 +6,7 @@ counts. Requests and answers are described at the `_do_…` method of each.
 
 from __future__ import annotations
 
+import errno
 import gc
 import mmap
 import os
@@ -16,13 +17,19 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.channel import Channel, ChannelClosedError, Message
-from harness.engines.listening import listening_ports
 from harness.hosts import kernel
+from harness.hosts.listening import listening_ports, listening_sockets, ports_held
+from harness.hosts.processes import family
 from harness.instance.server import Server
 from harness.words import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.hosts.base import Placement
 
 SLOT_WORDS = 8  # a cache line for each instance's counters, so that cores don't fight for it
 _LOGS = Path("/run/sameport")
@@ -60,6 +67,8 @@ class Nursery:
         self._counters = counters
         self._instances: list[_Instance] = []
         self._go = -1
+        self._placement: Placement = "own"
+        self._sandbox = 0  # the process that holds it, where there is one
 
     def serve(self) -> NoReturn:
         """Carry out requests until the harness closes the channel."""
@@ -73,7 +82,13 @@ class Nursery:
             self._channel.send(answer)
 
     def _do_fork(self, request: Message) -> Message:
-        """Fork instances that wait: {names, command, env, port, delay_ns} → {pids}."""
+        """Fork instances that wait: {names, placement, command, env, port, delay_ns} → {pids}.
+
+        In a sandbox, the one process is given that holds it.
+        """
+        self._placement = request["placement"]
+        if self._placement == "sandbox":
+            self._sandbox = self._hold_network()
         gate, self._go = os.pipe()
         born, birth = os.pipe()
         for position, name in enumerate(request["names"]):
@@ -92,6 +107,8 @@ class Nursery:
             while not (died := self._died()):
                 time.sleep(0.001)
             return {"error": f"{died[0]}; see ulimit -u and the settings user.max_*_namespaces (sysctl user)"}
+        if self._placement == "sandbox":
+            return {"pids": [self._sandbox]}
         return {"pids": [instance.pid for instance in self._instances]}
 
     def _be_born(self, gate: int, birth: int, name: str, position: int, request: Message) -> NoReturn:
@@ -102,21 +119,54 @@ class Nursery:
             os.dup2(log, 2)
             os.close(log)
             self._channel.close()
-            kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS)
+            kernel.unshare(kernel.CLONE_NEWUTS)
             socket.sethostname(name)
+            self._move_in()
             os.write(birth, b".")
             os.close(birth)
             os.read(gate, 1)
             os.close(gate)
+            shared = request["placement"] != "own"
             if request["command"]:
-                _become(request["command"], request["env"], name, request["port"])
+                told = {"INSTANCE": name, "HOSTNAME": name, "PORT": str(request["port"])}
+                told |= {"REUSE_PORT": "1"} if shared else {}
+                _become(request["command"], told | request["env"])
             slot = position * SLOT_WORDS
             counters = self._counters[slot : slot + 2]
-            listener = socket.create_server(("", request["port"]), backlog=_BACKLOG)
+            listener = socket.create_server(("", request["port"]), backlog=_BACKLOG, reuse_port=shared)
             Server(listener, name, request["delay_ns"], counters).serve()
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this instance's last word
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201  its log
         os._exit(1)
+
+    def _hold_network(self) -> int:
+        """Fork a process that does nothing but hold a network namespace; gives it once it is there."""
+        born, birth = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._channel.close()
+                kernel.unshare(kernel.CLONE_NEWNET)
+                os.write(birth, b".")
+                os.close(birth)
+                while True:
+                    signal.pause()
+            finally:
+                os._exit(1)
+        os.close(birth)
+        with open(born, "rb") as cry:  # noqa: PTH123  a descriptor has no path
+            if not cry.read(1):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as user.max_net_namespaces gives it
+        return pid
+
+    def _move_in(self) -> None:
+        """Go to the network namespace in which this instance is to be."""
+        if self._placement == "own":
+            kernel.unshare(kernel.CLONE_NEWNET)
+        elif self._placement == "sandbox":
+            namespace = os.open(f"/proc/{self._sandbox}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            kernel.enter_network(namespace)
+            os.close(namespace)
 
     def _do_go(self, request: Message) -> Message:
         """Let them run and wait until all listen: {port, deadline_ns} → {died, silent, other_ports}."""
@@ -126,15 +176,22 @@ class Nursery:
         while True:
             began_ns = time.monotonic_ns()
             died = self._died()
-            silent = [instance for instance in silent if request["port"] not in listening_ports(instance.pid)]
+            held = {} if self._placement == "own" else listening_sockets(silent[0].pid)
+            silent = [instance for instance in silent if request["port"] not in self._ports(instance, held)]
             now_ns = time.monotonic_ns()
             if died or not silent or now_ns > end_ns:
                 break
             # The kernel tells nobody when a socket starts to listen. Looking takes a core from those
             # that are starting: look no more than half of the time.
             time.sleep(max(0.002, (now_ns - began_ns) / 1e9))
-        others = sorted(listening_ports(silent[0].pid)) if silent else []
+        others = sorted(self._ports(silent[0], held)) if silent else []
         return {"died": died, "silent": [instance.name for instance in silent], "other_ports": others}
+
+    def _ports(self, instance: _Instance, held: Mapping[int, int]) -> set[int]:
+        """List what an instance listens on; where it shares a namespace, by the sockets held there."""
+        if self._placement == "own":
+            return listening_ports(instance.pid)
+        return ports_held([instance.pid], held) or ports_held(family(instance.pid), held)
 
     def _do_died(self, _request: Message) -> Message:
         """Tell of the dead → {died}."""
@@ -144,10 +201,9 @@ class Nursery:
         return [instance.epitaph() for instance in self._instances if instance.has_died()]
 
 
-def _become(command: list[str], env: dict[str, str], name: str, port: int) -> NoReturn:
+def _become(command: list[str], env: dict[str, str]) -> NoReturn:
     """Turn into the user's program, which is told who it is."""
-    told = os.environ | {"INSTANCE": name, "HOSTNAME": name, "PORT": str(port)} | env
-    os.execvpe(command[0], command, told)  # noqa: S606  a list, as the scenario gives it; no shell
+    os.execvpe(command[0], command, os.environ | env)  # noqa: S606  a list, as the scenario gives it; no shell
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from harness.strategies.base import Member
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import Host, Placement
     from harness.scenario import Application
 
 _WORD = 8
@@ -42,17 +42,32 @@ class ProcessEngine:
         What to run: the sample, or a command.
     most
         The most instances there will be.
+    placement
+        In which network namespaces they are.
+    endpoint_port
+        Where instances in the host's own namespace listen; all others do on the application's port.
     """
 
-    def __init__(self, host: Host, application: Application, most: int) -> None:
+    def __init__(
+        self,
+        host: Host,
+        application: Application,
+        most: int,
+        placement: Placement = "own",
+        endpoint_port: int | None = None,
+    ) -> None:
         self._host = host
         self._application = application
+        self._placement = placement
+        self._port = endpoint_port if placement == "host" and endpoint_port else application.port
         size = max(most * SLOT_WORDS * _WORD, mmap.PAGESIZE)
         counters = os.memfd_create("sameport-counters")
         try:
             os.ftruncate(counters, size)
             self._counters = memoryview(mmap.mmap(counters, size)).cast("Q")
-            self._nursery = host.spawn([sys.executable, "-m", "harness.engines.nursery"], "host", [counters])
+            self._nursery = host.spawn(
+                [sys.executable, "-m", "harness.engines.nursery"], "host", "instances", [counters]
+            )
         finally:
             os.close(counters)
         self._names: list[str] = []
@@ -66,25 +81,30 @@ class ProcessEngine:
             {
                 "do": "fork",
                 "names": self._names,
+                "placement": self._placement,
                 "command": app.command,
                 "env": app.env,
-                "port": app.port,
+                "port": self._port,
                 "delay_ns": app.delay_ns,
             }
         )["pids"]
-        addresses = self._host.attach(pids)
-        self._raise_if_not_up(self._ask({"do": "go", "port": app.port, "deadline_ns": app.start_timeout_ns}))
-        return [Member(name, address, app.port) for name, address in zip(names, addresses, strict=True)]
+        addresses = [self._host.address] if self._placement == "host" else self._host.attach(pids)
+        self._raise_if_not_up(
+            self._ask({"do": "go", "port": self._port, "deadline_ns": app.start_timeout_ns})
+        )
+        each = addresses if self._placement == "own" else addresses * len(names)
+        return [Member(name, address, self._port) for name, address in zip(names, each, strict=True)]
 
     def _raise_if_not_up(self, answer: Message) -> None:
         app = self._application
         if answer["died"]:
-            raise EngineError(f"{answer['died'][0]}; application: {_what(app)}")
+            shared = "" if self._placement == "own" else "; all share one port, so each must set SO_REUSEPORT"
+            raise EngineError(f"{answer['died'][0]}; application: {_what(app)}{shared}")
         if answer["silent"]:
             others = ", ".join(map(str, answer["other_ports"]))
             raise EngineError(
                 f"{len(answer['silent'])} of {len(self._names)} instances (first: {answer['silent'][0]}) "
-                f"never listened on port {app.port} within {app.start_timeout_ns / 1e9:g} s"
+                f"never listened on port {self._port} within {app.start_timeout_ns / 1e9:g} s"
                 + (f" (listening on: {others}; is application.port right?)" if others else "")
                 + f"; application: {_what(app)}"
             )

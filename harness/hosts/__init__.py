@@ -14,6 +14,10 @@ class HostKind:
     engines: frozenset[str]
 
 
+DEFAULT_SOURCES = 16
+MOST_SOURCES = 16_000
+"""How many addresses clients have, and how many they can have."""
+
 HOSTS = {
     "netns": HostKind(
         summary="Linux namespaces on this machine, no root needed",

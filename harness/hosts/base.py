@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import signal
+    import socket
+    from collections.abc import Mapping, Sequence
 
     from harness.channel import Channel
 
 ClientSide = Literal["external", "local"]
 Side = Literal["host", "client"]
+Placement = Literal["own", "host", "sandbox"]
+"""Which network namespace an instance is in: one of its own, the host's, or one that all share."""
+Role = Literal["instances", "proxy", "generator"]
+"""Whom a program's processor time is counted for."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Finished:
 
 
 class Program(Protocol):
-    """A program that runs on a host."""
+    """A program that runs on a host and speaks over a channel."""
 
     @property
     def channel(self) -> Channel:
@@ -32,6 +38,25 @@ class Program(Protocol):
 
     def last_words(self) -> str:
         """Give the last lines that it wrote to its standard error, one line of text."""
+
+
+class Service(Protocol):
+    """A program that serves on a host until it is stopped."""
+
+    def wait_listening(self, ports: Sequence[int]) -> None:
+        """Wait until it, or a process that it started, listens on these TCP ports.
+
+        Raises
+        ------
+        HostError
+            It ended, or does not listen; the message holds its last words.
+        """
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its first process; nothing happens where that has ended."""
+
+    def stop(self) -> None:
+        """End it and all that it started: SIGTERM, and SIGKILL for what is still there after 5 s."""
 
 
 class Host(Protocol):
@@ -57,10 +82,33 @@ class Host(Protocol):
             The program is missing, does not end, or the host has gone.
         """
 
-    def spawn(self, argv: Sequence[str], side: Side, fds: Sequence[int] = ()) -> Program:
+    def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> Program:
         """Start a program that speaks over a channel.
 
         The number of the channel's descriptor, then those of `fds`, follow as its last arguments.
+        """
+
+    def serve(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Service:
+        """Start a program that goes on serving on the host, such as a proxy.
+
+        Parameters
+        ----------
+        name
+            What messages call it. Another service of this name may run or have run.
+        argv, env
+            The program, and what is added to the environment.
+        """
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file on the host, below /run, at once: who reads it finds the old text or the new."""
+
+    def connect(self, place: int | str) -> socket.socket:
+        """Connect to a service on the host: a TCP port of its loopback, or the path of a Unix socket.
+
+        Raises
+        ------
+        HostError
+            Nobody listens there.
         """
 
     def attach(self, pids: Sequence[int]) -> list[str]:
@@ -71,3 +119,12 @@ class Host(Protocol):
 
     def dropped(self) -> int:
         """Count the packets that connection tracking had to drop so far."""
+
+    def died(self) -> list[str]:
+        """Tell of each service that has ended without being stopped, one sentence each."""
+
+    def cpu_ns(self) -> dict[str, int]:
+        """Read the processor time used so far: of each role's living processes, and `softirq`.
+
+        `softirq` is what the machine spent in soft and hard interrupts, on whosever behalf.
+        """

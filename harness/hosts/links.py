@@ -1,8 +1,8 @@
 """The network of the `netns` host: its addresses, and the netlink messages that make it.
 
     client namespace            host namespace                   an instance's namespace
-    eth0 198.18.100.1 … ──veth── ext0 198.18.37.99
-                                 br000 198.19.0.1/22 ──veth── eth0 198.19.0.2 …
+    eth0 198.18.100.1   ──veth── ext0 198.18.37.99
+         198.18.128.0/18         br000 198.19.0.1/22 ──veth── eth0 198.19.0.2 …
 
 All addresses are of 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890). A Linux bridge
 has 1,023 ports, so every thousand instances get a bridge and a /22 of their own. Neighbours are
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 HOST_ADDRESS = "198.18.37.99"
-EXTERNAL_SOURCES = tuple(f"198.18.100.{k}" for k in range(1, 17))
-LOCAL_SOURCES = tuple(f"198.18.101.{k}" for k in range(1, 17))
+FIRST_EXTERNAL_SOURCE, _EXTERNAL_SOURCES = "198.18.128.1", "198.18.128.0/18"
+FIRST_LOCAL_SOURCE, _LOCAL_SOURCES = "198.18.192.1", "198.18.192.0/18"
+_CLIENT_ADDRESS = "198.18.100.1"
 _OUTER_BITS = 16
 _BLOCK_BITS = 22
 _PER_BRIDGE = 1_000
@@ -37,6 +38,7 @@ _BLOCK = 1 << (32 - _BLOCK_BITS)
 
 _HOST_MAC, _CLIENT_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 _LOOPBACK, _INNER, _EXTERNAL, _FIRST_BRIDGE, _FIRST_PORT = 1, 2, 10, 100, 1_000
+_RTN_LOCAL, _RT_TABLE_LOCAL, _RT_SCOPE_HOST = 2, 255, 254  # linux/rtnetlink.h
 _AF_BRIDGE, _NTF_MASTER, _NUD_NOARP = 7, 4, 0x40  # linux/neighbour.h
 
 # What stands in an encoded message where an instance's own bytes will be; each is unlike anything else in it.
@@ -114,6 +116,13 @@ def _address(index: int, address: str, bits: int) -> Callable[[Any], object]:
     return lambda batch: batch.addr("add", index=index, address=address, prefixlen=bits)
 
 
+def _own(network: str) -> Callable[[Any], object]:
+    """Make all addresses of a network this namespace's own, by one route."""
+    return lambda batch: batch.route(
+        "add", dst=network, oif=_LOOPBACK, type=_RTN_LOCAL, table=_RT_TABLE_LOCAL, scope=_RT_SCOPE_HOST
+    )
+
+
 def _neighbour(index: int, address: str, mac: str) -> Callable[[Any], object]:
     return lambda batch: batch.neigh("add", ifindex=index, dst=address, lladdr=mac, state="permanent")
 
@@ -122,7 +131,7 @@ def host_messages(client_namespace: int) -> list[bytes]:
     """Make the host's side: loopback, and the link to the client namespace (a descriptor)."""
     return _encode(
         _up(_LOOPBACK),
-        *(_address(_LOOPBACK, source, 32) for source in LOCAL_SOURCES),
+        _own(_LOCAL_SOURCES),
         lambda batch: batch.link(
             "add",
             ifname="ext0",
@@ -133,7 +142,8 @@ def host_messages(client_namespace: int) -> list[bytes]:
             peer={"ifname": "eth0", "index": _INNER, "address": _CLIENT_MAC, "net_ns_fd": client_namespace},
         ),
         _address(_EXTERNAL, HOST_ADDRESS, _OUTER_BITS),
-        *(_neighbour(_EXTERNAL, source, _CLIENT_MAC) for source in EXTERNAL_SOURCES),
+        _neighbour(_EXTERNAL, _CLIENT_ADDRESS, _CLIENT_MAC),
+        lambda batch: batch.route("add", dst=_EXTERNAL_SOURCES, gateway=_CLIENT_ADDRESS),
     )
 
 
@@ -142,7 +152,8 @@ def client_messages() -> list[bytes]:
     return _encode(
         _up(_LOOPBACK),
         _up(_INNER),
-        *(_address(_INNER, source, _OUTER_BITS) for source in EXTERNAL_SOURCES),
+        _address(_INNER, _CLIENT_ADDRESS, _OUTER_BITS),
+        _own(_EXTERNAL_SOURCES),
         _neighbour(_INNER, HOST_ADDRESS, _HOST_MAC),
     )
 

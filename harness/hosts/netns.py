@@ -10,31 +10,41 @@ import errno
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import time
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from harness.channel import Channel, ChannelClosedError, Message
 from harness.errors import HostError
-from harness.hosts.base import ClientSide, Finished, Side
+from harness.hosts import DEFAULT_SOURCES
+from harness.hosts.base import ClientSide, Finished, Role, Side
 from harness.words import last_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import signal
+    from collections.abc import Callable, Mapping, Sequence
 
 _UP_DEADLINE_S = 20
 _ANSWER_DEADLINE_S = 180
 _END_DEADLINE_S = 10
+_CONNECTED_DEADLINE_S = 10
+_LISTEN_DEADLINE_S = 20
+_LOOK_EVERY_S = 0.005
 # Debian keeps iptables and the proxies where an ordinary user's path does not look.
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def search_path() -> str:
     """Give the path on which a host's programs are looked for."""
-    return f"{os.environ.get('PATH', os.defpath)}:{_ADMIN_PATH}"
+    # Programs that pip installed beside the harness come last: those of the machine go before them.
+    return f"{os.environ.get('PATH', os.defpath)}:{_ADMIN_PATH}:{sysconfig.get_path('scripts')}"
 
 
 def find_program(name: str) -> str | None:
@@ -53,6 +63,37 @@ class _NetnsProgram:
         return last_words(self.stderr.read())
 
 
+class _NetnsService:
+    """A program that goes on serving on the host."""
+
+    def __init__(self, ask: Callable[[Message], Message], name: str, pid: int) -> None:
+        self._ask = ask
+        self._name = name
+        self._pid = pid
+
+    def wait_listening(self, ports: Sequence[int]) -> None:
+        """Wait until it, or a process that it started, listens on these TCP ports."""
+        end_s = time.monotonic() + _LISTEN_DEADLINE_S
+        while True:
+            seen = self._ask({"do": "look", "pid": self._pid})
+            if seen["ended"]:
+                raise HostError(seen["ended"])
+            if not (silent := set(ports) - set(seen["ports"])):
+                return
+            if time.monotonic() > end_s:
+                what = f"did not listen on port {min(silent)} within {_LISTEN_DEADLINE_S} s"
+                raise HostError(f"{self._name} {what}: {seen['words']}")
+            time.sleep(_LOOK_EVERY_S)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its first process; nothing happens where that has ended."""
+        self._ask({"do": "signal", "pid": self._pid, "number": int(number)})
+
+    def stop(self) -> None:
+        """End it and all that it started."""
+        self._ask({"do": "stop", "pid": self._pid})
+
+
 class NetnsHost:
     """A host made of namespaces; a context manager that ends it.
 
@@ -60,12 +101,15 @@ class NetnsHost:
     ----------
     side
         Where clients come from: ``external`` (a namespace of their own) or ``local`` (the host).
+    sources
+        How many addresses clients have.
     """
 
     address = "198.18.37.99"
 
-    def __init__(self, side: ClientSide) -> None:
+    def __init__(self, side: ClientSide, sources: int = DEFAULT_SOURCES) -> None:
         self._side = side
+        self._sources = sources
         self.sources: tuple[str, ...] = ()
         self._programs: list[_NetnsProgram] = []
 
@@ -114,15 +158,15 @@ class NetnsHost:
 
     def link(self) -> None:
         """Make the network between host and client; programs may be spawned before."""
-        answer = self._ask({"do": "link"})
-        self.sources = tuple(answer[f"{self._side}_sources"])
+        first = self._ask({"do": "link"})[f"first_{self._side}_source"]
+        self.sources = tuple(str(IPv4Address(first) + k) for k in range(self._sources))
 
     def run(self, argv: Sequence[str], text: str = "") -> Finished:
         """Run a program on the host to its end; `text` is its standard input."""
         answer = self._ask({"do": "run", "argv": list(argv), "text": text})
         return Finished(answer["status"], answer["stdout"], answer["stderr"])
 
-    def spawn(self, argv: Sequence[str], side: Side, fds: Sequence[int] = ()) -> _NetnsProgram:
+    def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> _NetnsProgram:
         """Start a program that speaks over a channel, on the host or where clients are."""
         place = "client" if side == "client" and self._side == "external" else "host"
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
@@ -131,8 +175,25 @@ class NetnsHost:
         self._programs.append(program)
         with theirs:
             handed = (stderr.fileno(), theirs.fileno(), *fds)
-            self._ask({"do": "spawn", "argv": list(argv), "side": place, "fds": len(handed)}, handed)
+            request = {"do": "spawn", "argv": list(argv), "side": place, "role": role, "fds": len(handed)}
+            self._ask(request, handed)
         return program
+
+    def serve(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> _NetnsService:
+        """Start a program that goes on serving on the host, such as a proxy."""
+        pid = self._ask({"do": "serve", "name": name, "argv": list(argv), "env": dict(env or {})})["pid"]
+        return _NetnsService(self._ask, name, pid)
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file on the host, below /run, at once."""
+        self._ask({"do": "write", "path": path, "text": text})
+
+    def connect(self, place: int | str) -> socket.socket:
+        """Connect to a service on the host: a TCP port of its loopback, or the path of a Unix socket."""
+        self._ask({"do": "connect", "place": place})
+        connected = socket.socket(fileno=self._channel.take_fd())
+        connected.settimeout(_CONNECTED_DEADLINE_S)
+        return connected
 
     def attach(self, pids: Sequence[int]) -> list[str]:
         """Connect these processes' network namespaces to the host; gives each one's address."""
@@ -147,6 +208,15 @@ class NetnsHost:
         """Count the packets that connection tracking had to drop so far."""
         return int(self._ask({"do": "dropped"})["dropped"])
 
+    def died(self) -> list[str]:
+        """Tell of each service that has ended without being stopped, one sentence each."""
+        sentences: list[str] = self._ask({"do": "died"})["died"]
+        return sentences
+
+    def cpu_ns(self) -> dict[str, int]:
+        """Read the processor time used so far: of each role's living processes, and `softirq`."""
+        return self._ask({"do": "cpu"})
+
     def _ask(self, request: Message, fds: tuple[int, ...] = ()) -> Message:
         try:
             self._channel.send(request, fds)
@@ -157,8 +227,9 @@ class NetnsHost:
             message = f"the netns host did not {request['do']} within {_ANSWER_DEADLINE_S} s"
             raise HostError(message) from error
         if "error" in answer:
-            what = shlex.join(request["argv"]) if "argv" in request else request["do"]
-            raise HostError(f"the netns host could not {request['do']} ({what:.200}): {answer['error']}")
+            what = next((_shown(request[key]) for key in ("argv", "path", "place") if key in request), "")
+            what = f"{request['do']} {what}".strip()
+            raise HostError(f"the netns host could not {what:.200}: {answer['error']}")
         return answer
 
     def _last_words(self) -> str:
@@ -182,6 +253,10 @@ class NetnsHost:
     def __exit__(self, *exc: object) -> None:
         self.close()
         self._stderr.close()
+
+
+def _shown(what: list[str] | str | int) -> str:
+    return shlex.join(what) if isinstance(what, list) else str(what)
 
 
 def _map_ids(pid: int) -> None:

@@ -15,13 +15,17 @@ import errno
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.channel import Channel, ChannelClosedError, Message
 from harness.hosts import kernel
+from harness.hosts.processes import cpu_ns_by_role, softirq_ns
+from harness.hosts.services import Services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +39,7 @@ _NAMESPACES = (
     | kernel.CLONE_NEWIPC
 )
 _RUN_DEADLINE_S = 120
+_CONNECT_DEADLINE_S = 5
 
 # Limits of the kernel that would show in a measurement as if they were the strategy's.
 _FOR_ALL = {
@@ -77,6 +82,8 @@ class Supervisor:
         self._client = self._new_network()
         self._attached = 0
         self._children: list[subprocess.Popen[bytes]] = []
+        self._services = Services()
+        self._roles: dict[int, str] = {}
 
     def _new_network(self) -> int:
         kernel.unshare(kernel.CLONE_NEWNET)
@@ -97,10 +104,11 @@ class Supervisor:
                 answer = {"error": f"{what}{error.strerror or error}", "errno": error.errno}
             except subprocess.TimeoutExpired as error:
                 answer = {"error": f"{error.cmd[0]} did not end within {error.timeout:.0f} s", "errno": 0}
-            self._channel.send(answer)
+            with answer.pop("socket", ExitStack()) as handed:
+                self._channel.send(answer, (handed.fileno(),) if isinstance(handed, socket.socket) else ())
 
     def _do_link(self, _request: Message) -> Message:
-        """Make the network between host and client → {external_sources, local_sources}."""
+        """Make the network between host and client → {first_external_source, first_local_source}."""
         from harness.hosts import links  # noqa: PLC0415  its import takes 0.3 s, in which programs can start
 
         self._links = links
@@ -111,7 +119,10 @@ class Supervisor:
             routes = links.RouteSocket()
         routes.send(links.client_messages())
         routes.close()
-        return {"external_sources": links.EXTERNAL_SOURCES, "local_sources": links.LOCAL_SOURCES}
+        return {
+            "first_external_source": links.FIRST_EXTERNAL_SOURCE,
+            "first_local_source": links.FIRST_LOCAL_SOURCE,
+        }
 
     def _do_attach(self, request: Message) -> Message:
         """Connect the network namespaces of processes: {pids} → {addresses}."""
@@ -162,7 +173,7 @@ class Supervisor:
         return {"status": finished.returncode, "stdout": finished.stdout, "stderr": finished.stderr}
 
     def _do_spawn(self, request: Message) -> Message:
-        """Start a program: {argv, side, fds} and that many descriptors, its standard error first → {}."""
+        """Start a program: {argv, side, role, fds} and that many descriptors, standard error first → {}."""
         fds = [self._channel.take_fd() for _ in range(request["fds"])]
         try:
             namespace = self._client if request["side"] == "client" else self._home
@@ -179,7 +190,59 @@ class Supervisor:
                 os.close(fd)
         # Kept, so that nothing warns of a child whose end nobody looked at: its channel tells of that.
         self._children.append(child)
+        self._roles[child.pid] = request["role"]
         return {}
+
+    def _do_serve(self, request: Message) -> Message:
+        """Start a program that goes on serving: {name, argv, env} → {pid}."""
+        pid = self._services.start(request["name"], request["argv"], request["env"])
+        self._roles[pid] = "proxy"
+        return {"pid": pid}
+
+    def _do_look(self, request: Message) -> Message:
+        """See how a service is: {pid} → {ended, ports, words}."""
+        return self._services.look(request["pid"])
+
+    def _do_signal(self, request: Message) -> Message:
+        """Send a service a signal: {pid, number} → {}."""
+        self._services.signal(request["pid"], request["number"])
+        return {}
+
+    def _do_stop(self, request: Message) -> Message:
+        """End a service: {pid} → {}."""
+        self._services.stop(request["pid"])
+        return {}
+
+    def _do_died(self, _request: Message) -> Message:
+        """Tell of services that ended by themselves → {died}."""
+        return {"died": self._services.died()}
+
+    def _do_write(self, request: Message) -> Message:
+        """Put a file in its place at once: {path, text} → {}."""
+        path = Path(request["path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(request["text"])
+        new.rename(path)
+        return {}
+
+    def _do_connect(self, request: Message) -> Message:
+        """Connect to a service: {place} → {} and the socket's descriptor."""
+        place = request["place"]
+        if isinstance(place, int):
+            return {"socket": socket.create_connection(("127.0.0.1", place), _CONNECT_DEADLINE_S)}
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.settimeout(_CONNECT_DEADLINE_S)
+            connected.connect(place)
+        except OSError:
+            connected.close()
+            raise
+        return {"socket": connected}
+
+    def _do_cpu(self, _request: Message) -> Message:
+        """Read processor times → {role: ns, …, softirq: ns}."""
+        return cpu_ns_by_role(self._roles) | {"softirq": softirq_ns()}
 
 
 def _prepare_inside() -> None:

@@ -59,7 +59,7 @@ class Driver:
     """
 
     def __init__(self, host: Host) -> None:
-        self._program = host.spawn([sys.executable, "-m", "harness.load"], "client")
+        self._program = host.spawn([sys.executable, "-m", "harness.load"], "client", "generator")
         self.versions: dict[str, str] = {}
         self._silence_s = float(_SILENCE_S)
 

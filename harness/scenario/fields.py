@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 WRITTEN: Final = "as written in a file"  # the context of validation that expects quantities with units
 NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+INSTANCE_PATTERN: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # a label of a host name, RFC 1123
 _PATH_PATTERN: Final = "^/[!-~]*$"
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
 _HARNESS_HEADERS: Final = {"connection", "content-length", "transfer-encoding"}
@@ -71,6 +72,15 @@ def _folder_name(name: str) -> str:
         raise ValueError(
             f"{shown(name)} can't name a folder; write at most 64 letters, digits, '.', '_' and '-', "
             "a letter or digit first (without this key, the file's name is taken)"
+        )
+    return name
+
+
+def _instance_name(name: str) -> str:
+    if not re.fullmatch(INSTANCE_PATTERN, name):
+        raise ValueError(
+            f"{shown(name)} can't name an instance; write at most 63 small letters, digits and '-', "
+            "a letter or digit first and last"
         )
     return name
 
@@ -166,6 +176,8 @@ Percentage = Annotated[
     PlainSerializer(format_percentage, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": PERCENTAGE_PATTERN}),
 ]
+Weight = Annotated[int, Field(ge=1, le=256)]
+InstanceName = Annotated[str, AfterValidator(_instance_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ProgramText = Annotated[str, AfterValidator(_program_text)]
 Tolerance = Annotated[Percentage, AfterValidator(_tolerance)]

@@ -24,7 +24,7 @@ from pydantic import (
 
 from harness.engines import ENGINES
 from harness.errors import StrategyError
-from harness.hosts import HOSTS
+from harness.hosts import DEFAULT_SOURCES, HOSTS, MOST_SOURCES
 from harness.scenario.fields import (
     WRITTEN,
     Command,
@@ -34,6 +34,7 @@ from harness.scenario.fields import (
     EnvironmentName,
     HeaderName,
     HeaderValue,
+    InstanceName,
     LastingDuration,
     LoadHeaderName,
     Name,
@@ -43,6 +44,7 @@ from harness.scenario.fields import (
     Rate,
     Tolerance,
     UrlPath,
+    Weight,
 )
 from harness.scenario.overrides import override
 from harness.scenario.problems import expected, explain, find_nulls, refuse, unknown
@@ -52,7 +54,7 @@ from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.scenario.source import KeyPath
@@ -100,6 +102,10 @@ class StrategyChoice(_Model):
             "name": name,
             "options": _strategy(name).options_model.model_validate_json(options, strict=True),
         }
+
+    def made(self) -> Strategy:
+        """Make the strategy itself."""
+        return find_strategy(self.name)(self.options)
 
     @model_serializer
     def _as_written(self) -> dict[str, Any]:
@@ -196,6 +202,12 @@ class Load(_Model):
     path: UrlPath = Field(default="/", description="What is asked for.")
     headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
     timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
+    sources: int = Field(
+        default=DEFAULT_SOURCES,
+        ge=1,
+        le=MOST_SOURCES,
+        description="How many addresses the clients have; each connection is made from the next.",
+    )
 
     @field_validator("model")
     @classmethod
@@ -242,6 +254,11 @@ class Scenario(_Model):
     )
     strategy: StrategyChoice = Field(description="The way to put all instances on one port.")
     replicas: int = Field(ge=1, description="How many instances.")
+    weights: dict[InstanceName, Weight] = Field(
+        default={},
+        description="What share of the load each instance is to get, in relation to the others'. The keys "
+        "are the instances' names; of instance-1, instance-2, ..., those left out have weight 1.",
+    )
     client: Literal["external", "local"] = Field(
         default="external", description="Where the load comes from: another machine, or the host itself."
     )
@@ -253,8 +270,9 @@ class Scenario(_Model):
         description="How far from its intended share, relative to it, an instance may be.",
     )
     confidence: Confidence = Field(default=0.95, description="How sure a verdict must be.")
-    expect: Literal["even", "uneven", "inconclusive"] = Field(
-        default="even", description="The verdict that lets the run pass."
+    expect: Literal["even", "uneven", "inconclusive", "refused"] = Field(
+        default="even",
+        description="The verdict that lets the run pass; refused where the strategy can't do it.",
     )
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Seeds whatever chance the load contains.")
     repeat: int = Field(default=1, ge=1, le=1000, description="How many times the scenario is run.")
@@ -262,6 +280,23 @@ class Scenario(_Model):
     def as_written(self) -> dict[str, Any]:
         """Give the complete scenario in a file's own words; loading it again gives an equal one."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def instances(self) -> dict[str, int]:
+        """Give each instance's name and weight."""
+        if self._names_all(self.weights, self.replicas):
+            return dict(self.weights)
+        return {name: self.weights.get(name, 1) for name in _numbered(self.replicas)}
+
+    @staticmethod
+    def _names_all(weights: Mapping[str, int], replicas: int) -> bool:
+        return len(weights) == replicas and not set(weights) <= set(_numbered(replicas))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_weights(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "replicas" not in given and isinstance(given.get("weights"), dict):
+            return given | {"replicas": len(given["weights"])}
+        return given
 
     @field_validator("host")
     @classmethod
@@ -301,6 +336,31 @@ class Scenario(_Model):
             )
         return replicas
 
+    @field_validator("replicas")
+    @classmethod
+    def _no_more_than_the_strategy_takes(cls, replicas: int, info: ValidationInfo) -> int:
+        strategy = info.data.get("strategy")
+        if strategy and replicas > (most := find_strategy(strategy.name).most_members or replicas):
+            raise ValueError(f"{replicas} is too many; {strategy.name} has {most} at most")
+        return replicas
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_of_instances(cls, weights: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        strategy, replicas = info.data.get("strategy"), info.data.get("replicas")
+        if weights and strategy and not strategy.made().weights:
+            able = ", ".join(name for name in strategy_names() if find_strategy(name).weights)
+            raise ValueError(
+                f"{strategy.name} as it is here can't give instances different shares; take it out, or take "
+                f"one of: {able}"
+            )
+        known = replicas is None or set(weights) <= set(_numbered(replicas))
+        if not known and len(weights) != replicas:
+            raise ValueError(
+                f"names {len(weights)} instances, but replicas is {replicas}; name as many, or take it out"
+            )
+        return weights
+
     @field_validator("application", mode="before")
     @classmethod
     def _known_application(cls, application: Any) -> Any:
@@ -314,6 +374,10 @@ class Scenario(_Model):
         if application.image is not None and info.data.get("engine") == "process":
             raise refuse("engine 'process' runs commands, no images; write a command", "application.image")
         return application
+
+
+def _numbered(replicas: int) -> list[str]:
+    return [f"instance-{k}" for k in range(1, replicas + 1)]
 
 
 _SECTIONS: Final[dict[KeyPath, list[str]]] = {

@@ -20,6 +20,7 @@ _BUILT_IN = {
     "dnat-literal": "harness.strategies.dnat:DnatLiteral",
     "dnat-nth": "harness.strategies.dnat:DnatNth",
     "dnat-random": "harness.strategies.dnat:DnatRandom",
+    "nft-hash": "harness.strategies.nft:NftHash",
     "nft-random": "harness.strategies.nft:NftRandom",
     "nft-round-robin": "harness.strategies.nft:NftRoundRobin",
 }

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import Host, Placement
 
 Unit = Literal["connection", "request", "source"]
+Layer = Literal[4, 7]
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,37 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Member:
-    """An instance as a strategy sees it: a name, and where it listens."""
+    """An instance as a strategy sees it: a name, where it listens, and how much of the load it is to get.
+
+    Members' shares are to each other as their weights.
+    """
 
     name: str
     address: str
     port: int
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What somebody beside client and instances counted since `Strategy.expose`.
+
+    Attributes
+    ----------
+    by
+        Who: the kernel's rules, or a program.
+    what
+        What was counted.
+    total
+        How many in all.
+    members
+        How many for each member, in the members' order; None where it can't tell them apart.
+    """
+
+    by: Literal["kernel", "proxy"]
+    what: Literal["connections", "requests"]
+    total: int
+    members: tuple[int, ...] | None = None
 
 
 class Options(BaseModel):
@@ -52,13 +79,36 @@ class Strategy(ABC):
     summary
         One line for tables and help.
     unit
-        What it balances.
+        What it balances; options may change it for one object.
+    layer
+        4 where a client's connection is one of an instance's, 7 where requests are passed on.
     policy
         How it chooses: random, round robin, hash, …
+    predicted
+        The distribution that theory predicts, in a few words.
     engines
         The engines on which it runs.
+    placement
+        Where the instances run: each in a network namespace of its own, all in the host's, or all in
+        one sandbox.
+    most_members
+        How many members it can have; None for any number.
+    weights
+        Whether members may have different shares; options may change it for one object.
+    follows
+        By what it follows members that come and go without being told; empty where it does not.
+    cooperation
+        Whether the application has to do something for it, such as setting SO_REUSEPORT.
+    keeps_source
+        Whether instances see the client's own address.
+    health_checks
+        Whether it can find out by itself that a member is ill.
+    way
+        A packet's way from the client to an instance, as a small diagram.
+    seams
+        What surprises people: a Markdown list.
     commands
-        Programs that must be on the host, each with the Debian package that holds it.
+        Programs that must be on the host, each with the command that installs it.
     versions
         What to ask on the host for the versions of its parts, by the part's name.
     options_model
@@ -67,9 +117,20 @@ class Strategy(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    unit: ClassVar[Unit]
-    policy: ClassVar[str]
-    engines: ClassVar[frozenset[str]]
+    unit: Unit
+    layer: ClassVar[Layer] = 4
+    policy: str
+    predicted: ClassVar[str]
+    engines: ClassVar[frozenset[str]] = frozenset({"process"})
+    placement: ClassVar[Placement] = "own"
+    most_members: ClassVar[int | None] = None
+    weights: bool = False
+    follows: ClassVar[str] = ""
+    cooperation: ClassVar[bool] = False
+    keeps_source: ClassVar[bool] = False
+    health_checks: ClassVar[bool] = False
+    way: ClassVar[str] = ""
+    seams: ClassVar[str] = ""
     commands: ClassVar[Mapping[str, str]] = {}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     options_model: ClassVar[type[Options]] = Options
@@ -85,6 +146,10 @@ class Strategy(ABC):
         ------
         StrategyError
             The host refused; the message holds its words.
+        RefusedError
+            The strategy cannot put so many members on one port, whatever the host.
+        KernelLacksError
+            The host's kernel has not the part that this needs.
         """
 
     @abstractmethod
@@ -97,20 +162,14 @@ class Strategy(ABC):
 
     def expected_shares(self, members: Sequence[Member]) -> list[float]:
         """Give each member's share of the units as intended; they add up to 1."""
-        return [1 / len(members)] * len(members)
+        total = sum(member.weight for member in members)
+        return [member.weight / total for member in members]
 
     def predicted_shares(self, members: Sequence[Member]) -> list[float]:
         """Give each member's share as theory predicts it, which may differ from what is intended."""
         return self.expected_shares(members)
 
-    def kernel_counts(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> list[int] | None:
-        """Give the units that the kernel itself counted for each member, where it counts.
-
-        Returns
-        -------
-        list of int, or None
-            One number a member since `expose`, in the members' order; None where the kernel
-            does not count by member.
-        """
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
+        """Read what the kernel or a program counted since `expose`; None where nobody did."""
         del host, endpoint, members
         return None

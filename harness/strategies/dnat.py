@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections import Counter
+from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import StrategyError
-from harness.strategies.base import Endpoint, Member, Strategy, Unit
+from harness.strategies.base import Counted, Endpoint, Member, Strategy, Unit
 from harness.words import last_words
 
 if TYPE_CHECKING:
@@ -25,25 +27,33 @@ _DECLARED_CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _COUNTED_RULE = re.compile(r"^\[(\d+):\d+\] -A (\S+) .*--to-destination (\S+)$", re.MULTILINE)
 
 
-class _Dnat(Strategy):
-    """A cascade of DNAT rules, one a member; what they match on is the strategy's."""
+_WAY = """
+client --> host:PORT --> nat table: PREROUTING (or OUTPUT for clients on the host)
+                           --> chain SAMEPORT-PORT --> rule k --> DNAT --> instance k
+"""
+_SEAMS = """
+- The choice is made once for a connection, by its first packet: all requests on a kept-alive connection
+  go to the same instance.
+- Rules keep pointing at an instance that has died: its share of the connections fails until they are changed.
+- After a change, established connections stay where connection tracking has them.
+"""
 
-    unit: ClassVar[Unit] = "connection"
-    engines: ClassVar[frozenset[str]] = frozenset({"process"})
-    commands: ClassVar[Mapping[str, str]] = {"iptables-restore": "iptables", "iptables-save": "iptables"}
+
+class _Dnat(Strategy):
+    """A cascade of DNAT rules; which, and what they match on, is the strategy's."""
+
+    unit: Unit = "connection"
+    keeps_source: ClassVar[bool] = True
+    way: ClassVar[str] = _WAY
+    seams: ClassVar[str] = _SEAMS
+    commands: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("iptables-restore", "iptables-save"), "apt-get install iptables"
+    )
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"iptables": ("iptables", "--version")}
 
     @abstractmethod
-    def _statistic(self, left: int, members: int) -> str:
-        """Say what the rule matches that `left` of all members stand behind, itself among them."""
-
     def _cascade(self, members: Sequence[Member]) -> list[str]:
-        rules = []
-        for position, member in enumerate(members):
-            left = len(members) - position
-            match = f"-m statistic {self._statistic(left, len(members))} " if left > 1 else ""
-            rules.append(f"-p tcp {match}-j DNAT --to-destination {member.address}:{member.port}")
-        return rules
+        """Write the rules of the endpoint's chain."""
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Put in the cascade and the two jumps to it."""
@@ -58,14 +68,14 @@ class _Dnat(Strategy):
         chains = [_chain(endpoint), *_overflow_chains(host, endpoint)]
         _restore(host, [*_jumps("-D", endpoint), *_removal(chains)])
 
-    def kernel_counts(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> list[int]:
-        """Read the connections that each member's rule has taken."""
-        counts = {
-            destination: int(packets)
-            for packets, chain, destination in _COUNTED_RULE.findall(_saved(host))
-            if _belongs(chain, endpoint)
-        }
-        return [counts.get(f"{member.address}:{member.port}", 0) for member in members]
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
+        """Read the connections that each member's rules have taken."""
+        counts: Counter[str] = Counter()
+        for packets, chain, destination in _COUNTED_RULE.findall(_saved(host)):
+            if _belongs(chain, endpoint):
+                counts[destination] += int(packets)
+        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        return Counted("kernel", "connections", sum(each), each)
 
 
 class DnatRandom(_Dnat):
@@ -78,11 +88,17 @@ class DnatRandom(_Dnat):
 
     name: ClassVar[str] = "dnat-random"
     summary: ClassVar[str] = "iptables DNAT, a cascade of random rules"
-    policy: ClassVar[str] = "random"
+    policy = "random"
+    predicted: ClassVar[str] = "multinomial, each its weight"
+    weights: bool = True
 
-    def _statistic(self, left: int, members: int) -> str:
-        del members
-        return f"--mode random --probability {_probability(1 / left)}"
+    def _cascade(self, members: Sequence[Member]) -> list[str]:
+        left = sum(member.weight for member in members)
+        rules = []
+        for member in members:
+            rules.append(_rule(member, _random(member.weight / left)))
+            left -= member.weight
+        return rules
 
 
 class DnatNth(_Dnat):
@@ -94,11 +110,22 @@ class DnatNth(_Dnat):
 
     name: ClassVar[str] = "dnat-nth"
     summary: ClassVar[str] = "iptables DNAT, a cascade of every-nth rules"
-    policy: ClassVar[str] = "round robin"
+    policy = "round robin"
+    predicted: ClassVar[str] = "exactly each its weight"
+    weights: bool = True
+    seams: ClassVar[str] = f"""{_SEAMS}\
+- Weights are whole numbers of rules: 9 to 1 is nine rules for the one and one for the other.
+"""
 
-    def _statistic(self, left: int, members: int) -> str:
-        del members
-        return f"--mode nth --every {left} --packet 0"
+    def _cascade(self, members: Sequence[Member]) -> list[str]:
+        divisor = gcd(*(member.weight for member in members))
+        # Each member once a round, as long as its weight lasts: a heavy one is not served in one go.
+        rounds = range(max(member.weight for member in members) // divisor)
+        turns = [member for turn in rounds for member in members if member.weight // divisor > turn]
+        return [
+            _rule(member, f"--mode nth --every {left} --packet 0" if left > 1 else "")
+            for member, left in zip(turns, range(len(turns), 0, -1), strict=True)
+        ]
 
 
 class DnatLiteral(_Dnat):
@@ -110,11 +137,16 @@ class DnatLiteral(_Dnat):
 
     name: ClassVar[str] = "dnat-literal"
     summary: ClassVar[str] = "iptables DNAT, N-1 rules of 1/N each: as often written, and not even"
-    policy: ClassVar[str] = "random, skewed"
+    policy = "random, skewed"
+    predicted: ClassVar[str] = "(1/N)(1-1/N)^(k-1) for the k-th, the rest for the last"
+    seams: ClassVar[str] = f"""
+- Each rule gets 10 % of what the rules before it left, not of everything: the ninth of ten gets 4.3 %, and
+  the last, which takes the rest, 38.7 %.\
+{_SEAMS}"""
 
-    def _statistic(self, left: int, members: int) -> str:
-        del left
-        return f"--mode random --probability {_probability(1 / members)}"
+    def _cascade(self, members: Sequence[Member]) -> list[str]:
+        *others, last = members
+        return [*(_rule(member, _random(1 / len(members))) for member in others), _rule(last, "")]
 
     def predicted_shares(self, members: Sequence[Member]) -> list[float]:
         """Give q/N, q²/N, …, with q = 1 - 1/N, and the rest to the last."""
@@ -123,9 +155,14 @@ class DnatLiteral(_Dnat):
         return [*shares, 1 - sum(shares)]
 
 
-def _probability(chance: float) -> str:
+def _rule(member: Member, statistic: str) -> str:
+    match = f"-m statistic {statistic} " if statistic else ""
+    return f"-p tcp {match}-j DNAT --to-destination {member.address}:{member.port}"
+
+
+def _random(chance: float) -> str:
     # The kernel keeps 31 bits of it; twelve digits lose none of them.
-    return f"{chance:.12f}"
+    return f"--mode random --probability {chance:.12f}" if chance < 1 else ""
 
 
 def _chain(endpoint: Endpoint) -> str:

@@ -8,16 +8,21 @@ they were looked up: since a NAT rule sees a connection's first packet only, the
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
+from collections import Counter
+from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import StrategyError
-from harness.strategies.base import Endpoint, Member, Strategy, Unit
+from harness.strategies.base import Counted, Endpoint, Member, Strategy, Unit
 from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
+
+_HASH_SEED = 0x5A3E9087  # any will do; without one, nft takes another each time
 
 # Made with the table it names, in one transaction: the old table goes as the new one comes.
 _TABLE = """
@@ -44,22 +49,43 @@ table ip {table} {{
 """
 
 
-class _Nft(Strategy):
-    """A table of its own for each endpoint; `mode` is nft's word for how numbers are made."""
+_WAY = """
+client --> host:PORT --> table sameport-PORT: chain prerouting (or output for clients on the host)
+                           --> number below N --> map members --> DNAT --> instance
+"""
+_SEAMS = """
+- The choice is made once for a connection, by its first packet: all requests on a kept-alive connection
+  go to the same instance.
+- The map keeps pointing at an instance that has died: its share of the connections fails until it is changed.
+- A weight is so many of the map's numbers; the choice costs the same for any number of members.
+"""
 
-    mode: ClassVar[str]
-    unit: ClassVar[Unit] = "connection"
-    engines: ClassVar[frozenset[str]] = frozenset({"process"})
-    commands: ClassVar[Mapping[str, str]] = {"nft": "nftables"}
+
+class _Nft(Strategy):
+    """A table of its own for each endpoint; how its numbers are made is the strategy's."""
+
+    unit: Unit = "connection"
+    weights: bool = True
+    keeps_source: ClassVar[bool] = True
+    way: ClassVar[str] = _WAY
+    seams: ClassVar[str] = _SEAMS
+    commands: ClassVar[Mapping[str, str]] = {"nft": "apt-get install nftables"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"nft": ("nft", "--version")}
+
+    @abstractmethod
+    def _number(self, below: int) -> str:
+        """Write the expression that gives a connection its number."""
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Put in the table."""
-        elements = (f"{k} : {member.address} . {member.port}" for k, member in enumerate(members))
+        divisor = gcd(*(member.weight for member in members))
+        turns = _turns([member.weight // divisor for member in members])
         text = _TABLE.format(
             table=_table(endpoint),
-            number=f"numgen {self.mode} mod {len(members)}",
-            elements=", ".join(elements),
+            number=self._number(len(turns)),
+            elements=", ".join(
+                f"{k} : {members[turn].address} . {members[turn].port}" for k, turn in enumerate(turns)
+            ),
             address=endpoint.address,
             port=endpoint.port,
         )
@@ -73,12 +99,16 @@ class _Nft(Strategy):
         """Take out the table."""
         _nft(host, ["delete", "table", "ip", _table(endpoint)])
 
-    def kernel_counts(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> list[int]:
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how often each member was looked up."""
         listed = json.loads(_nft(host, ["-j", "list", "map", "ip", _table(endpoint), "members"]))
         (elements,) = (item["map"]["elem"] for item in listed["nftables"] if "map" in item)
-        counts = {key["elem"]["val"]: key["elem"]["counter"]["packets"] for key, _ in elements}
-        return [counts[k] for k in range(len(members))]
+        counts: Counter[str] = Counter()
+        for key, value in elements:
+            address, port = value["concat"]
+            counts[f"{address}:{port}"] += key["elem"]["counter"]["packets"]
+        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        return Counted("kernel", "connections", sum(each), each)
 
 
 class NftRandom(_Nft):
@@ -86,8 +116,11 @@ class NftRandom(_Nft):
 
     name: ClassVar[str] = "nft-random"
     summary: ClassVar[str] = "one nftables rule, a random number looked up in a map"
-    policy: ClassVar[str] = "random"
-    mode: ClassVar[str] = "random"
+    policy = "random"
+    predicted: ClassVar[str] = "multinomial, each its weight"
+
+    def _number(self, below: int) -> str:
+        return f"numgen random mod {below}"
 
 
 class NftRoundRobin(_Nft):
@@ -95,8 +128,34 @@ class NftRoundRobin(_Nft):
 
     name: ClassVar[str] = "nft-round-robin"
     summary: ClassVar[str] = "one nftables rule, numbers in turn looked up in a map"
-    policy: ClassVar[str] = "round robin"
-    mode: ClassVar[str] = "inc"
+    policy = "round robin"
+    predicted: ClassVar[str] = "exactly each its weight"
+
+    def _number(self, below: int) -> str:
+        return f"numgen inc mod {below}"
+
+
+class NftHash(_Nft):
+    """A hash of the client's address: whoever comes again comes to the same instance."""
+
+    name: ClassVar[str] = "nft-hash"
+    summary: ClassVar[str] = "one nftables rule, a hash of the client's address looked up in a map"
+    unit: Unit = "source"
+    policy = "source hash"
+    predicted: ClassVar[str] = "multinomial over client addresses, each its weight"
+    seams: ClassVar[str] = f"""
+- It spreads addresses, not load: many users behind one address all go to one instance.
+- With few addresses it is uneven, however many connections they make (`load.sources`).
+- A changed number of members moves most addresses to another instance.\
+{_SEAMS}"""
+
+    def _number(self, below: int) -> str:
+        return f"jhash ip saddr mod {below} seed {_HASH_SEED:#x}"
+
+
+def _turns(weights: Sequence[int]) -> list[int]:
+    """List positions, each as often as its weight, in rounds: a heavy one is not served in one go."""
+    return [k for turn in range(max(weights)) for k, weight in enumerate(weights) if weight > turn]
 
 
 def _table(endpoint: Endpoint) -> str:

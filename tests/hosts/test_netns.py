@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HostError
+from harness.hosts import MOST_SOURCES
 from harness.hosts.links import instance_address
 from harness.hosts.netns import NetnsHost, why_no_namespaces
 
@@ -87,8 +88,21 @@ def test_clients_on_the_host_itself_have_addresses_of_their_own() -> None:
     with NetnsHost("local") as host:
         host.start()
         host.link()
-        shown = host.run(["cat", "/proc/net/fib_trie"]).stdout
-        assert all(source in shown for source in host.sources)
+        code = (
+            "import socket, sys\nfor source in sys.argv[1:]:\n s = socket.socket(); s.bind((source, 0))\n"
+            " print(s.connect_ex(('198.18.37.99', 9)))  # refused: the host answered"
+        )
+        assert host.run(["python3", "-c", code, *host.sources]).stdout.split() == ["111"] * 16
+
+
+def test_clients_have_as_many_addresses_as_asked_for() -> None:
+    """The last of the most that there can be works as well as the first."""
+    with NetnsHost("local", MOST_SOURCES) as host:
+        host.start()
+        host.link()
+        assert len(set(host.sources)) == MOST_SOURCES
+        code = "import socket, sys\ns = socket.socket(); s.bind((sys.argv[1], 0))"
+        assert host.run(["python3", "-c", code, host.sources[-1]]).status == 0
 
 
 def test_more_instances_than_a_bridge_has_ports_get_addresses_on_several() -> None:
@@ -105,7 +119,7 @@ def test_nothing_is_left_when_it_is_closed() -> None:
     """Closing waits until every process inside has ended."""
     with NetnsHost("external") as host:
         host.start()
-        program = host.spawn(["sleep", "1000"], "client")
+        program = host.spawn(["sleep", "1000"], "client", "generator")
         inside = _pid_inside(host)
         children = Path(f"/proc/{inside}/task/{inside}/children").read_text().split()
         assert len(children) == 1
@@ -119,7 +133,7 @@ def test_killing_its_processes_ends_all_of_it_and_says_so(victim: str) -> None:
     """Whichever of its own processes is killed, the rest goes, and the next request tells of it."""
     with NetnsHost("external") as host:
         host.start()
-        host.spawn(["sleep", "1000"], "host")
+        host.spawn(["sleep", "1000"], "host", "instances")
         inside = _pid_inside(host)
         assert host._supervisor is not None
         child = int(Path(f"/proc/{inside}/task/{inside}/children").read_text().split()[0])

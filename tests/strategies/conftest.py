@@ -43,6 +43,15 @@ channel.send({"answer": [first, ask(kept), sorted({ask(connect()) for _ in range
 """
 
 
+def counted_by_kernel(strategy: Strategy, host: NetnsHost, members: Sequence[Member]) -> list[int] | None:
+    """Give what the strategy's rules counted for each member."""
+    counted = strategy.counted(host, ENDPOINT, members)
+    if counted is None or counted.members is None:
+        return None
+    assert (counted.by, counted.what, counted.total) == ("kernel", "connections", sum(counted.members))
+    return list(counted.members)
+
+
 class Lab:
     """A host with instances of the sample, and clients that connect one after another."""
 
@@ -65,7 +74,7 @@ class Lab:
         """Connect, see that client, instances and kernel agree, and give the counts."""
         asked = Counter(self.ask(connections))
         counts = [asked[member.name] for member in members]
-        assert strategy.kernel_counts(self.host, ENDPOINT, members) == counts
+        assert counted_by_kernel(strategy, self.host, members) == counts
         served = self._engine.served()
         assert served is not None
         assert [count.connections for count in served] == counts

@@ -11,7 +11,7 @@ from harness.errors import StrategyError
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy
 from harness.strategies.base import Member
-from tests.strategies.conftest import ENDPOINT
+from tests.strategies.conftest import ENDPOINT, counted_by_kernel
 
 if TYPE_CHECKING:
     from harness.hosts.netns import NetnsHost
@@ -55,7 +55,7 @@ def test_round_robin_gives_each_member_its_turn(lab: Lab, name: str) -> None:
     answers = lab.ask(50)
     turns = [answers[start : start + 5] for start in range(0, 50, 5)]
     assert all(sorted(turn) == sorted(member.name for member in members) for turn in turns)
-    assert strategy.kernel_counts(lab.host, ENDPOINT, members) == [10] * 5
+    assert counted_by_kernel(strategy, lab.host, members) == [10] * 5
 
 
 def test_the_literal_rules_are_as_skewed_as_predicted() -> None:
@@ -110,7 +110,7 @@ def test_one_member_and_a_thousand_can_be_exposed(host: NetnsHost, name: str, co
     """Each member has a count of its own, nothing at first; an update without a change leaves the rules."""
     strategy, members = _strategy(name), _made_up(count)
     strategy.expose(host, ENDPOINT, members)
-    assert strategy.kernel_counts(host, ENDPOINT, members) == [0] * count
+    assert counted_by_kernel(strategy, host, members) == [0] * count
     before = _rules(host)
     for _ in range(2):  # a long cascade's further chains have one of two names in turn
         strategy.update(host, ENDPOINT, members)

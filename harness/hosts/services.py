@@ -1,0 +1,93 @@
+"""The programs that serve on a host, such as proxies: the side of the process that starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.hosts.listening import listening_sockets, ports_held
+from harness.hosts.processes import family
+from harness.words import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.channel import Message
+
+_LOGS = Path("/run/sameport/services")
+_GRACE_S = 5
+
+
+@dataclass
+class _Service:
+    name: str
+    child: subprocess.Popen[bytes]
+    log: Path
+    stopped: bool = False
+
+    def epitaph(self) -> str | None:
+        """Tell how it ended; None while it runs."""
+        status = self.child.poll()
+        if status is None:
+            return None
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        return f"{self.name} ended ({how}): {self.words()}"
+
+    def words(self) -> str:
+        return last_words(self.log.read_bytes()) or "it said nothing"
+
+
+class Services:
+    """Starts them, watches them and stops them."""
+
+    def __init__(self) -> None:
+        self._services: dict[int, _Service] = {}
+
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """Start a program, all its words going to a log; gives its process."""
+        _LOGS.mkdir(parents=True, exist_ok=True)
+        log = _LOGS / f"{len(self._services)}.log"
+        with log.open("wb") as words:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                env=os.environ | env,
+                start_new_session=True,  # so that it can be stopped with all that it started
+            )
+        self._services[child.pid] = _Service(name, child, log)
+        return child.pid
+
+    def look(self, pid: int) -> Message:
+        """Tell how it ended, if it did, on which TCP ports it listens, and its last words."""
+        service = self._services[pid]
+        ended = service.epitaph()
+        ports = [] if ended else sorted(ports_held(family(pid), listening_sockets(pid)))
+        return {"ended": ended, "ports": ports, "words": service.words()}
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to the program, but not to what it started."""
+        self._services[pid].child.send_signal(number)
+
+    def stop(self, pid: int) -> None:
+        """End it and what it started."""
+        service = self._services[pid]
+        service.stopped = True
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            service.child.wait(_GRACE_S)
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        service.child.wait()
+
+    def died(self) -> list[str]:
+        """Tell of each that has ended without being stopped."""
+        ends = (service.epitaph() for service in self._services.values() if not service.stopped)
+        return [end for end in ends if end]
