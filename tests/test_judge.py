@@ -163,7 +163,7 @@ def test_witnesses_that_differ_say_by_how_much() -> None:
 def test_a_proxys_own_connections_are_no_disagreement() -> None:
     """Behind a layer-7 proxy, clients' connections and instances' are not the same ones."""
     counted = {"instances": table((1, 8), (1, 10), (1, 12))}
-    summary = summarise(scenario(), recording([4, 5, 6]), observed(unit="request", witnesses=counted))
+    summary = summarise(scenario(), recording([4, 5, 6]), observed(unit="request", layer=7, witnesses=counted))
     assert summary.witnesses.agree is True
 
 

@@ -1,7 +1,8 @@
 """The sample application: HTTP/1.1 with keep-alive over one epoll loop.
 
 It answers every request with ``Hello from NAME`` and an ``X-Instance: NAME`` header, after a given
-delay, and counts the connections that it accepted and the requests that it answered. Plain epoll
+delay, and counts the requests that it answered and the connections that brought them. What a health
+check asks, ``GET /healthz``, it answers at once and does not count. Plain epoll
 and hand-parsed requests, because the application must not be what a measurement measures: the
 standard library's ``http.server`` serves a twelfth of what this loop serves.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _MOST_HEAD = 1 << 16
 _MOST_ACCEPTS = 64
+_HEALTH_CHECK = b"get /healthz "  # of a head in small letters
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -32,6 +34,7 @@ class _Connection:
     skip: int = 0  # bytes of a request's body that are still to come
     waiting: bool = False  # a delayed answer is due
     closing: bool = False  # close once everything is sent
+    counted: bool = False
 
 
 class Server:
@@ -46,8 +49,8 @@ class Server:
     delay_ns
         Time between a request and its answer.
     counters
-        Two numbers that the server raises: connections accepted, requests answered. A request is
-        counted before its answer is sent, so a client that has an answer finds it counted.
+        Two numbers that the server raises: connections that brought a request, requests answered.
+        Both are counted before the answer is sent, so a client that has an answer finds it counted.
     """
 
     def __init__(
@@ -106,7 +109,6 @@ class Server:
                 continue  # reset before it was accepted
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._counters[0] += 1
             self._connections[sock.fileno()] = _Connection(sock)
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 
@@ -142,7 +144,9 @@ class Server:
                 self._refuse(connection)
                 return
             connection.closing = b"\r\nconnection: close" in head or b" http/1.0\r\n" in head
-            if self._delay_ns:
+            if head.startswith(_HEALTH_CHECK):
+                self._send(connection, self._last if connection.closing else self._keep)
+            elif self._delay_ns:
                 connection.waiting = True
                 self._asked += 1
                 heapq.heappush(self._due, (time.monotonic_ns() + self._delay_ns, self._asked, connection))
@@ -163,6 +167,9 @@ class Server:
                 self._close(connection)
 
     def _answer(self, connection: _Connection) -> None:
+        if not connection.counted:
+            connection.counted = True
+            self._counters[0] += 1
         self._counters[1] += 1
         self._send(connection, self._last if connection.closing else self._keep)
 

@@ -67,6 +67,18 @@ def test_a_connection_is_kept_and_counted_once() -> None:
     assert server.counters == [1, 10]
 
 
+def test_health_checks_are_answered_and_not_counted() -> None:
+    """Neither what a proxy asks of itself nor a connection without a request is load."""
+    server = _Running(delay_ns=50_000_000)
+    socket.create_connection(server.address, 5).close()
+    connection = http.client.HTTPConnection(*server.address, timeout=5)
+    for path in ("/healthz", "/", "/healthz"):
+        connection.request("GET", path)
+        assert connection.getresponse().read() == b"Hello from instance-7\n"
+    connection.close()
+    assert server.counters == [1, 1]
+
+
 def test_requests_sent_together_are_answered_in_turn(server: _Running) -> None:
     """A client may send its next request before it has the answer to the last (RFC 9112 section 9.3.2)."""
     answer = server.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3)

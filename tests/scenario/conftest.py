@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = (
-    "name, description, host, engine, strategy, replicas, client, port, application, load, tolerance, "
+    "name, description, host, engine, strategy, replicas, weights, client, port, application, load, tolerance, "
     "confidence, expect, seed, repeat"
 )
 STRATEGIES = f"(strategies: {', '.join(strategy_names())})"

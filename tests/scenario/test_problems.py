@@ -118,7 +118,7 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
         ("client: extrnal",
          "9: client: unknown value 'extrnal', did you mean 'external'? (values: external, local)"),
         ("client: 3", "9: client: unknown value 3 (values: external, local)"),
-        ("expect: odd", "9: expect: unknown value 'odd' (values: even, uneven, inconclusive)"),
+        ("expect: odd", "9: expect: unknown value 'odd' (values: even, uneven, inconclusive, refused)"),
         ("port: 0", "7: port: 0 is too small; write a whole number of at least 1"),
         ("port: 65536", "7: port: 65536 is too large; write a whole number of at most 65535"),
         ("seed: -1", "7: seed: -1 is too small; write a whole number of at least 0"),
