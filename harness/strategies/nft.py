@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections import Counter
-from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import StrategyError
 from harness.strategies.base import Counted, Endpoint, Member, Strategy, Unit
+from harness.strategies.turns import turns
 from harness.words import last_words
 
 if TYPE_CHECKING:
@@ -78,13 +78,12 @@ class _Nft(Strategy):
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Put in the table."""
-        divisor = gcd(*(member.weight for member in members))
-        turns = _turns([member.weight // divisor for member in members])
+        chosen = turns([member.weight for member in members])
         text = _TABLE.format(
             table=_table(endpoint),
-            number=self._number(len(turns)),
+            number=self._number(len(chosen)),
             elements=", ".join(
-                f"{k} : {members[turn].address} . {members[turn].port}" for k, turn in enumerate(turns)
+                f"{k} : {members[turn].address} . {members[turn].port}" for k, turn in enumerate(chosen)
             ),
             address=endpoint.address,
             port=endpoint.port,
@@ -151,11 +150,6 @@ class NftHash(_Nft):
 
     def _number(self, below: int) -> str:
         return f"jhash ip saddr mod {below} seed {_HASH_SEED:#x}"
-
-
-def _turns(weights: Sequence[int]) -> list[int]:
-    """List positions, each as often as its weight, in rounds: a heavy one is not served in one go."""
-    return [k for turn in range(max(weights)) for k, weight in enumerate(weights) if weight > turn]
 
 
 def _table(endpoint: Endpoint) -> str:

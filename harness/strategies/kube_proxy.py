@@ -1,0 +1,189 @@
+"""The chains that kube-proxy writes in its iptables mode, for one Service with an external address.
+
+The layout is that of pkg/proxy/iptables/proxier.go of Kubernetes: KUBE-SERVICES finds the Service,
+KUBE-EXT-… marks traffic from outside for masquerading, KUBE-SVC-… chooses an endpoint by a cascade of
+random rules, KUBE-SEP-… translates, and KUBE-POSTROUTING masquerades what was marked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from harness.strategies import iptables
+from harness.strategies.base import Counted, Options, Strategy, Unit
+from harness.strategies.iptables import MOST_RULES, fill, restore, with_chance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.hosts.base import Host
+    from harness.strategies.base import Endpoint, Member
+
+_SERVICE = "default/sameport"
+_MARK = "0x4000"  # kube-proxy's --iptables-masquerade-bit 14
+# A Service's endpoints have two rules and a chain each; together they must fit one transaction.
+_ENDPOINTS_AT_ONCE = MOST_RULES // 3
+
+
+class TrafficPolicy(Options):
+    """How traffic from outside the cluster is treated."""
+
+    external_traffic_policy: Literal["cluster", "local"] = Field(
+        default="cluster",
+        description="cluster masquerades the client's address, local keeps it, as a Service's "
+        "externalTrafficPolicy says.",
+    )
+
+
+class KubeProxyIptables(Strategy):
+    """A Service of Kubernetes, without Kubernetes."""
+
+    name: ClassVar[str] = "kube-proxy-iptables"
+    summary: ClassVar[str] = "the chains of kube-proxy's iptables mode: service, endpoints, masquerade"
+    unit: Unit = "connection"
+    policy = "random"
+    predicted: ClassVar[str] = "multinomial, 1/N each"
+    commands: ClassVar[Mapping[str, str]] = iptables.COMMANDS
+    versions: ClassVar[Mapping[str, tuple[str, ...]]] = iptables.VERSIONS
+    options_model: ClassVar[type[Options]] = TrafficPolicy
+    options: TrafficPolicy
+    way: ClassVar[str] = """
+client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… (random)
+             --> KUBE-SEP-… (DNAT) --> KUBE-POSTROUTING (masquerade) --> instance
+"""
+    seams: ClassVar[str] = """
+- With externalTrafficPolicy cluster, the default, instances see the node's address: every connection is
+  masqueraded. `external_traffic_policy: local` keeps the client's.
+- The choice is made once for a connection, by a cascade as in `dnat-random`: the last of N endpoints is found
+  after N rules.
+- kube-proxy learns of a dead endpoint from Kubernetes' readiness probes; the rules by themselves do not.
+- All masqueraded connections to one endpoint share 64,512 source ports.
+"""
+
+    def __init__(self, options: TrafficPolicy) -> None:
+        super().__init__(options)
+        self._in_force: list[str] = []
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Put in all chains; nothing leads to them before the last transaction."""
+        first = "KUBE-SERVICES" not in iptables.declared(host)
+        if first:
+            restore(host, _common_chains())
+        self._fill(host, endpoint, members, _entries("-A", endpoint))
+        if first:
+            restore(host, _hooks("-A"))
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Write the endpoints' chains, switch the service to them at once, and take out what is left over."""
+        old = set(self._in_force)
+        self._fill(host, endpoint, members, [])
+        _remove(host, sorted(old - set(self._in_force)))
+
+    def _fill(self, host: Host, endpoint: Endpoint, members: Sequence[Member], then: Sequence[str]) -> None:
+        chains = [_endpoint_chain(endpoint, member) for member in members]
+        new = [pair for pair in zip(chains, members, strict=True) if pair[0] not in self._in_force]
+        for start in range(0, len(new), _ENDPOINTS_AT_ONCE):
+            some = new[start : start + _ENDPOINTS_AT_ONCE]
+            restore(host, [line for chain, member in some for line in _endpoint_rules(chain, member)])
+        external = [] if self.options.external_traffic_policy == "local" else ["-j KUBE-MARK-MASQ"]
+        external.append(f"-j {_chain('SVC', endpoint)}")
+        chances = [with_chance(1 / left) for left in range(len(members), 0, -1)]
+        choices = [
+            f'-m comment --comment "{_SERVICE} -> {member.address}:{member.port}" '
+            + (f"-m statistic {chance} " if chance else "")
+            + f"-j {chain}"
+            for chain, member, chance in zip(chains, members, chances, strict=True)
+        ]
+        lines = [*iptables.declaration(_chain("EXT", endpoint), external), *then]
+        fill(host, _chain("SVC", endpoint), choices, lines, overflow=_overflow(endpoint))
+        self._in_force = chains
+
+    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+        """Take out the service's chains; those that all services share, if this was the last one."""
+        restore(host, _entries("-D", endpoint))
+        ours = [_chain("EXT", endpoint), _chain("SVC", endpoint)]
+        ours += [chain for chain in iptables.declared(host) if chain.startswith(_overflow(endpoint) + "-")]
+        _remove(host, [*ours, *self._in_force])
+        self._in_force = []
+        if "-A KUBE-SERVICES " not in iptables.saved(host):
+            shared = ["KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-MARK-MASQ"]
+            restore(host, [*_hooks("-D"), *iptables.removal(shared)])
+
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
+        """Read the connections that each endpoint's chain has taken."""
+        chains = {_endpoint_chain(endpoint, member) for member in members}
+        counts = iptables.counts_by_destination(host, lambda chain: chain in chains)
+        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        return Counted("kernel", "connections", sum(each), each)
+
+
+def _hashed(text: str) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:16]
+
+
+def _chain(kind: str, endpoint: Endpoint) -> str:
+    return f"KUBE-{kind}-{_hashed(f'{_SERVICE}:{endpoint.port}tcp')}"
+
+
+def _overflow(endpoint: Endpoint) -> str:
+    # A chain's name has 28 characters at most; this leaves room for the number of a further chain.
+    return _chain("SVC", endpoint)[:20]
+
+
+def _endpoint_chain(endpoint: Endpoint, member: Member) -> str:
+    return f"KUBE-SEP-{_hashed(f'{_SERVICE}:{endpoint.port}tcp{member.address}:{member.port}')}"
+
+
+def _endpoint_rules(chain: str, member: Member) -> list[str]:
+    comment = f'-m comment --comment "{_SERVICE}"'
+    return iptables.declaration(
+        chain,
+        [
+            # An endpoint that talks to its own service must not be answered by itself directly.
+            f"-s {member.address}/32 {comment} -j KUBE-MARK-MASQ",
+            f"-p tcp {comment} -m tcp -j DNAT --to-destination {member.address}:{member.port}",
+        ],
+    )
+
+
+def _common_chains() -> list[str]:
+    snat = '-m comment --comment "kubernetes service traffic requiring SNAT"'
+    return [
+        ":KUBE-SERVICES - [0:0]",
+        *iptables.declaration("KUBE-MARK-MASQ", [f"-j MARK --or-mark {_MARK}"]),
+        *iptables.declaration(
+            "KUBE-POSTROUTING",
+            [
+                f"-m mark ! --mark {_MARK}/{_MARK} -j RETURN",
+                f"-j MARK --xor-mark {_MARK}",
+                f"{snat} -j MASQUERADE --random-fully",
+            ],
+        ),
+    ]
+
+
+def _hooks(action: str) -> list[str]:
+    portals = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+    postrouting = '-m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'
+    return [
+        f"{action} PREROUTING {portals}",
+        f"{action} OUTPUT {portals}",
+        f"{action} POSTROUTING {postrouting}",
+    ]
+
+
+def _entries(action: str, endpoint: Endpoint) -> list[str]:
+    match = f'-d {endpoint.address}/32 -p tcp -m comment --comment "{_SERVICE} external IP" -m tcp'
+    return [f"{action} KUBE-SERVICES {match} --dport {endpoint.port} -j {_chain('EXT', endpoint)}"]
+
+
+def _remove(host: Host, chains: Sequence[str]) -> None:
+    """Take out chains that nothing in force leads to, in pieces that a transaction holds."""
+    for start in range(0, len(chains), MOST_RULES):
+        restore(host, [f"-F {chain}" for chain in chains[start : start + MOST_RULES]])
+    for start in range(0, len(chains), MOST_RULES):
+        restore(host, [f"-X {chain}" for chain in chains[start : start + MOST_RULES]])

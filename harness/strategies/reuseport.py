@@ -1,0 +1,134 @@
+"""SO_REUSEPORT: every instance listens on the same port, and the kernel picks a socket.
+
+Sockets that listen on one address and port with this option are a group. A connection's first packet
+goes to the socket that a hash of both addresses and ports selects (socket(7), reuseport_select_sock
+of net/core/sock_reuseport.c), or to the one that a program attached to the group names.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from harness.errors import StrategyError
+from harness.strategies.base import Counted, Options, Strategy, Unit
+from harness.strategies.iptables import IptablesStrategy, dnat
+from harness.words import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.hosts.base import Host, Placement
+    from harness.strategies.base import Endpoint, Member
+
+_COOPERATION = """
+- The application must set SO_REUSEPORT before it binds, or the second instance fails with "Address already
+  in use"; and all instances must run as the same user (socket(7)).
+- An instance that dies is out of the group at once, and nobody has to be told. But connections that wait in
+  its backlog are reset, unless net.ipv4.tcp_migrate_req is set (kernel documentation, ip-sysctl).
+- While one joins or leaves, a connection that is just being made may be looked up in another socket, and is
+  then reset.
+"""
+
+
+class _Group(Strategy):
+    """Instances that share a port by themselves."""
+
+    unit: Unit = "connection"
+    policy = "kernel hash"
+    predicted: ClassVar[str] = "multinomial, 1/N each"
+    follows: ClassVar[str] = "the kernel forgets a closed socket"
+    cooperation: ClassVar[bool] = True
+    keeps_source: ClassVar[bool] = True
+    seams: ClassVar[str] = _COOPERATION
+
+
+class SoReuseportHost(_Group):
+    """All instances listen on the endpoint's port in the host's own network namespace."""
+
+    name: ClassVar[str] = "so-reuseport-host"
+    summary: ClassVar[str] = "all instances in the host's network, on one port with SO_REUSEPORT"
+    placement: ClassVar[Placement] = "host"
+    way: ClassVar[str] = """
+client --> host:PORT --> hash of addresses and ports --> socket of instance k
+"""
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Do nothing: instances that listen are exposed."""
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Do nothing: instances join by listening and leave by closing."""
+
+    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+        """Do nothing: only the instances themselves can stop listening."""
+
+
+class SoReuseportSandbox(_Group, IptablesStrategy):
+    """All instances listen on their port in one network namespace, to which the endpoint leads."""
+
+    name: ClassVar[str] = "so-reuseport-sandbox"
+    summary: ClassVar[str] = "all instances in one sandbox's network (a pod), whose port is published"
+    placement: ClassVar[Placement] = "sandbox"
+    way: ClassVar[str] = """
+client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses and ports
+                                                          --> socket of instance k
+"""
+    seams: ClassVar[str] = f"""{_COOPERATION}\
+- All instances have one address, one loopback and one set of ports; a second port of theirs would clash.
+- The sandbox must outlive them all: when its holder dies, so does the network of every instance.
+"""
+
+    def _rules(self, members: Sequence[Member]) -> list[str]:
+        return [dnat(members[0])]  # all have the same address
+
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
+        """Read how many connections the published port took; whom they went to, no rule knows."""
+        counted = super().counted(host, endpoint, members[:1])
+        return Counted(counted.by, counted.what, counted.total)
+
+
+class Steering(Options):
+    """How the attached program chooses."""
+
+    policy: Literal["random", "cpu"] = Field(
+        default="random",
+        description="A random socket, or the one with the number of the processor that took the packet.",
+    )
+
+
+class SoReuseportBpf(SoReuseportHost):
+    """The group's sockets are chosen by a classic BPF program (SO_ATTACH_REUSEPORT_CBPF)."""
+
+    name: ClassVar[str] = "so-reuseport-bpf"
+    summary: ClassVar[str] = "SO_REUSEPORT in the host's network, steered by a classic BPF program"
+    policy = "random"
+    predicted: ClassVar[str] = "multinomial, 1/N each; by processor: as packets come in"
+    options_model: ClassVar[type[Options]] = Steering
+    options: Steering
+    way: ClassVar[str] = """
+client --> host:PORT --> BPF program: a number below N --> socket of instance k
+"""
+    seams: ClassVar[str] = f"""{_COOPERATION}\
+- `policy: cpu` keeps a connection on the processor that took its first packet; with more instances than
+  processors, some get nothing.
+- The program counts sockets in the order in which they began to listen; when one leaves, the last takes its
+  number, and a number beyond the end falls back to the hash.
+"""
+
+    def __init__(self, options: Steering) -> None:
+        super().__init__(options)
+        self.policy = "by processor" if options.policy == "cpu" else options.policy
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Attach the program to the group."""
+        steering = [sys.executable, "-m", "harness.strategies.steering"]
+        finished = host.run([*steering, str(endpoint.port), self.options.policy, str(len(members))])
+        if finished.status:
+            words = last_words(finished.stderr.encode())
+            raise StrategyError(f"the program can't be attached to port {endpoint.port}: {words}")
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Attach a program for so many sockets as there are now."""
+        self.expose(host, endpoint, members)
