@@ -40,6 +40,12 @@ def client_program(host: NetnsHost) -> Callable[[str], Program]:
 
 
 @pytest.fixture
+def host_program(host: NetnsHost) -> Callable[[str], Program]:
+    """Give a way to start Python on the host itself; it speaks over ``channel``."""
+    return lambda code: host.spawn([sys.executable, "-c", _PREAMBLE + code], "host", "instances")
+
+
+@pytest.fixture
 def on_client_side(client_program: Callable[[str], Program]) -> Callable[[str], Any]:
     """Give a way to run Python where clients are; what it sends as ``answer`` comes back."""
 

@@ -15,6 +15,7 @@ from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording import Recording
 from harness.summary import Summary, exit_status, summary_schema
+from harness.witnesses import IN_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +164,8 @@ def test_witnesses_that_differ_say_by_how_much() -> None:
 def test_a_proxys_own_connections_are_no_disagreement() -> None:
     """Behind a layer-7 proxy, clients' connections and instances' are not the same ones."""
     counted = {"instances": table((1, 8), (1, 10), (1, 12))}
-    summary = summarise(scenario(), recording([4, 5, 6]), observed(unit="request", layer=7, witnesses=counted))
+    seen = observed(unit="request", layer=7, witnesses=counted)
+    summary = summarise(scenario(), recording([4, 5, 6]), seen)
     assert summary.witnesses.agree is True
 
 
@@ -257,3 +259,29 @@ def test_a_summary_keeps_to_the_schema(counts: list[int]) -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(summary.to_json()), schema)
+
+
+def test_a_witness_that_knows_only_the_total_is_compared_with_the_total() -> None:
+    """A published port counts what a sandbox gets, and not which instance in it."""
+    rows = recording([4, 5, 6])
+    for total, agree in ((15, True), (14, False)):
+        witnesses = summarise(
+            scenario(), rows, observed(witnesses={"kernel": {IN_ALL: (total, None)}})
+        ).witnesses
+        assert witnesses.agree is agree
+        assert witnesses.kernel is not None
+        assert witnesses.kernel.connections == total
+    assert witnesses.differences == ("in all: client 15, kernel 14 connections",)
+
+
+def test_processor_time_is_given_for_each_request() -> None:
+    """Of who was there; interrupts are the kernel's, the generator's is what it says itself."""
+    used = {"proxy": 30_000_000, "softirq": 60_000_000, "generator": 1}
+    summary = summarise(scenario(), recording([4, 5, 6]), observed(cpu_ns=used, generator_cpu_ns=15_000_000))
+    assert summary.counts.requests == 30
+    assert summary.cpu_us_per_request.model_dump() == {
+        "proxy": 1000,
+        "kernel": 2000,
+        "instances": None,
+        "generator": 500,
+    }

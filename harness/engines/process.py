@@ -18,6 +18,7 @@ from harness.engines.base import Served
 from harness.engines.nursery import SLOT_WORDS
 from harness.errors import EngineError
 from harness.strategies.base import Member
+from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from harness.scenario import Application
 
 _WORD = 8
+_SHOWN = 200  # characters of a command in a message
 # Measured with 1,000 sample instances under load: memory that they do not share, and what the kernel
 # takes for their namespaces.
 _MEMORY_EACH_BYTES = 1_800_000
@@ -105,9 +107,14 @@ class ProcessEngine:
             raise EngineError(
                 f"{len(answer['silent'])} of {len(self._names)} instances (first: {answer['silent'][0]}) "
                 f"never listened on port {self._port} within {app.start_timeout_ns / 1e9:g} s"
-                + (f" (listening on: {others}; is application.port right?)" if others else "")
+                + (f" (listening on: {others}; {self._hint()})" if others else "")
                 + f"; application: {_what(app)}"
             )
+
+    def _hint(self) -> str:
+        if self._placement == "host":
+            return "on the host's network, it must listen on the endpoint's port, the variable PORT"
+        return "is application.port right?"
 
     def served(self) -> list[Served] | None:
         """Read what each instance counted, in the order of `start`; None for a command."""
@@ -146,4 +153,7 @@ def _require_memory(count: int) -> None:
 
 
 def _what(application: Application) -> str:
-    return " ".join(application.command) if application.command else "the sample"
+    if not application.command:
+        return "the sample"
+    command = printable(" ".join(application.command))
+    return command if len(command) <= _SHOWN else f"{command[:_SHOWN]}..."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from harness.errors import StrategyError
 from harness.strategies import iptables
 from harness.strategies.base import Counted, Options, Strategy, Unit
 from harness.strategies.iptables import MOST_RULES, fill, restore, with_chance
@@ -66,29 +67,35 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
 
     def __init__(self, options: TrafficPolicy) -> None:
         super().__init__(options)
-        self._in_force: list[str] = []
+        self._endpoints: set[str] = set()  # the chains that there are, one for each endpoint
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Put in all chains; nothing leads to them before the last transaction."""
         first = "KUBE-SERVICES" not in iptables.declared(host)
         if first:
             restore(host, _common_chains())
-        self._fill(host, endpoint, members, _entries("-A", endpoint))
+        try:
+            self._fill(host, endpoint, members, _entries("-A", endpoint))
+        except StrategyError:
+            self._take_out(host, endpoint)
+            raise
         if first:
             restore(host, _hooks("-A"))
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Write the endpoints' chains, switch the service to them at once, and take out what is left over."""
-        old = set(self._in_force)
         self._fill(host, endpoint, members, [])
-        _remove(host, sorted(old - set(self._in_force)))
+        left_over = self._endpoints - {_endpoint_chain(endpoint, member) for member in members}
+        _remove(host, sorted(left_over))
+        self._endpoints -= left_over
 
     def _fill(self, host: Host, endpoint: Endpoint, members: Sequence[Member], then: Sequence[str]) -> None:
         chains = [_endpoint_chain(endpoint, member) for member in members]
-        new = [pair for pair in zip(chains, members, strict=True) if pair[0] not in self._in_force]
+        new = [pair for pair in zip(chains, members, strict=True) if pair[0] not in self._endpoints]
         for start in range(0, len(new), _ENDPOINTS_AT_ONCE):
             some = new[start : start + _ENDPOINTS_AT_ONCE]
             restore(host, [line for chain, member in some for line in _endpoint_rules(chain, member)])
+            self._endpoints.update(chain for chain, _ in some)
         external = [] if self.options.external_traffic_policy == "local" else ["-j KUBE-MARK-MASQ"]
         external.append(f"-j {_chain('SVC', endpoint)}")
         chances = [with_chance(1 / left) for left in range(len(members), 0, -1)]
@@ -100,18 +107,21 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
         ]
         lines = [*iptables.declaration(_chain("EXT", endpoint), external), *then]
         fill(host, _chain("SVC", endpoint), choices, lines, overflow=_overflow(endpoint))
-        self._in_force = chains
 
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Take out the service's chains; those that all services share, if this was the last one."""
         restore(host, _entries("-D", endpoint))
-        ours = [_chain("EXT", endpoint), _chain("SVC", endpoint)]
-        ours += [chain for chain in iptables.declared(host) if chain.startswith(_overflow(endpoint) + "-")]
-        _remove(host, [*ours, *self._in_force])
-        self._in_force = []
         if "-A KUBE-SERVICES " not in iptables.saved(host):
-            shared = ["KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-MARK-MASQ"]
-            restore(host, [*_hooks("-D"), *iptables.removal(shared)])
+            restore(host, _hooks("-D"))
+        self._take_out(host, endpoint)
+
+    def _take_out(self, host: Host, endpoint: Endpoint) -> None:
+        """Take out all chains of this service, to which nothing leads any more."""
+        own = (_chain("EXT", endpoint), _chain("SVC", endpoint), f"{_overflow(endpoint)}-", *self._endpoints)
+        _remove(host, [chain for chain in iptables.declared(host) if chain.startswith(own)])
+        self._endpoints.clear()
+        if "-A KUBE-SERVICES " not in iptables.saved(host):
+            restore(host, iptables.removal(["KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-MARK-MASQ"]))
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the connections that each endpoint's chain has taken."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,7 @@ from harness.strategies.base import Endpoint, Member
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.hosts.base import Program
+    from harness.hosts.base import Placement, Program
     from harness.hosts.netns import NetnsHost
     from harness.strategies.base import Strategy
 
@@ -24,22 +26,28 @@ def ask(sock):
     sock.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
     return sock.recv(1000).decode().splitlines()[-1].removeprefix("Hello from ")
 
-def connect():
-    return socket.create_connection(("198.18.37.99", 80), 5)
+def connect(source="0.0.0.0"):
+    return socket.create_connection(("198.18.37.99", 80), 5, (source, 0))
 """
 _IN_TURN = """
 answers = []
-for _ in range({count}):
-    with connect() as sock:
+for source in {sources}:
+    with connect(source) as sock:
         answers.append(ask(sock))
 channel.send({{"answer": answers}})
 """
+_STAY = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+"""
+_BIND = "import socket, sys; socket.create_server(('', int(sys.argv[1])))"
 _KEPT = """
 kept = connect()
 first = ask(kept)
 channel.send({"answer": "connected"})
 channel.receive()
-channel.send({"answer": [first, ask(kept), sorted({ask(connect()) for _ in range(60)})]})
+new = {ask(connect(f"198.18.128.{k % 16 + 1}")) for k in range(60)}
+channel.send({"answer": [first, ask(kept), sorted(new)]})
 """
 
 
@@ -59,25 +67,57 @@ class Lab:
         self.host = host
         self._client_program = client_program
 
-    def start(self, count: int) -> list[Member]:
-        """Start instances."""
-        self._engine = ProcessEngine(self.host, Application(), count)
-        return self._engine.start([f"instance-{k}" for k in range(1, count + 1)])
+    def start(
+        self,
+        count: int,
+        placement: Placement = "own",
+        weights: Sequence[int] | None = None,
+        command: tuple[str, ...] | None = None,
+    ) -> list[Member]:
+        """Start instances of the sample, or of a command."""
+        application = Application(command=command)
+        self._engine = ProcessEngine(self.host, application, count, placement, ENDPOINT.port)
+        started = self._engine.start([f"instance-{k}" for k in range(1, count + 1)])
+        each = weights or [1] * count
+        return [replace(member, weight=weight) for member, weight in zip(started, each, strict=True)]
+
+    def served(self) -> list[int]:
+        """Give the connections that each instance counted."""
+        served = self._engine.served()
+        assert served is not None
+        return [count.connections for count in served]
 
     def ask(self, count: int) -> list[str]:
         """Connect so many times from the client side, and give the instances' names in turn."""
-        program = self._client_program(_CONNECT + _IN_TURN.format(count=count))
+        return self.ask_from(["0.0.0.0"] * count)  # noqa: S104  any of the client's own
+
+    def ask_from(self, sources: Sequence[str]) -> list[str]:
+        """Connect from each of these addresses, and give the instances' names in turn."""
+        program = self._client_program(_CONNECT + _IN_TURN.format(sources=list(sources)))
         answers: list[str] = program.channel.receive(60)["answer"]
         return answers
 
+    def ask_from_one_processor(self, count: int) -> list[str]:
+        """Connect so many times, without leaving the processor."""
+        program = self._client_program(_STAY + _CONNECT + _IN_TURN.format(sources=["0.0.0.0"] * count))  # noqa: S104
+        answers: list[str] = program.channel.receive(60)["answer"]
+        return answers
+
+    def wait_until_free(self, port: int) -> None:
+        """Wait until nobody listens on a port of the host."""
+        end_s = time.monotonic() + 10
+        while self.host.run(["python3", "-c", _BIND, str(port)]).status:
+            assert time.monotonic() < end_s
+
     def counted(self, strategy: Strategy, members: Sequence[Member], connections: int) -> list[int]:
-        """Connect, see that client, instances and kernel agree, and give the counts."""
+        """Connect, see that client, instances and whoever else counts agree, and give the counts."""
         asked = Counter(self.ask(connections))
         counts = [asked[member.name] for member in members]
-        assert counted_by_kernel(strategy, self.host, members) == counts
-        served = self._engine.served()
-        assert served is not None
-        assert [count.connections for count in served] == counts
+        counted = strategy.counted(self.host, ENDPOINT, members)
+        if counted is not None:
+            assert (counted.what, counted.total) == ("connections", connections)
+            assert counted.members is None or list(counted.members) == counts
+        assert self.served() == counts
         return counts
 
     def across_an_update(self, update: Callable[[], None]) -> Any:

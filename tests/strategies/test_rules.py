@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from harness.strategies.base import Strategy
     from tests.strategies.conftest import Lab
 
-_RANDOM = ["dnat-random", "dnat-literal", "nft-random"]
+_RANDOM = ["dnat-random", "dnat-literal", "nft-random", "kube-proxy-iptables"]
 _ROUND_ROBIN = ["dnat-nth", "nft-round-robin"]
+_RULES = [*_RANDOM, *_ROUND_ROBIN, "nft-hash"]
+_WEIGHTED = ["dnat-random", "dnat-nth", "nft-random", "nft-round-robin"]
 
 
 def _strategy(name: str) -> Strategy:
@@ -31,6 +33,14 @@ def _rules(host: NetnsHost) -> str:
     """Give all rules there are, without counters and comments."""
     listed = host.run(["sh", "-c", "iptables-save; nft list ruleset"]).stdout
     return re.sub(r"#.*\n|\[.*?\]|counter packets \d+ bytes \d+", "", listed)
+
+
+def _others(host: NetnsHost) -> str:
+    """Put in rules of somebody else, and give all that there are."""
+    for chain in ("PREROUTING", "OUTPUT", "POSTROUTING"):
+        host.run(["iptables", "-t", "nat", "-A", chain, "-p", "tcp", "--dport", "81", "-j", "ACCEPT"])
+    host.run(["nft", "add", "table", "ip", "others"])
+    return _rules(host)
 
 
 def _made_up(count: int) -> list[Member]:
@@ -67,13 +77,36 @@ def test_the_literal_rules_are_as_skewed_as_predicted() -> None:
     assert sum(shares) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", _RANDOM + _ROUND_ROBIN)
+@pytest.mark.parametrize("name", _WEIGHTED)
+def test_members_get_shares_by_their_weights(lab: Lab, name: str) -> None:
+    """Of weights 6, 3 and 3, which are turns 2, 1 and 1, the first gets half, by rule and by instance."""
+    strategy, members = _strategy(name), lab.start(3, weights=[6, 3, 3])
+    strategy.expose(lab.host, ENDPOINT, members)
+    assert strategy.expected_shares(members) == [0.5, 0.25, 0.25]
+    counts = lab.counted(strategy, members, 1_200)
+    if name in _ROUND_ROBIN:
+        assert counts == [600, 300, 300]
+    else:
+        assert chi_square(counts, [0.5, 0.25, 0.25]).p_value > 1e-6
+
+
+def test_a_source_hash_keeps_every_address_with_its_instance(lab: Lab) -> None:
+    """A client that comes again comes to the same instance, and addresses spread over all of them."""
+    strategy, members = _strategy("nft-hash"), lab.start(3)
+    strategy.expose(lab.host, ENDPOINT, members)
+    once, again = lab.ask_from(lab.host.sources), lab.ask_from(lab.host.sources)
+    assert once == again
+    assert set(once) == {member.name for member in members}
+
+
+@pytest.mark.parametrize("name", _RULES)
 def test_clients_on_the_host_itself_are_balanced_too(lab: Lab, name: str) -> None:
     """Local connections never pass PREROUTING: the OUTPUT chain leads to the same choice."""
     _strategy(name).expose(lab.host, ENDPOINT, lab.start(2))
     code = (
-        "import socket\nfor _ in range(40):\n"
-        " s=socket.create_connection(('198.18.37.99',80),5); s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')\n"
+        "import socket\nfor k in range(40):\n"
+        " s=socket.create_connection(('198.18.37.99',80),5,(f'198.18.192.{k+1}',0))\n"
+        " s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')\n"
         " print(s.recv(1000).decode().splitlines()[-1]); s.close()"
     )
     answers = lab.host.run(["python3", "-c", code]).stdout.splitlines()
@@ -81,7 +114,7 @@ def test_clients_on_the_host_itself_are_balanced_too(lab: Lab, name: str) -> Non
     assert len(answers) == 40
 
 
-@pytest.mark.parametrize("name", _RANDOM + _ROUND_ROBIN)
+@pytest.mark.parametrize("name", _RULES)
 def test_an_update_moves_new_connections_and_leaves_established_ones(lab: Lab, name: str) -> None:
     """A connection stays with its instance when that leaves the set; new ones never go there."""
     strategy, members = _strategy(name), lab.start(3)
@@ -90,13 +123,10 @@ def test_an_update_moves_new_connections_and_leaves_established_ones(lab: Lab, n
     assert answers == ["instance-1", "instance-1", ["instance-2", "instance-3"]]
 
 
-@pytest.mark.parametrize("name", _RANDOM + _ROUND_ROBIN)
+@pytest.mark.parametrize("name", _RULES)
 def test_withdrawing_leaves_other_rules_alone(host: NetnsHost, name: str) -> None:
     """Somebody else's rules stand as before, and none of ours is left."""
-    for chain in ("PREROUTING", "OUTPUT"):
-        host.run(["iptables", "-t", "nat", "-A", chain, "-p", "tcp", "--dport", "81", "-j", "ACCEPT"])
-    host.run(["nft", "add", "table", "ip", "others"])
-    before = _rules(host)
+    before = _others(host)
     strategy = _strategy(name)
     strategy.expose(host, ENDPOINT, _made_up(600))
     assert _rules(host) != before
@@ -104,7 +134,7 @@ def test_withdrawing_leaves_other_rules_alone(host: NetnsHost, name: str) -> Non
     assert _rules(host) == before
 
 
-@pytest.mark.parametrize("name", _RANDOM + _ROUND_ROBIN)
+@pytest.mark.parametrize("name", _RULES)
 @pytest.mark.parametrize("count", [1, 1_000])
 def test_one_member_and_a_thousand_can_be_exposed(host: NetnsHost, name: str, count: int) -> None:
     """Each member has a count of its own, nothing at first; an update without a change leaves the rules."""
@@ -117,10 +147,10 @@ def test_one_member_and_a_thousand_can_be_exposed(host: NetnsHost, name: str, co
     assert sorted(_rules(host).splitlines()) == sorted(before.splitlines())
 
 
-@pytest.mark.parametrize("name", _RANDOM + _ROUND_ROBIN)
+@pytest.mark.parametrize("name", _RULES)
 def test_a_refusal_is_told_in_the_programs_own_words(host: NetnsHost, name: str) -> None:
     """What iptables or nft says reaches the user, and nothing is half in place."""
-    before = _rules(host)
+    before = _others(host)
     with pytest.raises(StrategyError, match=r"(iptables-restore|nft) refused the rules: .*\bnot\b"):
         _strategy(name).expose(host, ENDPOINT, [Member("instance-1", "not-an-address", 8080)])
     assert _rules(host) == before
