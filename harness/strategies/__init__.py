@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "harness.strategies"
 
 _BUILT_IN = {
+    "direct": "harness.strategies.direct:Direct",
     "dnat-literal": "harness.strategies.dnat:DnatLiteral",
     "dnat-nth": "harness.strategies.dnat:DnatNth",
     "dnat-random": "harness.strategies.dnat:DnatRandom",
+    "ipvs-lc": "harness.strategies.ipvs:IpvsLc",
+    "ipvs-mh": "harness.strategies.ipvs:IpvsMh",
+    "ipvs-rr": "harness.strategies.ipvs:IpvsRr",
+    "ipvs-sh": "harness.strategies.ipvs:IpvsSh",
+    "kube-proxy-iptables": "harness.strategies.kube_proxy:KubeProxyIptables",
     "nft-hash": "harness.strategies.nft:NftHash",
     "nft-random": "harness.strategies.nft:NftRandom",
     "nft-round-robin": "harness.strategies.nft:NftRoundRobin",
+    "publish": "harness.strategies.publish:Publish",
+    "so-reuseport-bpf": "harness.strategies.reuseport:SoReuseportBpf",
+    "so-reuseport-host": "harness.strategies.reuseport:SoReuseportHost",
+    "so-reuseport-sandbox": "harness.strategies.reuseport:SoReuseportSandbox",
+    "userland": "harness.strategies.userland:Userland",
 }
 
 
