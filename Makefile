@@ -1,12 +1,12 @@
 # `make run` and `make test` install what is missing first.
-.PHONY: help run test lint format schemas setup
+.PHONY: help run test lint format docs schemas setup
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
 	@echo 'make test     run the tests'
 	@echo 'make lint     run the linters and the type checker'
 	@echo 'make format   format the code'
-	@echo 'make schemas  write the JSON Schemas below docs/ anew'
+	@echo 'make docs     write the JSON Schemas and docs/strategies.md anew'
 
 setup:
 	@./tools/setup
@@ -25,6 +25,9 @@ lint: setup
 format: setup
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: schemas
+	.venv/bin/harness list strategies --markdown > docs/strategies.md
 
 schemas: setup
 	.venv/bin/harness schema scenario > docs/scenario.schema.json

@@ -137,15 +137,20 @@ def schema(what: str) -> None:
 
 @cli.command("list")
 @click.argument("what", type=click.Choice(["strategies"]))
-def list_(what: str) -> None:
+@click.option("--markdown", is_flag=True, help="Write a page with all that they say.")
+def list_(what: str, *, markdown: bool) -> None:
     """List the STRATEGIES that scenarios can name, and what each says of itself."""
     del what
     from rich.console import Console
 
-    from harness.report.terminal import render_strategies
+    from harness.report.strategies import render_strategies, strategies_page
     from harness.strategies import find_strategy, strategy_names
 
-    render_strategies([find_strategy(name) for name in strategy_names()], Console())
+    strategies = [find_strategy(name) for name in strategy_names()]
+    if markdown:
+        click.echo(strategies_page(strategies), nl=False)
+    else:
+        render_strategies(strategies, Console())
 
 
 @cli.command()

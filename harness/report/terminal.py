@@ -11,12 +11,11 @@ from rich.text import Text
 from harness.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import Console
 
-    from harness.strategies.base import Strategy
     from harness.summary import InstanceRow, Summary
 
 SHOWN_IN_FULL = 40
@@ -64,15 +63,6 @@ def render_summary(summary: Summary, folder: Path | None, console: Console) -> N
         console.print(Text(f"result      {printable(str(folder), console.encoding)}"), soft_wrap=True)
 
 
-def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
-    """Print what each strategy says of itself."""
-    table = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
-    for strategy in strategies:
-        row = (strategy.name, strategy.unit, strategy.policy, strategy.summary)
-        table.add_row(*(Text(printable(cell, console.encoding)) for cell in row))
-    console.print(table)
-
-
 def _units(summary: Summary, row: InstanceRow) -> int:
     return {"connection": row.connections, "request": row.requests, "source": row.sources}[summary.unit]
 
@@ -81,7 +71,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("instance", overflow="fold")
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
-    for header in (*counted, "share", "expected share", "deviation"):
+    for header in (*counted, "share", "expected", "deviation"):
         table.add_column(header, justify="right", overflow="fold")
     rows, left_out = list(summary.instances), 0
     if len(rows) > SHOWN_IN_FULL:

@@ -42,7 +42,7 @@ class DnatRandom(_Cascade):
     name: ClassVar[str] = "dnat-random"
     summary: ClassVar[str] = "iptables DNAT, a cascade of random rules"
     policy = "random"
-    predicted: ClassVar[str] = "multinomial, each its weight"
+    predicted: ClassVar[str] = "multinomial"
     weights: bool = True
 
     def _rules(self, members: Sequence[Member]) -> list[str]:
@@ -64,7 +64,7 @@ class DnatNth(_Cascade):
     name: ClassVar[str] = "dnat-nth"
     summary: ClassVar[str] = "iptables DNAT, a cascade of every-nth rules"
     policy = "round robin"
-    predicted: ClassVar[str] = "exactly each its weight"
+    predicted: ClassVar[str] = "exactly by weight"
     weights: bool = True
     seams: ClassVar[str] = f"""{_SEAMS}\
 - Weights are whole numbers of rules: 9 to 1 is nine rules for the one and one for the other.
@@ -88,7 +88,7 @@ class DnatLiteral(_Cascade):
     name: ClassVar[str] = "dnat-literal"
     summary: ClassVar[str] = "iptables DNAT, N-1 rules of 1/N each: as often written, and not even"
     policy = "random, skewed"
-    predicted: ClassVar[str] = "(1/N)(1-1/N)^(k-1) for the k-th, the rest for the last"
+    predicted: ClassVar[str] = "(1/N)(1-1/N)^(k-1), the rest for the last"
     seams: ClassVar[str] = f"""
 - Each rule gets 10 % of what the rules before it left, not of everything: the ninth of ten gets 4.3 %, and
   the last, which takes the rest, 38.7 %.\

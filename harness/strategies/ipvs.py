@@ -92,7 +92,7 @@ class IpvsRr(_Ipvs):
     summary: ClassVar[str] = "the kernel's IP virtual server, (weighted) round robin"
     unit: Unit = "connection"
     policy = "round robin"
-    predicted: ClassVar[str] = "exactly each its weight"
+    predicted: ClassVar[str] = "exactly by weight"
     scheduler: ClassVar[str] = "wrr"
 
 
@@ -103,7 +103,7 @@ class IpvsLc(_Ipvs):
     summary: ClassVar[str] = "the kernel's IP virtual server, (weighted) least connections"
     unit: Unit = "connection"
     policy = "least connections"
-    predicted: ClassVar[str] = "as connections end: even where all instances are alike"
+    predicted: ClassVar[str] = "even where instances are alike"
     scheduler: ClassVar[str] = "wlc"
 
 
@@ -114,7 +114,7 @@ class IpvsSh(_Ipvs):
     summary: ClassVar[str] = "the kernel's IP virtual server, source hash"
     unit: Unit = "source"
     policy = "source hash"
-    predicted: ClassVar[str] = "over client addresses, as many of 256 slots as each has"
+    predicted: ClassVar[str] = "over addresses, 256 slots"
     scheduler: ClassVar[str] = "sh"
     flags: ClassVar[str] = "sh-fallback"
     seams: ClassVar[str] = f"""{_SEAMS}\
@@ -129,7 +129,7 @@ class IpvsMh(_Ipvs):
     summary: ClassVar[str] = "the kernel's IP virtual server, Maglev hash"
     unit: Unit = "source"
     policy = "source hash"
-    predicted: ClassVar[str] = "over client addresses, as many of 4,093 slots as each has"
+    predicted: ClassVar[str] = "over addresses, 4,093 slots"
     scheduler: ClassVar[str] = "mh"
     flags: ClassVar[str] = "mh-fallback"
     seams: ClassVar[str] = f"""{_SEAMS}\

@@ -47,7 +47,7 @@ class KubeProxyIptables(Strategy):
     summary: ClassVar[str] = "the chains of kube-proxy's iptables mode: service, endpoints, masquerade"
     unit: Unit = "connection"
     policy = "random"
-    predicted: ClassVar[str] = "multinomial, 1/N each"
+    predicted: ClassVar[str] = "multinomial"
     commands: ClassVar[Mapping[str, str]] = iptables.COMMANDS
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = iptables.VERSIONS
     options_model: ClassVar[type[Options]] = TrafficPolicy

@@ -116,7 +116,7 @@ class NftRandom(_Nft):
     name: ClassVar[str] = "nft-random"
     summary: ClassVar[str] = "one nftables rule, a random number looked up in a map"
     policy = "random"
-    predicted: ClassVar[str] = "multinomial, each its weight"
+    predicted: ClassVar[str] = "multinomial"
 
     def _number(self, below: int) -> str:
         return f"numgen random mod {below}"
@@ -128,7 +128,7 @@ class NftRoundRobin(_Nft):
     name: ClassVar[str] = "nft-round-robin"
     summary: ClassVar[str] = "one nftables rule, numbers in turn looked up in a map"
     policy = "round robin"
-    predicted: ClassVar[str] = "exactly each its weight"
+    predicted: ClassVar[str] = "exactly by weight"
 
     def _number(self, below: int) -> str:
         return f"numgen inc mod {below}"
@@ -141,7 +141,7 @@ class NftHash(_Nft):
     summary: ClassVar[str] = "one nftables rule, a hash of the client's address looked up in a map"
     unit: Unit = "source"
     policy = "source hash"
-    predicted: ClassVar[str] = "multinomial over client addresses, each its weight"
+    predicted: ClassVar[str] = "multinomial over addresses"
     seams: ClassVar[str] = f"""
 - It spreads addresses, not load: many users behind one address all go to one instance.
 - With few addresses it is uneven, however many connections they make (`load.sources`).

@@ -38,7 +38,7 @@ class _Group(Strategy):
 
     unit: Unit = "connection"
     policy = "kernel hash"
-    predicted: ClassVar[str] = "multinomial, 1/N each"
+    predicted: ClassVar[str] = "multinomial"
     follows: ClassVar[str] = "the kernel forgets a closed socket"
     cooperation: ClassVar[bool] = True
     keeps_source: ClassVar[bool] = True
@@ -104,7 +104,7 @@ class SoReuseportBpf(SoReuseportHost):
     name: ClassVar[str] = "so-reuseport-bpf"
     summary: ClassVar[str] = "SO_REUSEPORT in the host's network, steered by a classic BPF program"
     policy = "random"
-    predicted: ClassVar[str] = "multinomial, 1/N each; by processor: as packets come in"
+    predicted: ClassVar[str] = "multinomial; by processor: as packets come"
     options_model: ClassVar[type[Options]] = Steering
     options: Steering
     way: ClassVar[str] = """

@@ -85,7 +85,7 @@ class Userland(Strategy):
     summary: ClassVar[str] = "a plain TCP relay in user land, one connection to the next instance for each"
     unit: Unit = "connection"
     policy = "round robin"
-    predicted: ClassVar[str] = "exactly each its weight"
+    predicted: ClassVar[str] = "exactly by weight"
     weights: bool = True
     options_model: ClassVar[type[Options]] = Options
     way: ClassVar[str] = """

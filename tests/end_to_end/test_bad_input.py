@@ -193,7 +193,7 @@ def test_validate_tells_every_problem_of_every_file(harness: Command) -> None:
 def test_the_strategies_are_listed_with_what_they_say_of_themselves(harness: Command) -> None:
     """One line for each strategy that a scenario can name."""
     listed = harness("list", "strategies").stdout
-    for words in ("dnat-nth", "round robin", "nft-random", "connection"):
+    for words in ("dnat-nth", "round robin", "nft-random", "connection", "multinomial", "kernel hash"):
         assert words in listed
 
 

@@ -130,7 +130,7 @@ def test_an_expectation_that_is_not_even_is_said(measure: Measure) -> None:
     """Whoever expects `uneven` reads whether it came so."""
     assert "uneven: as expected" in rendered(measure([9000, 5000], expect="uneven")[1])
     assert "uneven: not as expected" in rendered(measure([5000, 5000], expect="uneven")[1])
-    assert "expected  " not in rendered(measure([5000, 5000])[1])
+    assert "\nexpected  " not in rendered(measure([5000, 5000])[1])
 
 
 def test_a_generator_that_limited_the_load_is_said(measure: Measure) -> None:

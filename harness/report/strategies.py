@@ -1,0 +1,151 @@
+"""What strategies say of themselves: as tables for a terminal, and as a page of documentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from harness.words import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from harness.strategies.base import Strategy
+
+_INTRODUCTION = """\
+# Strategies
+
+Every way to put several instances on one port that the harness knows. This page is made from what the
+strategies say of themselves: `harness list strategies --markdown`.
+
+- **unit**: what is balanced, and so what the verdict is about: connections, requests, or sources (client
+  addresses).
+- **layer**: 4 where a client's connection is one of an instance's, 7 where requests are passed on one by one.
+- **predicted**: the distribution that theory predicts. *Multinomial* is what independent random choices give;
+  *exactly* means in turn.
+- **weights**: whether instances can have different shares (`weights:` in a scenario).
+- **follows**: by what it learns, without being told, that an instance has come or gone.
+- **cooperation**: whether the application has to do something for it.
+- **keeps source**: whether an instance sees the client's own address.
+- **health checks**: whether it can find out by itself that an instance is ill.
+
+`PORT` is the endpoint's port in the diagrams.
+"""
+
+
+def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
+    """Print what each strategy is, and what it can do."""
+    what = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
+    can = Table("strategy", "weights", "follows", "cooperation", "source", "health", box=SIMPLE_HEAD)
+    can.add_column("engines", overflow="fold")
+    can.add_column("predicted")
+    for table in (what, can):
+        for column in table.columns[:-2]:
+            column.no_wrap = True
+    for strategy in strategies:
+        summary = (strategy.name, strategy.unit, strategy.policy, strategy.summary)
+        what.add_row(*(Text(printable(cell, console.encoding)) for cell in summary))
+        abilities = (
+            strategy.name,
+            _yes(strategy.weights),
+            _yes(bool(strategy.follows)),
+            _yes(strategy.cooperation),
+            _yes(strategy.keeps_source),
+            _yes(strategy.health_checks),
+            ", ".join(sorted(strategy.engines)),
+            strategy.predicted,
+        )
+        can.add_row(*(Text(printable(cell, console.encoding)) for cell in abilities))
+    console.print(what)
+    console.print(can)
+
+
+def _yes(can: bool) -> str:
+    return "yes" if can else "no"
+
+
+def strategies_page(strategies: Sequence[type[Strategy]]) -> str:
+    """Write the page of all strategies in Markdown."""
+    parts = [_INTRODUCTION, _overview(strategies)]
+    parts += [_section(strategy) for strategy in strategies]
+    return "\n".join(parts)
+
+
+def _overview(strategies: Sequence[type[Strategy]]) -> str:
+    header = "strategy | unit | policy | weights | follows | cooperation | keeps source | health checks"
+    rows = [header, " | ".join(["---"] * 8)]
+    for strategy in strategies:
+        cells = (
+            f"[`{strategy.name}`](#{strategy.name})",
+            strategy.unit,
+            strategy.policy,
+            *map(
+                _yes,
+                (
+                    strategy.weights,
+                    bool(strategy.follows),
+                    strategy.cooperation,
+                    strategy.keeps_source,
+                    strategy.health_checks,
+                ),
+            ),
+        )
+        rows.append(" | ".join(cells))
+    return "\n".join(f"| {row} |" for row in rows) + "\n"
+
+
+def _section(strategy: type[Strategy]) -> str:
+    facts = [
+        f"balances {strategy.unit}s at layer {strategy.layer}",
+        f"policy: {strategy.policy}",
+        f"predicted: {strategy.predicted}",
+        f"follows members by: {strategy.follows}" if strategy.follows else "follows no members by itself",
+        f"engines: {', '.join(sorted(strategy.engines))}",
+    ]
+    if strategy.most_members:
+        facts.append(f"at most {strategy.most_members} instance{'' if strategy.most_members == 1 else 's'}")
+    if strategy.commands:
+        needed = sorted({f"`{how}`" for how in strategy.commands.values()})
+        facts.append(f"needs {', '.join(strategy.commands)} ({', '.join(needed)})")
+    text = f"## {strategy.name}\n\n{strategy.summary}\n\n"
+    text += "".join(f"- {fact}\n" for fact in facts)
+    text += f"\n```text\n{strategy.way.strip(chr(10))}\n```\n"
+    if options := list(_options(strategy)):
+        rows = ["option | values | default | what it says", "--- | --- | --- | ---", *options]
+        text += "\n" + "\n".join(f"| {row} |" for row in rows) + "\n"
+    if strategy.seams:
+        text += f"\nWhat surprises people:\n\n{strategy.seams.strip(chr(10))}\n"
+    return text
+
+
+def _options(strategy: type[Strategy]) -> Iterator[str]:
+    properties = strategy.options_model.model_json_schema()["properties"] if _has_options(strategy) else {}
+    for name, option in properties.items():
+        default = f"`{_written(option['default'])}`" if "default" in option else "required"
+        yield f"`{name}` | {_values(option)} | {default} | {option.get('description', '')}"
+
+
+def _has_options(strategy: type[Strategy]) -> bool:
+    return bool(strategy.options_model.model_fields)
+
+
+def _values(option: dict[str, Any]) -> str:
+    if "anyOf" in option:
+        return " or ".join(_values(each) for each in option["anyOf"])
+    if "enum" in option:
+        return ", ".join(f"`{value}`" for value in option["enum"])
+    if "const" in option:
+        return f"`{option['const']}`"
+    if option["type"] == "integer" and "maximum" in option:
+        return f"{option['minimum']} to {option['maximum']}"
+    words = {"boolean": "`true`, `false`", "integer": f"a whole number from {option.get('minimum', 0)}"}
+    return words.get(option["type"], option["type"])
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
