@@ -1,8 +1,9 @@
-# `make run` and `make test` install what is missing first.
-.PHONY: help run test lint format docs schemas setup
+# Each installs what it needs and this machine lacks first.
+.PHONY: help run suite test lint format docs schemas setup setup-all
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
+	@echo 'make suite    run every scenario below scenarios/, and print one table'
 	@echo 'make test     run the tests'
 	@echo 'make lint     run the linters and the type checker'
 	@echo 'make format   format the code'
@@ -11,24 +12,30 @@ help:
 setup:
 	@./tools/setup
 
+setup-all:
+	@./tools/setup --all
+
 run: setup
 	@.venv/bin/harness run scenarios/dnat-10.yaml
 
-test: setup
+suite: setup-all
+	@.venv/bin/harness suite scenarios
+
+test: setup-all
 	@.venv/bin/python -m pytest
 
-lint: setup
+lint: setup-all
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-format: setup
+format: setup-all
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
 docs: schemas
 	.venv/bin/harness list strategies --markdown > docs/strategies.md
 
-schemas: setup
+schemas: setup-all
 	.venv/bin/harness schema scenario > docs/scenario.schema.json
 	.venv/bin/harness schema summary > docs/summary.schema.json

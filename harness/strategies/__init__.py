@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "harness.strategies"
 
 _BUILT_IN = {
+    "caddy": "harness.strategies.caddy:Caddy",
     "direct": "harness.strategies.direct:Direct",
     "dnat-literal": "harness.strategies.dnat:DnatLiteral",
     "dnat-nth": "harness.strategies.dnat:DnatNth",
     "dnat-random": "harness.strategies.dnat:DnatRandom",
+    "envoy": "harness.strategies.envoy:Envoy",
     "ipvs-lc": "harness.strategies.ipvs:IpvsLc",
     "ipvs-mh": "harness.strategies.ipvs:IpvsMh",
     "ipvs-rr": "harness.strategies.ipvs:IpvsRr",
@@ -29,24 +31,30 @@ _BUILT_IN = {
     "nft-hash": "harness.strategies.nft:NftHash",
     "nft-random": "harness.strategies.nft:NftRandom",
     "nft-round-robin": "harness.strategies.nft:NftRoundRobin",
+    "nginx": "harness.strategies.nginx:Nginx",
+    "nginx-stream": "harness.strategies.nginx:NginxStream",
     "publish": "harness.strategies.publish:Publish",
     "so-reuseport-bpf": "harness.strategies.reuseport:SoReuseportBpf",
     "so-reuseport-host": "harness.strategies.reuseport:SoReuseportHost",
     "so-reuseport-sandbox": "harness.strategies.reuseport:SoReuseportSandbox",
+    "traefik": "harness.strategies.traefik:Traefik",
     "userland": "harness.strategies.userland:Userland",
 }
 
 
 @cache
-def _from_other_packages() -> dict[str, str]:
+def _from_other_packages() -> dict[str, set[str]]:
     from importlib.metadata import entry_points  # noqa: PLC0415  25 ms, for names that are not built in
 
-    return {found.name: found.value for found in entry_points(group=ENTRY_POINT_GROUP)}
+    places: dict[str, set[str]] = {}
+    for found in entry_points(group=ENTRY_POINT_GROUP):
+        places.setdefault(found.name, set()).add(found.value)
+    return places
 
 
 def strategy_names() -> list[str]:
     """List every strategy's name, sorted."""
-    return sorted(_from_other_packages() | _BUILT_IN)
+    return sorted(_from_other_packages().keys() | _BUILT_IN.keys())
 
 
 def find_strategy(name: str) -> type[Strategy]:
@@ -57,9 +65,12 @@ def find_strategy(name: str) -> type[Strategy]:
     KeyError
         There is none of this name.
     StrategyError
-        Another package names it, but it can't be imported.
+        Another package names it, but it can't be imported, or several do.
     """
-    place = _BUILT_IN.get(name) or _from_other_packages()[name]
+    places = {_BUILT_IN[name]} if name in _BUILT_IN else _from_other_packages()[name]
+    if len(places) > 1:
+        raise StrategyError(f"strategy {name!r} is offered by several packages: {', '.join(sorted(places))}")
+    (place,) = places
     module, _, attribute = place.partition(":")
     try:
         found: type[Strategy] = getattr(import_module(module), attribute)
