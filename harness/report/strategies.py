@@ -144,7 +144,7 @@ def _values(option: dict[str, Any]) -> str:
     if option["type"] == "integer" and "maximum" in option:
         return f"{option['minimum']} to {option['maximum']}"
     words = {"boolean": "`true`, `false`", "integer": f"a whole number from {option.get('minimum', 0)}"}
-    return words.get(option["type"], option["type"])
+    return words.get(option["type"], "text")
 
 
 def _written(value: Any) -> str:
