@@ -158,24 +158,23 @@ def doctor() -> int:
     """Try every host, engine and strategy on this machine, and say what would mend what fails.
 
     \b
-    Exit status: 0 if everything works, 1 if something is missing.
+    Exit status: 0 if everything works but what this kernel lacks, 1 if something is missing.
     """
     from harness.doctor import examine
 
     works = True
     for finding in examine():
         _tell(finding)
-        works = works and finding.works
+        works = works and finding.state != "missing"
     return 0 if works else 1
 
 
 def _tell(finding: Finding) -> None:
-    mark = (
-        click.style("works  ", fg="green") if finding.works else click.style("missing", fg="red", bold=True)
-    )
-    click.echo(f"{mark}  {finding.kind:<8}  {finding.name:<16}  {finding.detail}")
+    colours = {"works": "green", "missing": "red", "lacking": "yellow"}
+    mark = click.style(f"{finding.state:<7}", fg=colours[finding.state], bold=finding.state == "missing")
+    click.echo(f"{mark}  {finding.kind:<8}  {finding.name:<20}  {finding.detail}")
     if finding.mend:
-        click.echo(f"{'':<37}mend it: {finding.mend}")
+        click.echo(f"{'':<41}mend it: {finding.mend}")
 
 
 def main() -> int:

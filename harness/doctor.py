@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.engines.process import ProcessEngine
-from harness.errors import HarnessError
+from harness.errors import HarnessError, KernelLacksError, RefusedError
 from harness.hosts.netns import NetnsHost, find_program
 from harness.scenario import Application
 from harness.strategies import find_strategy, strategy_names
@@ -15,16 +15,32 @@ from harness.strategies.base import Endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from harness.hosts.base import Placement
     from harness.strategies.base import Member, Strategy
+
+# Instances on the host's own network occupy their endpoint; proxies need one that is free.
+_PORTS: dict[Placement, int] = {"own": 80, "host": 81, "sandbox": 80}
+
+State = Literal["works", "missing", "lacking"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part: whether it works; if not, why, and the command that would mend it."""
+    """One part, and how it is.
+
+    Attributes
+    ----------
+    state
+        `works`; `missing`, which can be mended; `lacking`, which this kernel can't do.
+    detail
+        What works, or why it does not.
+    mend
+        The command that would mend it.
+    """
 
     kind: str
     name: str
-    works: bool
+    state: State
     detail: str
     mend: str = ""
 
@@ -32,19 +48,21 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Try every host, engine and strategy, one after another."""
     with NetnsHost("external") as host:
-        members: list[Member] = []
+        members: dict[Placement, list[Member]] = {}
 
         def make() -> None:
             host.start()
             host.link()
 
         def start() -> None:
-            members.extend(ProcessEngine(host, Application(), 2).start(["instance-1", "instance-2"]))
+            for placement, port in _PORTS.items():
+                engine = ProcessEngine(host, Application(), 2, placement, port)
+                members[placement] = engine.start([f"{placement}-1", f"{placement}-2"])
 
         made = _tried("host", "netns", "namespaces and links can be made", make)
         yield made
-        if not made.works:
-            yield Finding("engine", "process", works=False, detail="needs host netns")
+        if made.state != "works":
+            yield Finding("engine", "process", "missing", "needs host netns")
         else:
             yield _tried("engine", "process", "instances start and listen", start)
         for name in strategy_names():
@@ -54,29 +72,40 @@ def examine() -> Iterator[Finding]:
 def _tried(kind: str, name: str, good: str, attempt: Callable[[], None]) -> Finding:
     try:
         attempt()
+    except KernelLacksError as error:
+        return Finding(kind, name, "lacking", str(error))
     except HarnessError as error:
-        return Finding(kind, name, works=False, detail=str(error))
-    return Finding(kind, name, works=True, detail=good)
+        return Finding(kind, name, "missing", str(error))
+    return Finding(kind, name, "works", good)
 
 
-def _strategy(name: str, host: NetnsHost, members: list[Member]) -> Finding:
+def _strategy(name: str, host: NetnsHost, members: dict[Placement, list[Member]]) -> Finding:
     try:
         strategy = find_strategy(name)
     except HarnessError as error:
-        return Finding("strategy", name, works=False, detail=str(error))
+        return Finding("strategy", name, "missing", str(error))
     missing = {
         program: install for program, install in strategy.commands.items() if not find_program(program)
     }
     if missing:
-        mend = " && ".join(sorted(set(missing.values())))
-        return Finding("strategy", name, works=False, detail=f"{', '.join(missing)} not found", mend=mend)
-    if not members:
-        return Finding("strategy", name, works=False, detail="needs engine process")
+        mend = " && ".join(sorted({_as_root(install) for install in missing.values()}))
+        return Finding("strategy", name, "missing", f"{', '.join(missing)} not found", mend)
+    if strategy.placement not in members:
+        return Finding("strategy", name, "missing", "needs engine process")
     return _tried("strategy", name, strategy.summary, lambda: _expose(strategy, host, members))
 
 
-def _expose(strategy: type[Strategy], host: NetnsHost, members: list[Member]) -> None:
-    endpoint = Endpoint(host.address, 80)
+def _as_root(install: str) -> str:
+    return f"sudo {install}" if install.startswith("apt-get ") else install
+
+
+def _expose(strategy: type[Strategy], host: NetnsHost, members: dict[Placement, list[Member]]) -> None:
+    endpoint = Endpoint(host.address, _PORTS[strategy.placement])
     tried = strategy(strategy.options_model())
-    tried.expose(host, endpoint, members)
+    some = members[strategy.placement][: strategy.most_members]
+    try:
+        tried.expose(host, endpoint, some)
+    except RefusedError:
+        # It does not take several, and said so: that is how it works.
+        tried.expose(host, endpoint, some[:1])
     tried.withdraw(host, endpoint)

@@ -211,7 +211,7 @@ def main() -> int:
     channel = Channel.inherited(int(sys.argv[1]))
     counters = memoryview(mmap.mmap(int(sys.argv[2]), 0)).cast("Q")
     os.close(int(sys.argv[2]))
-    _LOGS.mkdir()
+    _LOGS.mkdir(exist_ok=True)  # a host may have several engines
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # Objects that the collector never visits again stay in pages that all instances share.

@@ -49,10 +49,9 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
         """Make the virtual service and its servers."""
         probe = host.run(["ipvsadm", "--list", "--numeric"])
         if probe.status:
-            words = last_words(probe.stderr.encode())
+            words = probe.stderr.strip().splitlines()[0]
             raise KernelLacksError(
-                f"{self.name}: this kernel has no IPVS (CONFIG_IP_VS): {words}. Where it is a module: "
-                "sudo modprobe ip_vs; else run it on another machine"
+                f"this kernel has no IPVS ({words}); where it is a module: sudo modprobe ip_vs"
             )
         flags = f" -b {self.flags}" if self.flags else ""
         service = f"-A -t {_service(endpoint)} -s {self.scheduler}{flags}"

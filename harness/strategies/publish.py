@@ -51,6 +51,7 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
             try:
                 self._relays.append(RelayProgram(host, "0.0.0.0", endpoint.port, [member]))  # noqa: S104  as published
             except PortTakenError as error:
+                self._stop_relays()
                 raise RefusedError(
                     f"{member.name}: bind for 0.0.0.0:{endpoint.port} failed: port is already allocated; "
                     f"a published port leads to one instance. For several: {_INSTEAD}"
@@ -66,7 +67,10 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
 
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Free the port."""
+        self._stop_relays()
+        super().withdraw(host, endpoint)
+
+    def _stop_relays(self) -> None:
         for relay in self._relays:
             relay.stop()
         self._relays.clear()
-        super().withdraw(host, endpoint)

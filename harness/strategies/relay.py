@@ -1,8 +1,7 @@
 """A TCP relay: takes connections, and opens one to a member for each, in turn.
 
 `python -m harness.strategies.relay ADDRESS PORT FD`; the descriptor is the channel to the harness. It
-tells whether it listens, and then answers requests, which are described at `Relay._do_members` and
-`Relay._do_counts`.
+tells whether it listens, and then answers requests, which are described at the `_do_…` method of each.
 """
 
 from __future__ import annotations
@@ -75,6 +74,12 @@ class Relay:
     def _do_counts(self, _request: Message) -> Message:
         """Tell how many connections each member has got → {counts: [[address, port, count], …]}."""
         return {"counts": [[*target, count] for target, count in self._counts.items()]}
+
+    def _do_leave(self, _request: Message) -> Message:
+        """Free the port → {}; connections go on until the channel closes."""
+        self._epoll.unregister(self._listener.fileno())
+        self._listener.close()
+        return {}
 
     def _accept(self) -> None:
         for _ in range(_MOST_ACCEPTS):

@@ -56,7 +56,8 @@ class RelayProgram:
         return tuple(counts.get((member.address, member.port), 0) for member in members)
 
     def stop(self) -> None:
-        """End it, and all connections that it relays."""
+        """Free the port, and end it with all connections that it relays."""
+        self._ask({"do": "leave"})
         self._program.channel.close()
 
     def _ask(self, request: Message) -> Message:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,6 @@ _STAY = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 """
-_BIND = "import socket, sys; socket.create_server(('', int(sys.argv[1])))"
 _KEPT = """
 kept = connect()
 first = ask(kept)
@@ -102,12 +100,6 @@ class Lab:
         program = self._client_program(_STAY + _CONNECT + _IN_TURN.format(sources=["0.0.0.0"] * count))  # noqa: S104
         answers: list[str] = program.channel.receive(60)["answer"]
         return answers
-
-    def wait_until_free(self, port: int) -> None:
-        """Wait until nobody listens on a port of the host."""
-        end_s = time.monotonic() + 10
-        while self.host.run(["python3", "-c", _BIND, str(port)]).status:
-            assert time.monotonic() < end_s
 
     def counted(self, strategy: Strategy, members: Sequence[Member], connections: int) -> list[int]:
         """Connect, see that client, instances and whoever else counts agree, and give the counts."""
