@@ -103,6 +103,11 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     known = [f"{name} {_duration(value, encoding)}" for name, value in quantiles if value is not None]
     yield "latency", "  ".join(known) or "no request succeeded", ""
     yield "throughput", f"{summary.throughput_per_s:,.0f} requests/s", ""
+    costs = (
+        (role, cost) for role, cost in summary.cpu_us_per_request.model_dump().items() if cost is not None
+    )
+    if known := [f"{role} {_duration(round(cost * 1e3), encoding)}" for role, cost in costs]:
+        yield "cpu", f"{'  '.join(known)}  per request", ""
     errors = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
     yield "errors", errors or "none", "red" if errors else ""
     yield from _witness_facts(summary)
