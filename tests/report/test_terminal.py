@@ -249,4 +249,4 @@ def test_a_terminal_that_cannot_rewrite_gets_lines(monkeypatch: pytest.MonkeyPat
 def test_processor_time_is_given_for_each_request_by_who_used_it(measure: Measure) -> None:
     """Those who were not there are left out."""
     _, summary = measure([400, 600], observed={"cpu_ns": {"proxy": 30_000_000, "softirq": 2_500_000}})
-    assert "cpu         proxy 30 µs  kernel 2.5 µs  generator 450 µs  per request\n" in rendered(summary)
+    assert "cpu         proxy 30 µs  kernel 2.5 µs  generator 450 µs  per request" in rendered(summary)
