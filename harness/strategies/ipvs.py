@@ -1,29 +1,32 @@
 """IPVS, the kernel's IP virtual server, with masquerading (network address translation).
 
-The endpoint is a virtual service, the members are its real servers. ipvsadm(8) has the schedulers.
+The endpoint is a virtual service, the members are its real servers. ipvsadm(8) describes the schedulers.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, ClassVar
+import json
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import KernelLacksError, StrategyError
 from harness.strategies.base import Counted, Strategy, Unit
+from harness.strategies.ipvs_control import LACKS
 from harness.words import last_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.hosts.base import Host
     from harness.strategies.base import Endpoint, Member, Options
 
-_SERVER = re.compile(r"^\s+-> (\S+):(\d+)\s+(\d+)", re.MULTILINE)
+_FALLBACK = 0x8  # linux/ip_vs.h, IP_VS_SVC_F_SCHED1: a server with weight 0 is passed over for the next
 _SEAMS = """
-- The kernel must have IPVS (CONFIG_IP_VS) with the scheduler; distributions' kernels do, as modules.
-- The choice is made once for a connection. It is made behind the nat table's PREROUTING and the routing
-  decision, so the endpoint's address must be the host's own.
-- A server that is taken out while connections to it are established is given weight 0 first, which drains it.
+- The kernel must have IPVS (CONFIG_IP_VS) with the scheduler. Distributions have them as modules, which only
+  the machine's administrator can load: `sudo modprobe ip_vs`.
+- The choice is made once for a connection, when its first packet has arrived for the host itself (the nat
+  table's PREROUTING comes before).
+- A server that leaves is given weight 0: it keeps its connections and gets no more.
 """
 
 
@@ -31,11 +34,9 @@ class _Ipvs(Strategy):
     """A virtual service; its scheduler is the strategy's."""
 
     scheduler: ClassVar[str]
-    flags: ClassVar[str] = ""
+    flags: ClassVar[int] = 0
     keeps_source: ClassVar[bool] = True
     weights: bool = True
-    commands: ClassVar[Mapping[str, str]] = {"ipvsadm": "apt-get install ipvsadm"}
-    versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"ipvsadm": ("ipvsadm", "--version")}
     way: ClassVar[str] = """
 client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translated --> instance
 """
@@ -47,40 +48,32 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Make the virtual service and its servers."""
-        probe = host.run(["ipvsadm", "--list", "--numeric"])
-        if probe.status:
-            words = probe.stderr.strip().splitlines()[0]
-            raise KernelLacksError(
-                f"this kernel has no IPVS ({words}); where it is a module: sudo modprobe ip_vs"
-            )
-        flags = f" -b {self.flags}" if self.flags else ""
-        service = f"-A -t {_service(endpoint)} -s {self.scheduler}{flags}"
-        _ipvsadm(host, [service, *(_line("-a", endpoint, member, member.weight) for member in members)])
+        commands: list[list[Any]] = [["version"], ["make", self.scheduler, self.flags]]
+        _control(host, endpoint, [*commands, *(_server("add", member, member.weight) for member in members)])
         self._members = list(members)
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Take new servers in, and let the others keep the connections that they have but get no more."""
-        known = {(member.address, member.port) for member in self._members}
-        wanted = {(member.address, member.port) for member in members}
-        lines = [
-            _line("-e" if (member.address, member.port) in known else "-a", endpoint, member, member.weight)
+        """Take new servers in, and let those that leave keep the connections that they have."""
+        there = {(member.address, member.port) for member in self._members}
+        stay = {(member.address, member.port) for member in members}
+        gone = [member for member in self._members if (member.address, member.port) not in stay]
+        commands = [
+            _server("edit" if (member.address, member.port) in there else "add", member, member.weight)
             for member in members
         ]
-        gone = [member for member in self._members if (member.address, member.port) not in wanted]
-        _ipvsadm(host, [*lines, *(_line("-e", endpoint, member, 0) for member in gone)])
+        _control(host, endpoint, [*commands, *(_server("edit", member, 0) for member in gone)])
         self._members = [*members, *gone]
 
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Take out the virtual service."""
-        _ipvsadm(host, [f"-D -t {_service(endpoint)}"])
+        _control(host, endpoint, [["remove"]])
         self._members = []
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections each server has been given."""
-        listing = ["ipvsadm", "-L", "-n", "--stats", "--exact", "-t", _service(endpoint)]
-        found = _SERVER.findall(_succeed(host, listing, ""))
-        counts = {f"{address}:{port}": int(connections) for address, port, connections in found}
-        each = tuple(counts.get(f"{member.address}:{member.port}", 0) for member in members)
+        (found,) = _control(host, endpoint, [["counts", len(self._members)]])
+        counts = {(address, port): count for address, port, count in found}
+        each = tuple(counts.get((member.address, member.port), 0) for member in members)
         return Counted("kernel", "connections", sum(each), each)
 
 
@@ -115,7 +108,7 @@ class IpvsSh(_Ipvs):
     policy = "source hash"
     predicted: ClassVar[str] = "over addresses, 256 slots"
     scheduler: ClassVar[str] = "sh"
-    flags: ClassVar[str] = "sh-fallback"
+    flags: ClassVar[int] = _FALLBACK
     seams: ClassVar[str] = f"""{_SEAMS}\
 - Its table has 256 slots (CONFIG_IP_VS_SH_TAB_BITS): ten servers cannot have the same number of them.
 """
@@ -130,26 +123,25 @@ class IpvsMh(_Ipvs):
     policy = "source hash"
     predicted: ClassVar[str] = "over addresses, 4,093 slots"
     scheduler: ClassVar[str] = "mh"
-    flags: ClassVar[str] = "mh-fallback"
+    flags: ClassVar[int] = _FALLBACK
     seams: ClassVar[str] = f"""{_SEAMS}\
 - A changed set of servers moves few addresses, unlike `ipvs-sh` (Eisenbud et al., "Maglev", NSDI 2016).
 """
 
 
-def _service(endpoint: Endpoint) -> str:
-    return f"{endpoint.address}:{endpoint.port}"
+def _server(command: str, member: Member, weight: int) -> list[Any]:
+    return [command, member.address, member.port, weight]
 
 
-def _line(action: str, endpoint: Endpoint, member: Member, weight: int) -> str:
-    return f"{action} -t {_service(endpoint)} -r {member.address}:{member.port} -m -w {weight}"
-
-
-def _ipvsadm(host: Host, lines: Sequence[str]) -> None:
-    _succeed(host, ["ipvsadm", "--restore"], "\n".join([*lines, ""]))
-
-
-def _succeed(host: Host, argv: list[str], text: str) -> str:
-    finished = host.run(argv, text)
+def _control(host: Host, endpoint: Endpoint, commands: Sequence[list[Any]]) -> list[Any]:
+    program = [sys.executable, "-m", "harness.strategies.ipvs_control", endpoint.address, str(endpoint.port)]
+    finished = host.run(program, json.dumps(commands))
+    words = last_words(finished.stderr.encode())
+    if finished.status == LACKS:
+        raise KernelLacksError(
+            f"this kernel lacks IPVS or its scheduler ({words}); if they are modules: sudo modprobe ip_vs"
+        )
     if finished.status:
-        raise StrategyError(f"ipvsadm refused: {last_words(finished.stderr.encode())}")
-    return finished.stdout
+        raise StrategyError(f"IPVS refused: {words}")
+    given: list[Any] = json.loads(finished.stdout)
+    return given
