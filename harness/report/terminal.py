@@ -68,7 +68,7 @@ def _units(summary: Summary, row: InstanceRow) -> int:
 
 
 def _instance_table(summary: Summary, encoding: str) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("instance", overflow="fold")
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
     for header in (*counted, "share", "expected", "deviation"):
