@@ -86,6 +86,9 @@ class Services:
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
         service.child.wait()
+        with suppress(ChildProcessError):
+            while True:  # whose parent ended before them, they became this process's, the namespace's first
+                os.waitpid(-pid, 0)
 
     def died(self) -> list[str]:
         """Tell of each that has ended without being stopped."""

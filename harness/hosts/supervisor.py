@@ -250,6 +250,9 @@ def _prepare_inside() -> None:
     kernel.mount("proc", "/proc")
     # iptables and proxies want a writable /run; the machine's own is not theirs to write to.
     kernel.mount("tmpfs", "/run")
+    if Path("/dev/shm").is_dir():  # noqa: S108  shared memory's own place
+        # What programs share by name ends with the host: Envoy leaves its shared memory behind.
+        kernel.mount("tmpfs", "/dev/shm")  # noqa: S108
     # The machine's name servers can't be reached from here. A program that looks up its own name when
     # it starts, as many do, would wait five seconds for each; loopback refuses at once.
     own = Path("/run/resolv.conf")

@@ -23,6 +23,8 @@ _BUILT_IN = {
     "dnat-nth": "harness.strategies.dnat:DnatNth",
     "dnat-random": "harness.strategies.dnat:DnatRandom",
     "envoy": "harness.strategies.envoy:Envoy",
+    "haproxy": "harness.strategies.haproxy:Haproxy",
+    "haproxy-tcp": "harness.strategies.haproxy:HaproxyTcp",
     "ipvs-lc": "harness.strategies.ipvs:IpvsLc",
     "ipvs-mh": "harness.strategies.ipvs:IpvsMh",
     "ipvs-rr": "harness.strategies.ipvs:IpvsRr",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
+import time
 from typing import TYPE_CHECKING
 
 from harness.errors import HostError, StrategyError
@@ -17,27 +20,36 @@ COMMANDS = {"dnsmasq": "apt-get install dnsmasq-base"}
 ADDRESS, PORT = "127.0.0.1", 53
 NAME = "instances.sameport.test"
 """The name that all members answer to; .test is reserved for such use (RFC 6761)."""
+TTL_S = 1
+"""How long an answer holds."""
 
 _FOLDER = "/run/sameport/dns"
+_PUBLISH_DEADLINE_S = 10
+_LOOK_EVERY_S = 0.005
+# RFC 1035: a question for addresses, recursion desired, and what comes before an answer's address.
+_HEADER = struct.Struct("!6H")
+_QUESTION_END = struct.pack("!2H", 1, 1)
+_RECORD = struct.Struct("!2x2HIH")  # behind a name that is a pointer: type, class, time to live, length
 
 
 class Dns:
     """Answers `NAME` with the addresses of all members, in changing order.
 
-    Answers hold for one second. Weights have no place in it.
+    Answers hold for `TTL_S`. Weights have no place in it.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._service: Service | None = None
+        self._published_s = 0.0
 
     def publish(self, members: Sequence[Member]) -> None:
-        """Answer with these members from now on.
+        """Answer with these members from now on; returns when it does.
 
         Raises
         ------
         StrategyError
-            dnsmasq does not start; the message holds its words.
+            dnsmasq is missing or does not start; the message holds its words.
         """
         lines = [f"{member.address} {NAME} {member.name}.{NAME}\n" for member in members]
         self._host.write(f"{_FOLDER}/hosts", "".join(lines))
@@ -45,6 +57,40 @@ class Dns:
             self._start()
         else:
             self._service.signal(signal.SIGHUP)  # it reads the file again
+        expected = {member.address for member in members}
+        end_s = time.monotonic() + _PUBLISH_DEADLINE_S
+        while self.answer() != expected:
+            if time.monotonic() > end_s:
+                raise StrategyError(f"dnsmasq did not take the new addresses within {_PUBLISH_DEADLINE_S} s")
+            time.sleep(_LOOK_EVERY_S)
+        self._published_s = time.monotonic()
+
+    def answer(self) -> set[str]:
+        """Ask for the addresses, over TCP, which has room for all of them.
+
+        Raises
+        ------
+        StrategyError
+            It does not answer.
+        """
+        name = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split("."))
+        asked = _HEADER.pack(0, 0x0100, 1, 0, 0, 0) + name + b"\0" + _QUESTION_END
+        try:
+            with self._host.connect(PORT) as connected, connected.makefile("rb") as stream:
+                connected.sendall(struct.pack("!H", len(asked)) + asked)
+                (length,) = struct.unpack("!H", stream.read(2))
+                told = stream.read(length)
+                (count,) = struct.unpack_from("!H", told, 6)
+        except (HostError, OSError, struct.error) as error:
+            raise StrategyError(f"dnsmasq does not answer: {error}") from error
+        return set(_addresses(told, len(asked), count))
+
+    def wait_forgotten(self) -> None:
+        """Wait until nobody may use an answer of before `publish` any more.
+
+        Those who count in whole seconds, as nginx does, keep it for nearly twice its time.
+        """
+        time.sleep(max(0.0, self._published_s + 2 * TTL_S - time.monotonic()))
 
     def _start(self) -> None:
         argv = [
@@ -57,12 +103,18 @@ class Dns:
             f"--listen-address={ADDRESS}",
             f"--port={PORT}",
             "--bind-interfaces",
-            "--local-ttl=1",
+            f"--local-ttl={TTL_S}",
+            # Over loopback, an answer as long as it may be: some ask by UDP alone.
+            "--edns-packet-max=65535",
             "--user=root",
+            "--group=",  # none: where root is the only user, a change to any is refused
             "--pid-file=",
             "--log-facility=-",
         ]
         try:
+            for program, install in COMMANDS.items():
+                if self._host.run(["sh", "-c", f"command -v {program}"]).status:
+                    raise StrategyError(f"discovery dns needs {program}, which is not on the host: {install}")
             self._service = self._host.serve("dnsmasq", argv)
             self._service.wait_listening([PORT])
         except HostError as error:
@@ -72,3 +124,16 @@ class Dns:
         """Stop answering."""
         if self._service is not None:
             self._service.stop()
+            self._service = None
+
+
+def _addresses(message: bytes, offset: int, count: int) -> list[str]:
+    """Read an answer's records, each of which has the question's name, as a pointer to it."""
+    addresses = []
+    for _ in range(count):
+        kind, _, _, length = _RECORD.unpack_from(message, offset)
+        offset += _RECORD.size
+        if kind == 1:
+            addresses.append(socket.inet_ntoa(message[offset : offset + length]))
+        offset += length
+    return addresses

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import KernelLacksError, StrategyError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from harness.strategies.base import Endpoint, Member, Options
 
 _FALLBACK = 0x8  # linux/ip_vs.h, IP_VS_SVC_F_SCHED1: a server with weight 0 is passed over for the next
+_ADDED_UP_DEADLINE_S = 20
+_LOOK_EVERY_S = 0.1
 _SEAMS = """
 - The kernel must have IPVS (CONFIG_IP_VS) with the scheduler. Distributions have them as modules, which only
   the machine's administrator can load: `sudo modprobe ip_vs`.
@@ -45,12 +48,14 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._members: list[Member] = []
+        self._before = 0  # connections of this network namespace until the service was made
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Make the virtual service and its servers."""
         commands: list[list[Any]] = [["version"], ["make", self.scheduler, self.flags]]
         _control(host, endpoint, [*commands, *(_server("add", member, member.weight) for member in members)])
         self._members = list(members)
+        self._before = _connections(host)
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Take new servers in, and let those that leave keep the connections that they have."""
@@ -71,8 +76,19 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections each server has been given."""
-        (found,) = _control(host, endpoint, [["counts", len(self._members)]])
-        counts = {(address, port): count for address, port, count in found}
+        end_s = time.monotonic() + _ADDED_UP_DEADLINE_S
+        while True:
+            (found,) = _control(host, endpoint, [["counts", len(self._members)]])
+            counts = {(address, port): count for address, port, count in found}
+            # Servers' counters are added up over the processors every two seconds only.
+            there, scheduled = sum(counts.values()), _connections(host) - self._before
+            if there == scheduled:
+                break
+            if time.monotonic() > end_s:
+                raise StrategyError(
+                    f"IPVS scheduled {scheduled} connections, but its servers' counters add up to {there}"
+                )
+            time.sleep(_LOOK_EVERY_S)
         each = tuple(counts.get((member.address, member.port), 0) for member in members)
         return Counted("kernel", "connections", sum(each), each)
 
@@ -127,6 +143,15 @@ class IpvsMh(_Ipvs):
     seams: ClassVar[str] = f"""{_SEAMS}\
 - A changed set of servers moves few addresses, unlike `ipvs-sh` (Eisenbud et al., "Maglev", NSDI 2016).
 """
+
+
+def _connections(host: Host) -> int:
+    """Read how many connections IPVS has scheduled so far, on all processors."""
+    finished = host.run(["cat", "/proc/net/ip_vs_stats_percpu"])
+    # Two headings, a row for each processor (its number and hexadecimal counts, connections first), and
+    # behind the row of "~" what was added up when and the rates.
+    rows = finished.stdout.partition("~")[0].splitlines()[2:]
+    return sum(int(row.split()[1], 16) for row in rows if row.strip())
 
 
 def _server(command: str, member: Member, weight: int) -> list[Any]:

@@ -6,36 +6,45 @@ Templates are Jinja's, below ``templates/``, each a configuration as a person wo
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from harness.errors import HostError, StrategyError
 from harness.strategies.base import Layer, Options, Strategy, Unit
 from harness.strategies.dns import Dns
+from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jinja2 import Environment
 
-    from harness.hosts.base import Host, Service
+    from harness.hosts.base import Finished, Host, Service
     from harness.strategies.base import Endpoint, Member
 
 
-class ProxyOptions(Options):
-    """Options that all proxies have; each adds those policies and discoveries that it has."""
+class Layer4Options(Options):
+    """Options that all proxies have; each narrows policy and discovery to those that it has."""
 
-    policy: str = "round-robin"
-    workers: Literal["auto"] | int = Field(
+    policy: str = Field(default="round-robin", description="How an instance is chosen.")
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto", description="Worker processes or threads; auto is one for each processor core."
     )
+    discovery: str = Field(default="static", description="How the proxy learns of its instances.")
+    health_checks: bool = Field(
+        default=False, description="Whether the proxy finds out that instances are ill."
+    )
+
+
+class ProxyOptions(Layer4Options):
+    """Options of those proxies that pass requests on, over connections of their own."""
+
     keep_alive: bool = Field(
         default=True, description="Whether connections to instances are kept for further requests."
     )
-    discovery: str = "static"
-    health_checks: bool = Field(default=False, description="Whether the proxy asks instances how they are.")
 
 
 class Proxy(Strategy):
@@ -45,23 +54,29 @@ class Proxy(Strategy):
     ----------
     folder
         Where it finds its files on the host.
+    checker
+        What checks the files there, without serving; empty where the program has no such thing.
+    keeps_connections
+        The discoveries with which a client's kept-alive connection outlives an update.
     """
 
     layer: ClassVar[Layer] = 7
     unit: Unit = "request"
     policy = "round robin"
-    predicted: ClassVar[str] = "exactly each its weight"
+    predicted: ClassVar[str] = "exactly by weight"
     weights: bool = True
     health_checks: ClassVar[bool] = True
     follows: ClassVar[str] = "health checks"
+    checker: ClassVar[tuple[str, ...]] = ()
+    keeps_connections: ClassVar[frozenset[str]] = frozenset()
     options_model: ClassVar[type[Options]] = ProxyOptions
-    options: ProxyOptions
+    options: Layer4Options
 
-    def __init__(self, options: ProxyOptions) -> None:
+    def __init__(self, options: Layer4Options) -> None:
         super().__init__(options)
         self.folder = f"/run/sameport/{self.name}"
         self.policy = options.policy.replace("-", " ")
-        if options.policy == "hash":
+        if "hash" in options.policy:
             self.unit = "source"
         if options.discovery == "dns":
             self.weights = False  # an address has none
@@ -80,6 +95,10 @@ class Proxy(Strategy):
         except HostError as error:
             raise StrategyError(str(error)) from error
 
+    def _check(self, host: Host) -> None:
+        """Have the program itself check its files: where it would go on as before, or not tell why."""
+        require_success(host.run(self.checker), f"{self.checker[0]} refuses its configuration")
+
     @abstractmethod
     def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Write all files that the proxy reads."""
@@ -97,6 +116,42 @@ class Proxy(Strategy):
         if self._dns is not None:
             self._dns.stop()
             self._dns = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a host grants its programs.
+
+    Attributes
+    ----------
+    files
+        The most files and sockets that a process may have open.
+    cores
+        Processor cores.
+    only_root
+        Whether root is the only user there is, as in an ordinary user's namespaces.
+    """
+
+    files: int
+    cores: int
+    only_root: bool
+
+
+_ASK_LIMITS = "ulimit -Hn; getconf _NPROCESSORS_ONLN; cat /proc/self/uid_map"
+
+
+def limits(host: Host) -> Limits:
+    """Ask a host what it grants its programs."""
+    files, cores, *mapped = host.run(["sh", "-c", _ASK_LIMITS]).stdout.splitlines()
+    users = sum(int(line.split()[2]) for line in mapped)
+    return Limits(int(files), int(cores), only_root=users == 1)
+
+
+def require_success(finished: Finished, what: str) -> None:
+    """Raise StrategyError with the last words of a program that failed."""
+    if finished.status:
+        words = last_words((finished.stderr or finished.stdout).encode()) or "it said nothing"
+        raise StrategyError(f"{what}: {words}")
 
 
 def rendered(template: str, **values: Any) -> str:

@@ -1,0 +1,99 @@
+"""Asking a program on the host through its administration interface, and waiting for what it says."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING
+
+from harness.errors import HostError, StrategyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.hosts.base import Host, Service
+
+_DEADLINE_S = 20
+_LOOK_EVERY_S = 0.01
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its HTTP status, its header fields by their names in small letters, its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+def ask(host: Host, place: int | str, path: str, method: str = "GET", body: str = "") -> Reply:
+    """Ask over HTTP.
+
+    Parameters
+    ----------
+    host, place
+        Whom: a TCP port of the host's loopback, or the path of a Unix socket.
+    path, method, body
+        What; a body is JSON.
+
+    Raises
+    ------
+    HostError
+        Nobody listens there, or what comes is no answer.
+    """
+    with closing(HTTPConnection("localhost")) as connection:
+        connection.sock = host.connect(place)
+        headers = {"Content-Type": "application/json"} if body else {}
+        try:
+            connection.request(method, path, body.encode() or None, headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+        except (OSError, HTTPException) as error:
+            raise HostError(f"no answer from {place} to {method} {path}: {error}") from error
+        fields = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, fields, text)
+
+
+def asked(host: Host, place: int | str, path: str, method: str = "GET", body: str = "") -> str:
+    """Ask over HTTP, as `ask` does, and give the body of a good answer.
+
+    Raises
+    ------
+    StrategyError
+        The answer is a refusal; the message holds its words.
+    """
+    reply = ask(host, place, path, method, body)
+    if reply.status != 200:
+        raise StrategyError(f"{method} {path} was refused ({reply.status}): {reply.text.strip():.500}")
+    return reply.text
+
+
+def wait_until(service: Service, port: int, what: str, holds: Callable[[], bool]) -> None:
+    """Wait until something holds, as long as the program lives.
+
+    Parameters
+    ----------
+    service, port
+        The program, and where it listens.
+    what
+        What the program has not done if the time is over, such as ``does not know its members``.
+    holds
+        Tells whether it holds.
+
+    Raises
+    ------
+    HostError
+        The program ended; the message holds its last words.
+    StrategyError
+        It did not come to hold in time.
+    """
+    end_s = time.monotonic() + _DEADLINE_S
+    while True:
+        service.wait_listening([port])
+        if holds():
+            return
+        if time.monotonic() > end_s:
+            raise StrategyError(f"the proxy {what} after {_DEADLINE_S} s")
+        time.sleep(_LOOK_EVERY_S)

