@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import KernelLacksError, StrategyError
@@ -48,7 +49,9 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._members: list[Member] = []
-        self._before = 0  # connections of this network namespace until the service was made
+        # What was counted before: in all, and by servers, which the kernel may know from an earlier time.
+        self._before = 0
+        self._had: Counter[str] = Counter()
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Make the virtual service and its servers."""
@@ -56,6 +59,7 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
         _control(host, endpoint, [*commands, *(_server("add", member, member.weight) for member in members)])
         self._members = list(members)
         self._before = _connections(host)
+        self._had = self._counts(host, endpoint)
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Take new servers in, and let those that leave keep the connections that they have."""
@@ -78,8 +82,8 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
         """Read how many connections each server has been given."""
         end_s = time.monotonic() + _ADDED_UP_DEADLINE_S
         while True:
-            (found,) = _control(host, endpoint, [["counts", len(self._members)]])
-            counts = {(address, port): count for address, port, count in found}
+            counts = self._counts(host, endpoint)
+            counts.subtract(self._had)
             # Servers' counters are added up over the processors every two seconds only.
             there, scheduled = sum(counts.values()), _connections(host) - self._before
             if there == scheduled:
@@ -89,8 +93,12 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
                     f"IPVS scheduled {scheduled} connections, but its servers' counters add up to {there}"
                 )
             time.sleep(_LOOK_EVERY_S)
-        each = tuple(counts.get((member.address, member.port), 0) for member in members)
+        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
         return Counted("kernel", "connections", sum(each), each)
+
+    def _counts(self, host: Host, endpoint: Endpoint) -> Counter[str]:
+        (found,) = _control(host, endpoint, [["counts", len(self._members)]])
+        return Counter({f"{address}:{port}": count for address, port, count in found})
 
 
 class IpvsRr(_Ipvs):
