@@ -8,7 +8,7 @@ import socket
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.errors import HostError, RefusedError, StrategyError
+from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import wait_until
 from harness.strategies.base import Counted, Layer, Options, Unit
@@ -26,6 +26,7 @@ _MOST_CONNECTIONS = 200_000
 _OTHER_FILES = 512  # pipes, listeners, statistics
 _LEAST_SPARE_PLACES = 10
 _CHECK = "check inter 1s fall 2 rise 1"
+_DONE = ("New server registered", "IP changed", "no need to change")
 
 _WAY = """
 client ==HTTP==> host:PORT  haproxy: frontend --> backend ==HTTP==> instance k
@@ -231,7 +232,7 @@ class _Haproxy(Proxy):
     def _order(self, host: Host, command: str) -> None:
         """Have HAProxy change something; what it does not do, it says."""
         said = self._ask(host, command).strip()
-        if said and "registered" not in said and "changed" not in said and "no need" not in said:
+        if said and not said.startswith(_DONE):
             raise StrategyError(f"HAProxy refused '{command}': {said}")
 
     def _ask(self, host: Host, command: str, place: str = "admin.sock") -> str:
@@ -283,7 +284,7 @@ def _table(said: str) -> list[dict[str, str]]:
 def _require_weights(members: Sequence[Member], base_weight: int) -> None:
     heaviest = max(members, key=lambda member: member.weight)
     if (weight := heaviest.weight * base_weight) > MOST_WEIGHT:
-        raise RefusedError(
+        raise StrategyError(
             f"base_weight {base_weight} makes {heaviest.name} weigh {weight}, and HAProxy's weights end at "
             f"{MOST_WEIGHT}; write base_weight: {MOST_WEIGHT // heaviest.weight} or less"
         )

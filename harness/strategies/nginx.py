@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _RELOAD_DEADLINE_S = 20
 _LOOK_EVERY_S = 0.01
 _CLIENTS = 100_000
-_LEAST_CONNECTIONS = 16_384
+_LEAST_CONNECTIONS = 16_384  # of a worker; more cost memory, some 420 bytes each, before there are any
 _OTHER_FILES = 256  # logs, listeners, pipes between the processes
 _IDLE = 1_024  # idle connections to instances that each worker keeps
 

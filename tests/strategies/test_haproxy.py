@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import RefusedError, ScenarioError, StrategyError
+from harness.errors import ScenarioError, StrategyError
 from harness.scenario import load_scenario
 from harness.stats.fairness import chi_square
 from harness.strategies.base import Member
@@ -81,7 +81,7 @@ def test_base_weight_mends_random_choices(lab: Lab) -> None:
 def test_a_weight_beyond_256_is_refused(host: NetnsHost) -> None:
     """The message says which base_weight there is room for."""
     members = [replace(_members(1)[0], weight=9), *_members(2)[1:]]
-    with pytest.raises(RefusedError, match=r"makes instance-1 weigh 900, .* write base_weight: 28 or less"):
+    with pytest.raises(StrategyError, match=r"makes instance-1 weigh 900, .* write base_weight: 28 or less"):
         Haproxy(HaproxyOptions(base_weight=100)).expose(host, ENDPOINT, members)
 
 
