@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from harness.strategies.proxy import Layer4Options, ProxyOptions
+from harness.strategies.proxy import Layer4Options, ProxyOptions, Workers
 
 MOST_WEIGHT = 256
 """The most that a server can weigh."""
@@ -33,6 +33,12 @@ _BASE_WEIGHT = (
 )
 
 
+def _not_too_many(workers: str | int) -> str | int:
+    if isinstance(workers, int) and workers > _MOST_THREADS:
+        raise ValueError(f"{workers} is too many; HAProxy has {_MOST_THREADS} threads at most")
+    return workers
+
+
 def _as_chosen(discovery: str, info: ValidationInfo) -> str:
     if discovery == "api" and info.data.get("policy") == "hash":
         raise ValueError(
@@ -47,9 +53,7 @@ class HaproxyTcpOptions(Layer4Options):
 
     policy: _Policy = Field(default="round-robin", description=_POLICY)
     base_weight: int = Field(default=1, ge=1, le=MOST_WEIGHT, description=_BASE_WEIGHT)
-    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=_MOST_THREADS)] = Field(
-        default="auto", description=_WORKERS
-    )
+    workers: Annotated[Workers, AfterValidator(_not_too_many)] = Field(default="auto", description=_WORKERS)
     discovery: _Discovery = Field(default="static", description=_DISCOVERY)
 
     _as_chosen = field_validator("discovery")(_as_chosen)
@@ -60,9 +64,7 @@ class HaproxyOptions(ProxyOptions):
 
     policy: _Policy = Field(default="round-robin", description=_POLICY)
     base_weight: int = Field(default=1, ge=1, le=MOST_WEIGHT, description=_BASE_WEIGHT)
-    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=_MOST_THREADS)] = Field(
-        default="auto", description=_WORKERS
-    )
+    workers: Annotated[Workers, AfterValidator(_not_too_many)] = Field(default="auto", description=_WORKERS)
     discovery: _Discovery = Field(default="static", description=_DISCOVERY)
 
     keep_alive: bool = Field(default=True, description=_KEEP_ALIVE)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from harness.errors import HostError, StrategyError
 from harness.strategies.base import Layer, Options, Strategy, Unit
@@ -26,11 +26,24 @@ if TYPE_CHECKING:
     from harness.strategies.base import Endpoint, Member
 
 
+def _workers(value: Any) -> str | int:
+    if value == "auto" or (type(value) is int and value >= 1):
+        return value  # type: ignore[no-any-return]  # just checked
+    raise ValueError(f"{value!r} is no number of workers; write auto, or a whole number of at least 1")
+
+
+Workers = Annotated[
+    Literal["auto"] | int,
+    PlainValidator(_workers),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
+]
+
+
 class Layer4Options(Options):
     """Options that all proxies have; each narrows policy and discovery to those that it has."""
 
     policy: str = Field(default="round-robin", description="How an instance is chosen.")
-    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+    workers: Workers = Field(
         default="auto", description="Worker processes or threads; auto is one for each processor core."
     )
     discovery: str = Field(default="static", description="How the proxy learns of its instances.")

@@ -148,7 +148,7 @@ def test_more_addresses_than_places_are_taken_by_a_reload(lab: Lab) -> None:
     [
         ("policy: hash, discovery: api", "write discovery: static, or policy: consistent-hash"),
         ("base_weight: 257", "257 is too large; write a whole number of at most 256"),
-        ("workers: 65", "65 is too large; write a whole number of at most 64"),
+        ("workers: 65", "65 is too many; HAProxy has 64 threads at most"),
     ],
 )
 def test_what_haproxy_cannot_do_is_refused(tmp_path: Path, options: str, complaint: str) -> None:
