@@ -75,26 +75,30 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
 
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Take out the virtual service."""
+        self._added_up(host, endpoint)  # or its servers would begin with the rest, were they taken in again
         _control(host, endpoint, [["remove"]])
         self._members = []
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections each server has been given."""
+        counts = self._added_up(host, endpoint)
+        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        return Counted("kernel", "connections", sum(each), each)
+
+    def _added_up(self, host: Host, endpoint: Endpoint) -> Counter[str]:
+        """Wait until the kernel has added up its servers' counters over all processors: every two seconds."""
         end_s = time.monotonic() + _ADDED_UP_DEADLINE_S
         while True:
             counts = self._counts(host, endpoint)
             counts.subtract(self._had)
-            # Servers' counters are added up over the processors every two seconds only.
             there, scheduled = sum(counts.values()), _connections(host) - self._before
             if there == scheduled:
-                break
+                return counts
             if time.monotonic() > end_s:
                 raise StrategyError(
                     f"IPVS scheduled {scheduled} connections, but its servers' counters add up to {there}"
                 )
             time.sleep(_LOOK_EVERY_S)
-        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
-        return Counted("kernel", "connections", sum(each), each)
 
     def _counts(self, host: Host, endpoint: Endpoint) -> Counter[str]:
         (found,) = _control(host, endpoint, [["counts", len(self._members)]])
