@@ -39,3 +39,5 @@ docs: schemas
 schemas: setup-all
 	.venv/bin/harness schema scenario > docs/scenario.schema.json
 	.venv/bin/harness schema summary > docs/summary.schema.json
+	.venv/bin/harness schema suite > docs/suite.schema.json
+	.venv/bin/harness schema suite-summary > docs/suite-summary.schema.json

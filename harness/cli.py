@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness import __version__
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RefusedError, defect
 from harness.interrupts import Terminated, end_on_sigterm
 
 if TYPE_CHECKING:
     from harness.doctor import Finding
     from harness.runner import Outcome
+    from harness.scenario import Scenario
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -53,8 +54,8 @@ def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: b
     not needed.
 
     \b
-    Exit status: 0 even (or the verdict that the scenario expects), 1 uneven, 3 inconclusive,
-    2 for every error, 130 after Ctrl-C.
+    Exit status: 0 even (or whatever the scenario expects), 1 uneven, 3 inconclusive, 2 for every
+    error, 130 after Ctrl-C.
 
     \b
     Examples:
@@ -72,6 +73,12 @@ def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: b
         progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))
         try:
             outcome = run_once(loaded, results, progress, repeat_index)
+        except RefusedError as error:
+            if loaded.expect != "refused":
+                raise
+            progress.close()
+            _show_refusal(loaded, error, as_json=as_json)
+            continue
         finally:
             progress.close()
         status = _worse(status, _show(outcome, as_json=as_json, quiet=quiet))
@@ -95,44 +102,141 @@ def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
     return exit_status(outcome.summary)
 
 
+def _show_refusal(scenario: Scenario, error: RefusedError, *, as_json: bool) -> None:
+    from harness.summary import Refusal
+    from harness.words import printable
+
+    if as_json:
+        refusal = Refusal(name=scenario.name, strategy=scenario.strategy.name, reason=str(error))
+        click.echo(refusal.to_json(), nl=False)
+    else:
+        click.echo(printable(f"{scenario.name}: refused, as expected: {error}"))
+
+
 def _worse(one: int, other: int) -> int:
     """Of two exit statuses, the one that says more: uneven, then inconclusive, then even."""
     return max(one, other, key=(0, 3, 1).index)
 
 
 @cli.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="How many times each scenario is run; by default as the files say.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="N",
+    help="Shuffles the order of the runs; by default as the file says, or 0.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all scenarios."
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="The folder that result folders are made in.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what came of it as one line of JSON.")
+@click.option("--quiet", is_flag=True, help="Print the last line only.")
+def suite(  # noqa: PLR0913  one for each option
+    paths: tuple[Path, ...],
+    repeat: int | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    results: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run many scenarios, and compare them in one table.
+
+    PATHS are scenario files, suite files (docs/suites.md), and folders, of which each *.yaml is
+    meant. All of them are checked before anything runs. One run follows the other, in rounds of a
+    shuffled order, so that a drift of the machine hits all scenarios alike. A scenario that fails
+    does not stop the others.
+
+    \b
+    Exit status: 0 all as expected (what this kernel lacks is skipped and listed), 1 some not,
+    3 none worse than inconclusive, 2 for wrong files, 130 after Ctrl-C.
+
+    \b
+    Examples:
+      harness suite scenarios/
+      harness suite scenarios/suites/all.yaml --set load.duration=1s
+      harness suite scenarios/dnat-10.yaml scenarios/nft-random-10.yaml --repeat 5
+    """
+    from rich.console import Console
+
+    from harness.report.progress import Progress
+    from harness.report.suite import closing_line, render_suite
+    from harness.suite.file import read_suite
+    from harness.suite.running import SuiteRun
+
+    planned = read_suite(paths, overrides, repeat=repeat, seed=seed)
+    progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()), fleeting=True)
+    running = SuiteRun(planned, results, progress)
+    try:
+        summary = running.run()
+    finally:
+        progress.close()
+    if as_json:
+        click.echo(summary.to_json())
+    elif quiet:
+        click.echo(closing_line(summary))
+    else:
+        render_suite(summary, Console())
+    return running.exit_status(summary)
+
+
+@cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all of them.")
 def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
-    """Check scenario FILES without running them.
+    """Check scenario and suite FILES without running them.
 
     \b
     Every problem is told with its place: file:line:column. Exit status: 0 if all are right, else 2.
     """
     from harness.errors import ScenarioError
-    from harness.scenario import load_scenario
+    from harness.suite.file import read_suite
 
     status = 0
     for file in files:
         try:
-            load_scenario(file, overrides)
+            found = read_suite([file], overrides)
         except ScenarioError as error:
             click.echo(str(error), err=True)
             status = 2
         else:
-            click.echo(f"{file}: right")
+            count = len(found.scenarios)
+            click.echo(f"{file}: right" if count == 1 else f"{file}: right, {count:,} scenarios")
     return status
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["scenario", "summary"]), default="scenario")
+@click.argument(
+    "what", type=click.Choice(["scenario", "suite", "summary", "suite-summary"]), default="scenario"
+)
 def schema(what: str) -> None:
-    """Print the JSON Schema of scenario files (for editors) or of summary.json."""
+    """Print the JSON Schema of scenario or suite files (for editors), or of what runs or suites print."""
     from harness.scenario.schema import scenario_schema
+    from harness.suite.schema import suite_schema
+    from harness.suite.summary import suite_summary_schema
     from harness.summary import summary_schema
 
-    made = scenario_schema() if what == "scenario" else summary_schema()
-    click.echo(json.dumps(made, indent=2))
+    make = {
+        "scenario": scenario_schema,
+        "suite": suite_schema,
+        "summary": summary_schema,
+        "suite-summary": suite_summary_schema,
+    }
+    click.echo(json.dumps(make[what](), indent=2))
 
 
 @cli.command("list")
@@ -213,8 +317,7 @@ def _run_command() -> int:
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        _complain(f"a defect of the harness, not of yours: {what} (HARNESS_DEBUG=1 shows where)")
+        _complain(defect(error))
     return 2
 
 

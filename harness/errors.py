@@ -50,3 +50,9 @@ class LoadError(HarnessError):
 
 class ResultError(HarnessError):
     """A result could not be read or written."""
+
+
+def defect(error: BaseException) -> str:
+    """Tell of an error that no user can mend, in one line."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"a defect of the harness, not of yours: {what} (HARNESS_DEBUG=1 shows where)"

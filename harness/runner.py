@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -174,7 +175,8 @@ class _Lab:
         duration_ns = self.scenario.load.warm_up_ns
         with self._phases("warm_up", "warm-up"):
             if duration_ns:
-                driven = self._driver.drive("warm_up", self._profile, duration_ns, self._live(duration_ns))
+                unbounded = replace(self._profile, requests=None)
+                driven = self._driver.drive("warm_up", unbounded, duration_ns, self._live(duration_ns))
                 driven.records.close()
                 raise_if_nobody_answered(driven, self._profile)
             self._analysis.result()  # what it could not import is told here
@@ -191,6 +193,11 @@ class _Lab:
                 self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
         if self.interrupted and not self.driven.requests:
             raise KeyboardInterrupt
+        if not self.interrupted and self.driven.requests < (asked := self.scenario.load.requests or 0):
+            self.warnings.append(
+                f"only {self.driven.requests:,} of {asked:,} requests began within load.duration "
+                f"({duration_ns / 1e9:g} s); lengthen it"
+            )
         raise_if_nobody_answered(self.driven, self._profile)
 
     def _live(self, duration_ns: int) -> Callable[[Message], None]:
@@ -230,6 +237,7 @@ class _Rate:
         return rate
 
 
+@cache  # once in a process: runs that follow have it
 def _prepare_analysis() -> None:
     for module in _ANALYSIS:
         import_module(module)

@@ -178,6 +178,22 @@ class Summary(_Model):
         return self.model_dump_json(indent=2, by_alias=True) + "\n"
 
 
+class Refusal(_Model):
+    """A run that ended as expected, before anything was measured: the strategy refused."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: str
+    strategy: str
+    verdict: Literal["refused"] = "refused"
+    reason: str
+    expect: Literal["refused"] = "refused"
+    passed: Literal[True] = True
+
+    def to_json(self) -> str:
+        """Give the text of the document."""
+        return self.model_dump_json(by_alias=True) + "\n"
+
+
 def summary_schema() -> dict[str, Any]:
     """Give the JSON Schema (draft 2020-12) of summary.json."""
     schema = Summary.model_json_schema(by_alias=True, mode="serialization")
@@ -188,4 +204,5 @@ def exit_status(summary: Summary) -> int:
     """Give a run's exit status: 0 as expected, 3 can't be told, 1 otherwise."""
     if summary.passed:
         return 0
-    return 3 if summary.verdict == "inconclusive" else 1
+    told = summary.verdict != "inconclusive" or summary.expect == "refused"
+    return 1 if told else 3

@@ -223,6 +223,8 @@ def test_names_that_hardly_tell_instances_apart_are_warned_of() -> None:
         ([9, 9, 9], "even", 3),
         ([9, 9, 9], "uneven", 3),
         ([9, 9, 9], "inconclusive", 0),
+        ([5000, 5000, 5000], "refused", 1),
+        ([9, 9, 9], "refused", 1),
     ],
 )
 def test_exit_status_is_expected_or_not_or_unknown(counts: list[int], expect: str, status: int) -> None:

@@ -161,6 +161,7 @@ def profile_for(scenario: Scenario, host: Host) -> LoadProfile:
         identity_body=identity.body,
         sources=host.sources,
         seed=scenario.seed,
+        requests=load.requests,
     )
 
 

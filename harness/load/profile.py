@@ -35,6 +35,8 @@ class LoadProfile:
         Local addresses to connect from, in turn; when there are none the kernel chooses.
     seed
         Seeds whatever chance the load contains.
+    requests
+        A phase ends when so many have been begun, by all users together; None leaves it to time.
 
     Raises
     ------
@@ -53,16 +55,13 @@ class LoadProfile:
     identity_body: str | None
     sources: tuple[str, ...]
     seed: int
+    requests: int | None = None
 
     def __post_init__(self) -> None:
-        if self.users < 1:
-            raise ValueError(f"users must be at least 1, not {self.users}")
-        if self.requests_per_connection is not None and self.requests_per_connection < 1:
-            raise ValueError(
-                f"requests_per_connection must be at least 1, not {self.requests_per_connection}"
-            )
-        if self.timeout_ns < 1:
-            raise ValueError(f"timeout_ns must be at least 1, not {self.timeout_ns}")
+        for field in ("users", "requests_per_connection", "timeout_ns", "requests"):
+            number = getattr(self, field)
+            if number is not None and number < 1:
+                raise ValueError(f"{field} must be at least 1, not {number}")
         if self.identity_body is not None:
             try:
                 groups = re.compile(self.identity_body.encode()).groups

@@ -82,6 +82,8 @@ class Phase:
         kept-alive connection.
     started_ns, end_ns : int
         Monotonic clock; 0 before the first user runs. No request begins at `end_ns` or later.
+    unbegun : int
+        Requests that may still begin; negative where the profile sets no bound.
     started_cpu_ns : int
         The process's CPU time at `started_ns`.
     """
@@ -98,6 +100,7 @@ class Phase:
         self.resent = 0
         self.started_ns = 0
         self.end_ns = 0
+        self.unbegun = profile.requests or -1
         self.started_cpu_ns = 0
         self.stopped = False
         self._duration_ns = duration_ns
@@ -182,7 +185,8 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self.wake = gevent.getcurrent().switch
         phase.users.append(self)
         phase.begin()
-        while (start := now()) < phase.end_ns:
+        while (start := now()) < phase.end_ns and phase.unbegun:
+            phase.unbegun -= 1
             self.deadline_ns = start + timeout_ns
             try:
                 answer = self._exchange()

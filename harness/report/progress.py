@@ -27,16 +27,26 @@ class Progress:
         Say nothing.
     file
         Where to; standard error by default.
+    fleeting
+        On a terminal, phases that are over leave no line; elsewhere they do.
     """
 
-    def __init__(self, *, quiet: bool = False, file: TextIO | None = None) -> None:
+    def __init__(self, *, quiet: bool = False, file: TextIO | None = None, fleeting: bool = False) -> None:
         self._file = None if quiet else file or sys.stderr
         self._columns = _columns(self._file)
+        self._fleeting = fleeting
         self._encoding = getattr(self._file, "encoding", None) or "ascii"
         self._phase: str | None = None
         self._detail = ""
         self._began_s = 0.0
         self._said_s = 0.0
+
+    def heading(self, text: str) -> None:
+        """Finish the former phase and write a line that stays."""
+        self._finish()
+        line = printable(text, self._encoding)
+        self._rewrite(line)
+        self._write("\n" if self._columns else f"{line}\n")
 
     def phase(self, name: str, detail: str = "") -> None:
         """Finish the former phase and start another."""
@@ -69,6 +79,9 @@ class Progress:
             return
         line = f"{self._phase}{self._detail}: {time.monotonic() - self._began_s:.1f} s"
         self._phase = None
+        if self._fleeting and self._columns:
+            self._rewrite("")
+            return
         self._rewrite(line)
         self._write("\n" if self._columns else f"{line}\n")
 

@@ -32,7 +32,7 @@ def verdict_line(summary: Summary) -> str:
     parts = [f"{units:,} {summary.unit}s over {len(summary.instances)} instances"]
     deviations = [row.deviation for row in summary.instances if row.deviation is not None]
     if deviations:
-        parts.append(f"worst deviation {_signed_percent(max(deviations, key=abs))}")
+        parts.append(f"worst deviation {percent_with_sign(max(deviations, key=abs))}")
     parts.append(f"tolerance {summary.tolerance * 100:.4g} %")
     if summary.tests.chi_square is not None:
         parts.append(_p_value(summary.tests.chi_square.p_value))
@@ -87,7 +87,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
             *(f"{getattr(row, column):,}" for column in counted),
             "-" if row.share is None else _percent(row.share),
             _percent(row.expected_share),
-            "-" if row.deviation is None else _signed_percent(row.deviation),
+            "-" if row.deviation is None else percent_with_sign(row.deviation),
         )
     return table
 
@@ -147,7 +147,8 @@ def _percent(fraction: float) -> str:
     return f"{fraction * 100:.{2 if fraction >= 0.02 else 3}f} %"
 
 
-def _signed_percent(fraction: float) -> str:
+def percent_with_sign(fraction: float) -> str:
+    """Write a deviation as a percentage."""
     # Adding 0 makes the negative zero that rounding leaves a positive one.
     return f"{round(fraction * 100, 1) + 0.0:+.1f} %"
 

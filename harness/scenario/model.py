@@ -7,15 +7,13 @@ In a file, keys have no units and quantities do (`duration: 10s`); in Python it 
 from __future__ import annotations
 
 import json
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import (
     AliasGenerator,
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -46,18 +44,14 @@ from harness.scenario.fields import (
     UrlPath,
     Weight,
 )
-from harness.scenario.overrides import override
-from harness.scenario.problems import expected, explain, find_nulls, refuse, unknown
+from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.quantities import SECOND_NS, format_duration
-from harness.scenario.source import Document, Place, Problem, Reader, read_text, scenario_error
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from harness.scenario.source import KeyPath
     from harness.strategies.base import Strategy
 
 
@@ -195,6 +189,13 @@ class Load(_Model):
     warm_up_ns: Duration = Field(
         default=2 * SECOND_NS, description="How long the load runs before it is measured."
     )
+    requests: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="After how many requests of all users together the measured load ends, if duration does "
+        "not end it before.",
+    )
     connections: Connections = Field(
         default="per-request",
         description="A new connection for each request, one kept for all, or one for this many requests.",
@@ -322,7 +323,8 @@ class Scenario(_Model):
         engines, engine = find_strategy(strategy.name).engines, info.data.get("engine")
         if engine and engine not in engines:
             names = ", ".join(sorted(engines))
-            raise ValueError(f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})")
+            words = f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})"
+            raise refuse(words, impossible=True)
         return strategy
 
     @field_validator("replicas")
@@ -341,7 +343,7 @@ class Scenario(_Model):
     def _no_more_than_the_strategy_takes(cls, replicas: int, info: ValidationInfo) -> int:
         strategy = info.data.get("strategy")
         if strategy and replicas > (most := find_strategy(strategy.name).most_members or replicas):
-            raise ValueError(f"{replicas} is too many; {strategy.name} has {most} at most")
+            raise refuse(f"{replicas} is too many; {strategy.name} has {most} at most", impossible=True)
         return replicas
 
     @field_validator("weights")
@@ -349,15 +351,18 @@ class Scenario(_Model):
     def _weights_of_instances(cls, weights: dict[str, int], info: ValidationInfo) -> dict[str, int]:
         strategy, replicas = info.data.get("strategy"), info.data.get("replicas")
         if weights and strategy and not strategy.made().weights:
-            able = ", ".join(name for name in strategy_names() if find_strategy(name).weights)
-            raise ValueError(
-                f"{strategy.name} as it is here can't give instances different shares; take it out, or take "
-                f"one of: {able}"
+            able = [name for name in strategy_names() if find_strategy(name).weights]
+            how = " with these options" if strategy.name in able else ""
+            raise refuse(
+                f"{strategy.name} can't give instances different shares{how}; take it out, or take one of: "
+                f"{', '.join(able)}",
+                impossible=True,
             )
         known = replicas is None or set(weights) <= set(_numbered(replicas))
         if not known and len(weights) != replicas:
             raise ValueError(
-                f"names {len(weights)} instances, but replicas is {replicas}; name as many, or take it out"
+                f"names {len(weights)} of {replicas} instances; name all of them, or some of instance-1, "
+                f"instance-2, ..."
             )
         return weights
 
@@ -378,70 +383,3 @@ class Scenario(_Model):
 
 def _numbered(replicas: int) -> list[str]:
     return [f"instance-{k}" for k in range(1, replicas + 1)]
-
-
-_SECTIONS: Final[dict[KeyPath, list[str]]] = {
-    (): Scenario.file_keys(),
-    ("application",): Application.file_keys(),
-    ("application", "identity"): Identity.file_keys(),
-    ("load",): Load.file_keys(),
-}
-
-
-def load_scenario(path: Path, overrides: Sequence[str] = ()) -> Scenario:
-    """Read a scenario file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    overrides
-        ``KEY=VALUE`` each, with dots in the key where it is nested, and YAML as value; they replace
-        what the file says, in this order.
-
-    Raises
-    ------
-    ScenarioError
-        The file can't be read or something in it is wrong: a line for each problem, with its place.
-    """
-    document = Document(None)
-    place_at = partial(Place, 0, source=str(path))
-    document.data = Reader(document, place_at, _spelling).read(read_text(path))
-    if not isinstance(document.data, dict):
-        words = expected("a mapping, such as strategy: dnat-random", document.data)
-        raise scenario_error(document.problems or [Problem(place_at(1, 1), words)])
-    _write_out(document)
-    for number, text in enumerate(overrides, 1):
-        override(document, number, text, _spelling)
-        _write_out(document)
-    document.data.setdefault("name", path.stem)
-    problems = [*document.problems, *find_nulls(document)]
-    try:
-        scenario = Scenario.model_validate(document.data, by_alias=True, by_name=False, context=WRITTEN)
-    except ValidationError as error:
-        problems += explain(error, document, partial(_keys_at, document))
-    if problems:
-        raise scenario_error(problems)
-    return scenario
-
-
-def _spelling(path: KeyPath, key: str) -> str:
-    with_underscores = key.replace("-", "_")
-    known = path == ("strategy",) or with_underscores in _SECTIONS.get(path, ())
-    return with_underscores if known else key
-
-
-def _write_out(document: Document) -> None:
-    if isinstance(name := document.data.get("strategy"), str):
-        document.data["strategy"] = {"name": name}
-        document.values["strategy", "name"] = document.values["strategy",]
-    if document.data.get("application") == "sample":
-        document.data["application"] = {}
-
-
-def _keys_at(document: Document, path: KeyPath) -> list[str]:
-    if path == ("strategy",):
-        # Only options of a known strategy are looked at.
-        options = find_strategy(document.data["strategy"]["name"]).options_model
-        return ["name", *(field.alias or name for name, field in options.model_fields.items())]
-    return _SECTIONS.get(path, [])

@@ -30,7 +30,7 @@ _EXPECTED: Final = {
     "string_type": "text",
     "tuple_type": "a list",
 }
-_COUNTS: Final = {"users", "replicas", "repeat"}
+_COUNTS: Final = {"users", "replicas", "repeat", "requests"}
 _EXAMPLES: Final = {
     "strategy": "strategy: dnat-random",
     "strategy.name": "name: dnat-random",
@@ -38,7 +38,7 @@ _EXAMPLES: Final = {
 }
 
 
-def refuse(words: str, *at: str, complete: bool = False) -> PydanticCustomError:
+def refuse(words: str, *at: str, complete: bool = False, impossible: bool = False) -> PydanticCustomError:
     """Make the error of a validator that has more to say than that its own value is wrong.
 
     Parameters
@@ -50,8 +50,11 @@ def refuse(words: str, *at: str, complete: bool = False) -> PydanticCustomError:
         beside the validated field, which is blamed if there are none.
     complete
         Whether the words name the value already.
+    impossible
+        Whether it is the strategy that can't have the value, which is right by itself.
     """
-    return PydanticCustomError("refused", "{words}", {"words": words, "at": at, "complete": complete})
+    context = {"words": words, "at": at, "complete": complete, "impossible": impossible}
+    return PydanticCustomError("refused", "{words}", context)
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -141,7 +144,7 @@ def _problem(
         candidates: list[KeyPath] = [(*path[:-1], *at.split(".")) for at in context["at"]] or [path]
         path = next((candidate for candidate in candidates if candidate in document.values), candidates[-1])
         words = context["words"] if context["complete"] else prefixed(path, context["words"])
-        return Problem(document.place(path), words)
+        return Problem(document.place(path), words, context["impossible"])
     place = document.keys[path] if details["loc"] != path else document.place(path)
     return Problem(place, prefixed(path, _words(kind, context, details["input"], path)))
 

@@ -72,10 +72,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and where."""
+    """What is wrong, and where.
+
+    Attributes
+    ----------
+    impossible
+        Each value by itself is right, but the strategy can't have them together.
+    """
 
     place: Place
     words: str
+    impossible: bool = False
 
     def __str__(self) -> str:
         return _on_one_line(f"{self.place}: {self.words}")

@@ -98,3 +98,27 @@ def chi_square(counts: Sequence[int] | NDArray[np.int64], expected_shares: Seque
     statistic = float(((observed - expected) ** 2 / expected).sum())
     dof = observed.size - 1
     return ChiSquare(statistic, dof, float(chdtrc(dof, statistic)))
+
+
+def added_up(tests: Sequence[ChiSquare]) -> ChiSquare:
+    """Test several independent measurements together.
+
+    Parameters
+    ----------
+    tests
+        One for each measurement; there is at least one.
+
+    Returns
+    -------
+    ChiSquare
+        Sums of statistics and degrees of freedom, which are those of a chi-square distribution again,
+        and the p-value that follows.
+
+    Notes
+    -----
+    R. A. Fisher, Statistical Methods for Research Workers (1925), section 20. Counts are not added up:
+    what is too much in one measurement and too little in the next would then cancel out.
+    """
+    statistic = sum(test.statistic for test in tests)
+    dof = sum(test.dof for test in tests)
+    return ChiSquare(statistic, dof, float(chdtrc(dof, statistic)) if dof else 1.0)

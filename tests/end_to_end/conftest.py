@@ -82,11 +82,13 @@ class Command:
         self.started.append(process)
         return process
 
-    def __call__(self, *arguments: str, user: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, user: tuple[str, ...] = (), patience_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         with self.start(*arguments, user=user) as process:
             try:
-                stdout, stderr = process.communicate(timeout=120)
+                stdout, stderr = process.communicate(timeout=patience_s)
             except BaseException:
                 process.kill()
                 raise

@@ -71,6 +71,47 @@ def test_client_and_server_count_the_same(
         assert sum(n for times, n in uses.items() if times < per_connection) <= 4  # cut off by the end
 
 
+@pytest.mark.parametrize(("users", "per_connection"), [(1, 1), (7, 1), (64, None), (64, 5)])
+def test_a_bound_on_requests_is_kept_to_the_last(
+    generator: Generator, serve: Serve, profile: Profiles, users: int, per_connection: int | None
+) -> None:
+    """Exactly so many requests begin, however many users there are, and the phase ends with the last."""
+    server = serve(kind)
+    bounded = profile(server.port, users=users, requests_per_connection=per_connection, requests=300)
+    outcome = generator.drive(bounded, 60)
+    check(outcome, server)
+    assert outcome.done["requests"] == 300
+    assert outcome.done["wall_ns"] < 30_000_000_000
+    assert outcome.done["stopped_early"] is False
+
+
+def test_a_bound_below_the_number_of_users_leaves_some_without(
+    generator: Generator, serve: Serve, profile: Profiles
+) -> None:
+    """Three requests of eight users are three."""
+    server = serve(kind)
+    check(outcome := generator.drive(profile(server.port, users=8, requests=3), 60), server)
+    assert outcome.done["requests"] == 3
+
+
+def test_failures_count_towards_the_bound(generator: Generator, profile: Profiles) -> None:
+    """A request that found nobody has begun as any other."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    outcome = generator.drive(profile(port, users=2, requests=10), 60)
+    assert (outcome.done["requests"], outcome.errors) == (10, {"refused"})
+
+
+def test_time_ends_a_phase_whose_bound_is_not_reached(
+    generator: Generator, serve: Serve, profile: Profiles
+) -> None:
+    """The bound on requests doesn't lengthen a phase."""
+    server = serve(kind)
+    outcome = generator.drive(profile(server.port, requests=10**9), 0.2)
+    check(outcome, server)
+    assert outcome.done["wall_ns"] < 10_000_000_000
+
+
 def test_record_says_what_happened_and_when(generator: Generator, serve: Serve, profile: Profiles) -> None:
     """Times are monotonic and lie within the phase; the connection's instance is its requests' instance."""
 

@@ -29,6 +29,7 @@ def test_unknown_field_is_refused(profile: Callable[..., LoadProfile]) -> None:
         {"users": 0},
         {"requests_per_connection": 0},
         {"timeout_ns": 0},
+        {"requests": 0},
         {"identity_body": "no group"},
         {"identity_body": "(two) (groups)"},
         {"identity_body": "("},

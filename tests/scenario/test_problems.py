@@ -193,6 +193,9 @@ _CONNECTIONS = (
     ("line", "message"),
     [
         ("load: 5", "7: load: expected a mapping, found the number 5"),
+        ("load: {requests: 0}", "18: load.requests: 0 is too few; write a whole number of at least 1"),
+        ("load: {requests: 300/s}",
+         "18: load.requests: expected a whole number, found the text '300/s'"),
         ("load:", "1: load: has no value; write one, or take the key out"),
         ("load: {user: 5}", "8: unknown key 'load.user', did you mean 'load.users'?"),
         ("load: {duration_ns: 5}", "8: unknown key 'load.duration_ns', did you mean 'load.duration'?"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats.fairness import ChiSquare, chi_square
+from harness.stats.fairness import ChiSquare, added_up, chi_square
 
 if TYPE_CHECKING:
     from random import Random
@@ -68,3 +68,33 @@ def test_what_is_no_distribution_is_refused(counts: list[int], shares: list[floa
     """No units, no instances, and counts and shares that can't be are ValueErrors."""
     with pytest.raises(ValueError, match=r"units|needed|negative|add up"):
         chi_square(counts, shares)
+
+
+@given(st.lists(counts_with_weights, min_size=1, max_size=5))
+def test_several_measurements_add_up_to_one_test(measurements: list[list[tuple[int, float]]]) -> None:
+    """Statistics and degrees of freedom do, and the p-value follows; one measurement stays as it is."""
+    from scipy.stats import chi2
+
+    tests = [
+        chi_square([n for n, _ in pairs], [w / sum(w for _, w in pairs) for _, w in pairs])
+        for pairs in measurements
+    ]
+    together = added_up(tests)
+    assert together.statistic == pytest.approx(sum(test.statistic for test in tests))
+    assert together.dof == sum(test.dof for test in tests)
+    assert together.p_value == pytest.approx(float(chi2.sf(together.statistic, together.dof)), abs=1e-300)
+    assert added_up(tests[:1]) == tests[0]
+
+
+def test_added_up_p_values_of_fair_measurements_are_uniform() -> None:
+    """So few of them are below 1 % as should be, which the least p-value of ten would not give."""
+    import numpy as np
+
+    draws = np.random.default_rng(5).multinomial(1000, [0.25] * 4, size=(2000, 10))
+    small = sum(added_up([chi_square(row, [0.25] * 4) for row in rows]).p_value < 0.01 for rows in draws)
+    assert 3 < small < 45  # 20 are expected
+
+
+def test_one_instance_is_no_test_however_often() -> None:
+    """There are no degrees of freedom, and nothing is surprising."""
+    assert added_up([chi_square([17], [1.0])] * 3) == ChiSquare(0.0, 0, 1.0)

@@ -1,0 +1,144 @@
+"""A suite's runs in one JSON document: what `harness suite --json` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
+from harness.summary import ChiSquareTest, CpuTime, LatencySummary, Verdict, exit_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.summary import Summary
+
+OutcomeVerdict = Literal[Verdict, "refused", "failed", "skipped", "not possible"]
+Expected = Literal[Verdict, "refused"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Figures(_Model):
+    """What was measured in one run, as in its summary.json.
+
+    `worst_deviation` is that of the instance that deviates most, with its sign.
+    """
+
+    chi_square: ChiSquareTest | None
+    worst_deviation: float | None
+    latency_ns: LatencySummary
+    throughput_per_s: float
+    cpu_us_per_request: CpuTime
+    requests: int
+    errors: dict[str, int]
+    witnesses_agree: bool | None
+    warnings: tuple[str, ...]
+
+
+class RunOutcome(_Model):
+    """What one run of a scenario came to.
+
+    `verdict` is the run's, or `refused` by the strategy as expected, or `failed`: it ended with an
+    error; `skipped`: this kernel lacks what the strategy needs; `not possible`: a combination of the
+    matrix that the strategy can't have. `passed` is null for the last two, which count neither way.
+    `round` counts from 1, and is null where nothing ran; `result` is the result's folder; `figures`
+    are null where nothing was measured.
+    """
+
+    verdict: OutcomeVerdict
+    reason: str
+    passed: bool | None
+    status: Literal[0, 1, 3]
+    interrupted: bool = False
+    round: int | None
+    seconds: float
+    result: str | None = None
+    figures: Figures | None = None
+
+
+class ScenarioOutcomes(_Model):
+    """A scenario and what its runs came to; there are fewer than `repeat` if the rest was left out.
+
+    `expect`, `replicas` and `unit` are null for a combination that is not possible.
+    """
+
+    name: str
+    strategy: str
+    expect: Expected | None
+    replicas: int | None
+    unit: Unit | None
+    repeat: int
+    outcomes: tuple[RunOutcome, ...]
+
+    @property
+    def measured(self) -> list[Figures]:
+        """The figures of those runs that have some."""
+        return [outcome.figures for outcome in self.outcomes if outcome.figures is not None]
+
+
+class SuiteSummary(_Model):
+    """A suite: `order` is what was to be run, in each round; `scenarios` are in the order given."""
+
+    # Goes up when a reader of older documents would misread a newer one.
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: str
+    seed: int
+    repeat: int
+    order: tuple[tuple[str, ...], ...]
+    scenarios: tuple[ScenarioOutcomes, ...]
+    interrupted: bool
+    passed: bool
+
+    def outcomes(self) -> Iterator[tuple[ScenarioOutcomes, RunOutcome]]:
+        """Give every outcome with its scenario."""
+        for scenario in self.scenarios:
+            for outcome in scenario.outcomes:
+                yield scenario, outcome
+
+    def to_json(self) -> str:
+        """Give the document's text, in one line."""
+        return self.model_dump_json(by_alias=True)
+
+
+def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float) -> RunOutcome:
+    """Keep of a run's summary what a suite's table and document need."""
+    status: Literal[0, 1, 3] = {0: 0, 3: 3}.get(exit_status(summary), 1)  # type: ignore[assignment]  # of these
+    deviations = [row.deviation for row in summary.instances if row.deviation is not None]
+    figures = Figures(
+        chi_square=summary.tests.chi_square,
+        worst_deviation=max(deviations, key=abs, default=None),
+        latency_ns=summary.latency_ns,
+        throughput_per_s=summary.throughput_per_s,
+        cpu_us_per_request=summary.cpu_us_per_request,
+        requests=summary.counts.requests,
+        errors=summary.errors,
+        witnesses_agree=summary.witnesses.agree,
+        warnings=summary.warnings,
+    )
+    return RunOutcome(
+        verdict=summary.verdict,
+        reason=summary.reason,
+        passed=summary.passed,
+        status=status,
+        interrupted=summary.interrupted,
+        round=round_number,
+        seconds=seconds,
+        result=str(folder),
+        figures=figures,
+    )
+
+
+def suite_exit_status(summary: SuiteSummary) -> int:
+    """Give a whole suite's exit status: that of the run that says most; 1 before 3 before 0."""
+    return max((outcome.status for _, outcome in summary.outcomes()), key=(0, 3, 1).index, default=0)
+
+
+def suite_summary_schema() -> dict[str, Any]:
+    """Give the JSON Schema (draft 2020-12) of what `harness suite --json` prints."""
+    schema = SuiteSummary.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
