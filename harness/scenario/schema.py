@@ -37,6 +37,9 @@ def scenario_schema() -> dict[str, Any]:
     for mapping in (schema, *definitions.values()):
         _tidy(mapping)
     schema["required"].remove("name")
+    # Weights may name all instances, and so tell how many there are.
+    schema["required"].remove("replicas")
+    schema["anyOf"] = [{"required": ["replicas"]}, {"required": ["weights"]}]
     return {"$schema": _DIALECT, "title": "sameport scenario", **schema}
 
 
