@@ -39,13 +39,27 @@ _STAY = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 """
-_KEPT = """
+_UNDER_LOAD = """
+import threading
 kept = connect()
-first = ask(kept)
-channel.send({"answer": "connected"})
+asked, failed, going = [ask(kept)], [], True
+
+def load():
+    while going:
+        try:
+            with connect("198.18.128.1") as sock:
+                asked.append(ask(sock))
+        except OSError as error:
+            failed.append(repr(error))
+
+thread = threading.Thread(target=load)
+thread.start()
+channel.send({"answer": "under load"})
 channel.receive()
+going = False
+thread.join()
 new = {ask(connect(f"198.18.128.{k % 16 + 1}")) for k in range(60)}
-channel.send({"answer": [first, ask(kept), sorted(new)]})
+channel.send({"answer": [asked[0], ask(kept), sorted(new), failed]})
 """
 
 
@@ -113,18 +127,20 @@ class Lab:
         return counts
 
     def across_an_update(self, update: Callable[[], None]) -> Any:
-        """Ask on a kept connection before and after an update, then on 60 new ones.
+        """Update while new connections are made, one after the other, and one is kept.
 
         Returns
         -------
         list
-            The kept connection's instance before, the same after, and the new ones' instances.
+            The kept connection's instance before and after, and those of 60 connections made after.
         """
-        program = self._client_program(_CONNECT + _KEPT)
-        assert program.channel.receive(30) == {"answer": "connected"}
+        program = self._client_program(_CONNECT + _UNDER_LOAD)
+        assert program.channel.receive(30) == {"answer": "under load"}
         update()
-        program.channel.send({"do": "go"})
-        return program.channel.receive(30)["answer"]
+        program.channel.send({"do": "end"})
+        *answers, failed = program.channel.receive(30)["answer"]
+        assert failed == []
+        return answers
 
 
 @pytest.fixture
