@@ -302,7 +302,7 @@ def test_a_proxy_that_cannot_start_is_shown_by_its_last_words(bench: Bench, name
     [
         ("policy: fastest", "unknown value 'fastest'.*values: .*round-robin"),
         ("discovery: guess", "unknown value 'guess'.*values: .*static"),
-        ("workers: 0", "0 is too small; write a whole number of at least 1"),
+        ("workers: 0", "0 is no number of workers; write auto, or a whole number of at least 1"),
         ("health_checks: 1", "expected true or false, found the number 1"),
         ("polcy: random", "unknown key 'strategy.polcy', did you mean 'strategy.policy'"),
     ],
