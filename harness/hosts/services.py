@@ -59,6 +59,7 @@ class Services:
                 stdout=words,
                 stderr=words,
                 env=os.environ | env,
+                cwd="/",  # the user's own folder may be one that cannot be entered again by its path
                 start_new_session=True,  # so that it can be stopped with all that it started
             )
         self._services[child.pid] = _Service(name, child, log)

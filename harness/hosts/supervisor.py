@@ -169,6 +169,7 @@ class Supervisor:
             errors="replace",
             check=False,
             timeout=_RUN_DEADLINE_S,
+            cwd="/",  # the user's own folder may be one that cannot be entered again by its path
         )
         return {"status": finished.returncode, "stdout": finished.stdout, "stderr": finished.stderr}
 

@@ -130,3 +130,12 @@ time.sleep(60)
     assert set(used) == {"proxy", "softirq"}
     again = host.cpu_ns()
     assert all(again[role] >= used[role] for role in used)
+
+
+def test_programs_run_in_a_folder_that_everybody_can_enter(host: NetnsHost) -> None:
+    """HAProxy, for one, goes back to where it was started, and fails where that is forbidden."""
+    assert host.run(["pwd"]).stdout == "/\n"
+    code = (
+        "import os, socket; listener = socket.create_server(('', 7100 + len(os.getcwd()))); listener.accept()"
+    )
+    host.serve("where", _python(code)).wait_listening([7101])
