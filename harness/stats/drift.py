@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FEWEST_EXPECTED = 5
 """Units that the rarest instance is to expect in a mean window, for chi-square's approximation to hold."""
 
+FEWEST_DOF = 5
+"""Degrees of freedom from which a dispersion is worth estimating: six windows of two instances."""
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -47,8 +50,10 @@ class Drift:
     varies
         Whether p_value is at most alpha.
     inflation
-        What to divide counts by before they serve as evidence: the dispersion (at least 1) where the
-        counts vary, else 1.
+        What to divide counts by before they serve as evidence: the dispersion, at least 1. Not only where
+        the counts vary significantly: drift too mild to be found by a test would still make a tenth of
+        the verdicts wrong where a twentieth is stated. With fewer than 5 degrees of freedom, which
+        estimate little, only where they do.
     """
 
     windows: int
@@ -188,7 +193,7 @@ def drift(table: NDArray[np.int64], *, alpha: float = 0.05) -> Drift | None:
     dof = (windows - 1) * (instances - 1)
     p_value = float(chdtrc(dof, statistic))
     dispersion, varies = statistic / dof, p_value <= alpha
-    inflation = max(dispersion, 1.0) if varies else 1.0
+    inflation = max(dispersion, 1.0) if dof >= FEWEST_DOF or varies else 1.0
     return Drift(windows, instances, statistic, dof, p_value, dispersion, varies, inflation)
 
 

@@ -16,30 +16,30 @@ X units of n going to it, X is binomial, and all tests are exact and one-sided:
     chances to be wrong, so the p-values are adjusted after S. Holm (Scand. J. Statist. 6, 1979).
 
 Units that no instance can be named for might have gone to anyone. Each test counts them in the way
-that makes its rejection hardest.
+that makes its rejection hardest. Counts that vary between time windows more than independent choices
+would carry less evidence than their number says: they are divided by that dispersion, which, as it is
+estimated itself, makes the normal scores of the p-values ones of Student's t.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-# bdtr and bdtrc lose seven digits at ten million units; the incomplete beta functions don't.
-from scipy.special import betainc, betaincc
-
+from harness.stats.bands import Verdict, band, binomial_evidence, checked_alpha
 from harness.stats.fairness import checked_counts
+from harness.stats.planning import MoreUnits, more_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-Verdict = Literal["even", "uneven", "inconclusive"]
+    from harness.stats.bands import Evidence
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,16 @@ class InstanceTolerance:
 
 @dataclass(frozen=True)
 class ToleranceVerdict:
-    """The verdict, with the evidence for each instance and a sentence that says why."""
+    """The verdict, with the evidence for each instance and a sentence that says why.
+
+    `more` is how many more units would decide it; None unless the verdict is `inconclusive`.
+    """
 
     verdict: Verdict
     alpha: float
     instances: tuple[InstanceTolerance, ...]
     reason: str
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    lower: Floats
-    upper: Floats
-    below: Floats
-    above: Floats
-    outside: Floats
-
-    def verdict(self, alpha: float) -> Verdict:
-        if np.maximum(self.below, self.above).max() <= alpha:
-            return "even"
-        return "uneven" if self.outside.min() <= alpha else "inconclusive"
+    more: MoreUnits | None = None
 
 
 def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
@@ -104,6 +94,8 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
     *,
     names: Sequence[str] | None = None,
     unit: str = "unit",
+    dispersion: float = 1.0,
+    dispersion_dof: int | None = None,
 ) -> ToleranceVerdict:
     """Judge whether every instance's share is within the tolerance.
 
@@ -121,79 +113,133 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
         Units that no instance can be named for.
     names, unit
         What the reason calls the instances (default `instance-1`, …) and the units.
+    dispersion, dispersion_dof
+        How many times more the counts vary than independent choices' (`harness.stats.drift`), at least
+        1, and with how many degrees of freedom that was estimated; None where it is known.
 
     Raises
     ------
     ValueError
-        Counts and shares don't fit each other, or tolerance, confidence or missing is out of range.
+        Counts and shares don't fit each other, or a parameter is out of range.
     """
     observed, shares = checked_counts(counts, expected_shares)
-    if not (tolerance > 0 and 0 < confidence < 1 and missing >= 0):
-        raise ValueError(
-            f"tolerance ({tolerance}) must be above 0, confidence ({confidence}) between 0 and 1, "
-            f"missing ({missing}) not negative"
-        )
-    # Subtracting from 1 in binary makes 1 - 0.95 a little more than 0.05.
-    alpha = round(1 - confidence, 12)
-    evidence = _evidence(observed, shares, tolerance, missing)
-    total = int(observed.sum())
-    verdict: Verdict = evidence.verdict(alpha) if total else "inconclusive"
-    instances = tuple(
-        InstanceTolerance(
-            share=count / total if total else None,
-            deviation=count / total / share - 1 if total else None,
-            lower_bound=float(evidence.lower[i]),
-            upper_bound=float(evidence.upper[i]),
-            p_below=float(evidence.below[i]),
-            p_above=float(evidence.above[i]),
-            p_outside=float(evidence.outside[i]),
-        )
-        for i, (count, share) in enumerate(zip(observed.tolist(), shares.tolist(), strict=True))
+    alpha = checked_alpha(tolerance, confidence, missing)
+    if dispersion < 1:
+        raise ValueError(f"a dispersion is at least 1, not {dispersion}")
+
+    def evidence(lost: int, spread: float) -> Evidence:
+        return binomial_evidence(observed, shares, tolerance, lost, dispersion=spread, dof=dispersion_dof)
+
+    question = Question(shares, tolerance, alpha, names, unit)
+    found = evidence(missing, dispersion)
+    if question.answer(observed, found) != "inconclusive" or not observed.any():
+        return question.verdict(observed, found)
+    more = more_units(
+        observed,
+        expected_shares,
+        tolerance,
+        confidence,
+        missing=missing,
+        dispersion=dispersion,
+        dispersion_dof=dispersion_dof,
     )
-    labels = names or [f"instance-{number}" for number in range(1, len(instances) + 1)]
-    if total == 0:
-        reason = f"no {unit} can be attributed to an instance"
-    elif verdict == "even":
-        reason = _why_even(instances, labels, tolerance)
-    elif verdict == "uneven":
-        reason = _why_uneven(instances, labels, alpha)
-    else:
-        settled = _evidence(observed, shares, tolerance, 0).verdict(alpha) != "inconclusive"
-        reason = _why_inconclusive(total, missing if settled else 0, unit, tolerance)
-    return ToleranceVerdict(verdict, alpha, instances, reason)
+    return question.verdict(
+        observed,
+        found,
+        more=more,
+        missing=missing if evidence(0, dispersion).verdict(alpha) != "inconclusive" else 0,
+        dispersion=dispersion if evidence(missing, 1.0).verdict(alpha) != "inconclusive" else 1.0,
+    )
 
 
-def _evidence(observed: Counts, shares: Floats, tolerance: float, missing: int) -> _Evidence:
-    """Make all tests; `missing` units count against each rejection."""
-    n = int(observed.sum()) + missing
-    lower = np.maximum(shares * (1 - tolerance), 0.0)
-    upper = np.minimum(shares * (1 + tolerance), 1.0)
-    at_least = _at_least(observed, n, np.array([lower, upper]))
-    at_most = _at_most(observed + missing, n, np.array([lower, upper]))
-    # No share can be below 0 or above 1: such a bound holds without a test.
-    below = np.where(lower <= 0, 0.0, at_least[0])
-    above = np.where(upper >= 1, 0.0, at_most[1])
-    outside = _holm(np.concatenate([at_most[0], at_least[1]])).reshape(2, -1).min(axis=0)
-    return _Evidence(lower, upper, below, above, outside)
+@dataclass(frozen=True)
+class Question:
+    """What a verdict answers, and the words that it answers with.
 
+    Attributes
+    ----------
+    shares, tolerance, alpha, names, unit
+        As for `tolerance_verdict`; shape (instances,) of the shares.
+    """
 
-def _at_least(counts: Counts, n: int, p: Floats) -> Floats:
-    """Give P(X ≥ count) for X binomial(n, p): the incomplete beta function I_p(count, n - count + 1)."""
-    return np.where(counts <= 0, 1.0, betainc(np.maximum(counts, 1), n - counts + 1, p))
+    shares: Floats
+    tolerance: float
+    alpha: float
+    names: Sequence[str] | None
+    unit: str
 
+    def answer(self, counts: Counts, evidence: Evidence) -> Verdict:
+        """Give what the evidence shows; without any units it shows nothing."""
+        return evidence.verdict(self.alpha) if counts.any() else "inconclusive"
 
-def _at_most(counts: Counts, n: int, p: Floats) -> Floats:
-    """Give P(X ≤ count) for X binomial(n, p): 1 - I_p(count + 1, n - count)."""
-    return np.where(counts >= n, 1.0, betaincc(counts + 1, np.maximum(n - counts, 1), p))
+    def verdict(  # noqa: PLR0913  the words depend on all of these
+        self,
+        counts: Counts,
+        evidence: Evidence,
+        *,
+        more: MoreUnits | None = None,
+        missing: int = 0,
+        dispersion: float = 1.0,
+        doubt: str = "",
+    ) -> ToleranceVerdict:
+        """Put the answer into words.
 
+        Parameters
+        ----------
+        counts, evidence
+            Units for each instance, and what follows from them.
+        more
+            How many more units would decide what these don't.
+        missing, dispersion
+            The missing units if they alone prevent a verdict, and the dispersion if it alone does.
+        doubt
+            Why the evidence, whatever it shows, is not to be believed yet.
+        """
+        total = int(counts.sum())
+        verdict = "inconclusive" if doubt else self.answer(counts, evidence)
+        lower, upper = band(self.shares, self.tolerance)
+        instances = tuple(
+            InstanceTolerance(
+                share=count / total if total else None,
+                deviation=count / total / share - 1 if total else None,
+                lower_bound=float(lower[i]),
+                upper_bound=float(upper[i]),
+                p_below=float(evidence.below[i]),
+                p_above=float(evidence.above[i]),
+                p_outside=float(evidence.outside[i]),
+            )
+            for i, (count, share) in enumerate(zip(counts.tolist(), self.shares.tolist(), strict=True))
+        )
+        labels = self.names or [f"instance-{number}" for number in range(1, len(instances) + 1)]
+        if total == 0:
+            reason = f"no {self.unit} can be attributed to an instance"
+        elif verdict == "even":
+            reason = _why_even(instances, labels, self.tolerance)
+        elif verdict == "uneven":
+            reason = _why_uneven(instances, labels, self.alpha)
+        else:
+            reason = doubt or self._why_inconclusive(total, missing, dispersion, more)
+        return ToleranceVerdict(verdict, self.alpha, instances, reason, more)
 
-def _holm(p_values: Floats) -> Floats:
-    """Adjust p-values for their number after Holm."""
-    order = np.argsort(p_values)
-    factors = np.arange(p_values.size, 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return adjusted
+    def _why_inconclusive(self, total: int, missing: int, dispersion: float, more: MoreUnits | None) -> str:
+        """Blame what a verdict lacks: knowledge, constancy, or just units."""
+        if missing:
+            return (
+                f"no instance can be named for {missing:,} of {total + missing:,} {self.unit}s, and where "
+                f"they went could change the verdict; mend the errors"
+            )
+        tolerance = f"{self.tolerance * 100:.4g} % tolerance"
+        if dispersion > 1:
+            problem = (
+                f"the shares of {total:,} {self.unit}s vary {dispersion:.1f} times as much between time "
+                f"windows as independent choices would, too much to tell at {tolerance}"
+            )
+        else:
+            problem = f"{total:,} {self.unit}s are too few to tell at {tolerance}"
+        if more is None or more.units is None:
+            return f"{problem}; a share lies too close to the edge of its band: widen the tolerance"
+        hope = "turn out as expected" if more.assuming == "expected" else "stay as they are"
+        return f"{problem}; about {more.units:,} more should decide it if the shares {hope}"
 
 
 def _why_even(instances: Sequence[InstanceTolerance], names: Sequence[str], tolerance: float) -> str:
@@ -221,17 +267,4 @@ def _why_uneven(instances: Sequence[InstanceTolerance], names: Sequence[str], al
     return (
         f"{names[index]}'s share {share * 100:.{digits}f} % lies {'below' if below else 'above'} its band "
         f"{worst.lower_bound * 100:.{digits}f} to {worst.upper_bound * 100:.{digits}f} %"
-    )
-
-
-def _why_inconclusive(total: int, missing: int, unit: str, tolerance: float) -> str:
-    """Blame the missing units where there would be a verdict without them."""
-    if missing:
-        return (
-            f"no instance can be named for {missing:,} of {total + missing:,} {unit}s, and where they "
-            f"went could change the verdict; mend the errors"
-        )
-    return (
-        f"{total:,} {unit}s are too few to tell at {tolerance * 100:.4g} % tolerance; "
-        f"measure longer, or widen the tolerance"
     )

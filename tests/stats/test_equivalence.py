@@ -104,7 +104,8 @@ def test_few_units_are_inconclusive() -> None:
     found = tolerance_verdict([50] * 10, even_shares(10), 0.1, 0.95, unit="connection")
     assert found.verdict == "inconclusive"
     assert found.reason == (
-        "500 connections are too few to tell at 10 % tolerance; measure longer, or widen the tolerance"
+        "500 connections are too few to tell at 10 % tolerance; "
+        "about 16,200 more should decide it if the shares turn out as expected"
     )
 
 
@@ -187,3 +188,43 @@ def test_fair_instances_are_called_even_when_there_is_enough() -> None:
     draws = np.random.default_rng(9).multinomial(60_000, even_shares(10), size=500)
     even = sum(tolerance_verdict(draw, even_shares(10), 0.1, 0.95).verdict == "even" for draw in draws)
     assert even / 500 > 0.95
+
+
+@pytest.mark.parametrize(
+    ("counts", "statistic", "p_value"), [([158, 142], 0.853, 0.356), ([157, 143], 0.653, 0.419)]
+)
+def test_three_hundred_requests_to_two_instances_show_nothing(
+    counts: list[int], statistic: float, p_value: float
+) -> None:
+    """A published experiment's counts: a high p-value is no evidence of evenness."""
+    from harness.stats.fairness import chi_square
+
+    found = chi_square(counts, [0.5, 0.5])
+    assert (round(found.statistic, 3), round(found.p_value, 3)) == (statistic, p_value)
+    assert tolerance_verdict(counts, [0.5, 0.5], 0.1, 0.95).verdict == "inconclusive"
+
+
+def test_a_dispersion_divides_the_evidence() -> None:
+    """Counts that vary ten times as much are worth a tenth of their number, and less for the estimate."""
+    counts = [5000, 5100]
+    plain = tolerance_verdict([500, 510], [0.5, 0.5], 0.1, 0.95).instances[0]
+    known = tolerance_verdict(counts, [0.5, 0.5], 0.1, 0.95, dispersion=10.0).instances[0]
+    estimated = tolerance_verdict(
+        counts, [0.5, 0.5], 0.1, 0.95, dispersion=10.0, dispersion_dof=19
+    ).instances[0]
+    assert known.p_below == pytest.approx(plain.p_below, rel=1e-9)
+    assert known.p_below < estimated.p_below < 0.05
+
+
+def test_a_dispersion_that_prevents_the_verdict_is_blamed() -> None:
+    """The reason doesn't speak of too few units where there would be enough without it."""
+    found = tolerance_verdict([5000, 5100], [0.5, 0.5], 0.1, 0.95, dispersion=30.0, unit="request")
+    assert found.reason.startswith(
+        "the shares of 10,100 requests vary 30.0 times as much between time windows"
+    )
+
+
+def test_a_dispersion_below_one_is_refused() -> None:
+    """Turns make counts vary less, which is no reason to count them as more."""
+    with pytest.raises(ValueError, match="at least 1"):
+        tolerance_verdict([5, 5], [0.5, 0.5], 0.1, 0.95, dispersion=0.5)
