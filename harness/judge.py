@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from harness.errors import LoadError
-from harness.stats.equivalence import tolerance_verdict
-from harness.stats.fairness import chi_square
-from harness.stats.latency import quantiles_ns
+from harness.evidence import evidence
+from harness.stats.latency import quantile_intervals, quantiles_ns
 from harness.summary import (
-    ChiSquareTest,
     Counts,
     CpuTime,
     Generator,
     InstanceRow,
+    LatencyIntervals,
     LatencySummary,
     Summary,
-    Tests,
-    ToleranceBand,
-    ToleranceTest,
     Witnesses,
     WitnessTotals,
 )
@@ -34,15 +30,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.evidence import Evidence
     from harness.recording import Recording
     from harness.scenario import Scenario
-    from harness.stats.equivalence import ToleranceVerdict
     from harness.strategies.base import Layer, Unit
+    from harness.watch import Look
 
 LIMITED_FROM = 0.9
 """Fraction of one core from which the generator, which has one thread, counts as the bottleneck."""
-
-_EVIDENCE = ("lower_bound", "upper_bound", "p_below", "p_above", "p_outside")
 
 WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
 
@@ -66,6 +61,8 @@ class Observed:
         instance's name to connections and requests, None for what the witness can't count.
     versions
         Name to version of everything that took part.
+    looks
+        The looks at the counts that could have ended the load; None where none could.
     started_at
         When the run started; by default, when the measured load did.
     """
@@ -82,6 +79,7 @@ class Observed:
     warnings: Sequence[str] = ()
     interrupted: bool = False
     repeat_index: int = 0
+    looks: Sequence[Look] | None = None
     started_at: datetime | None = None
 
 
@@ -102,12 +100,12 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     kinds: tuple[Unit, ...] = ("connection", "request", "source")
     counted = {f"{kind}s": recording.units_by_instance(kind) for kind in kinds}
     units = counted[f"{unit}s"]
-    missing = recording.unattributed(unit)
-    judged = tolerance_verdict(
-        units, shares, scenario.tolerance, scenario.confidence, missing, names=recording.instances, unit=unit
-    )
+    rate_per_s = float(units.sum()) / max(observed.wall_ns, 1) * 1e9
+    shown = evidence(scenario, recording, unit, shares, looks=observed.looks, rate_per_s=rate_per_s)
+    judged = shown.judged
     errors = recording.errors_by_class()
     failed = sum(errors.values())
+    latency, intervals = _latency(scenario, recording)
     cpu_fraction = observed.generator_cpu_ns / max(observed.generator_wall_ns, 1)
     return Summary(
         name=scenario.name,
@@ -127,8 +125,8 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         confidence=scenario.confidence,
         seed=scenario.seed,
         repeat_index=observed.repeat_index,
-        tests=_tests(recording.instances, units, shares, judged, missing),
-        instances=_rows(recording.instances, counted, shares, judged),
+        tests=shown.tests,
+        instances=_rows(recording.instances, counted, shares, shown),
         counts=Counts(
             connections=int(counted["connections"].sum()) + recording.unattributed("connection"),
             requests=len(recording.rows),
@@ -137,14 +135,21 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         ),
         errors=errors,
         witnesses=_witnesses(recording, observed.layer, counted, observed.witnesses),
-        latency_ns=LatencySummary(**quantiles_ns(recording.latencies_ns())._asdict()),
+        latency_ns=latency,
+        latency_intervals_ns=intervals,
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
         cpu_us_per_request=_cpu_time(observed, len(recording.rows)),
         generator=Generator(cpu_fraction=cpu_fraction, limited=cpu_fraction >= LIMITED_FROM),
         versions=dict(observed.versions),
-        warnings=(*observed.warnings, *_own_warnings(recording, units, shares, unit)),
+        warnings=(*observed.warnings, *_own_warnings(recording, units)),
         scenario=scenario.as_written(),
     )
+
+
+def _latency(scenario: Scenario, recording: Recording) -> tuple[LatencySummary, LatencyIntervals]:
+    latencies, starts = recording.latencies_ns(), recording.starts_ns()
+    intervals = quantile_intervals(latencies, starts, scenario.confidence, seed=scenario.seed)
+    return LatencySummary(**quantiles_ns(latencies)._asdict()), LatencyIntervals(**intervals)
 
 
 def _cpu_time(observed: Observed, requests: int) -> CpuTime:
@@ -158,47 +163,25 @@ def _rows(
     names: Sequence[str],
     counted: Mapping[str, NDArray[np.int64]],
     shares: Sequence[float],
-    judged: ToleranceVerdict,
+    shown: Evidence,
 ) -> tuple[InstanceRow, ...]:
+    residuals = shown.residuals or [None] * len(names)
     return tuple(
         InstanceRow(
             name=name,
-            share=judged.instances[i].share,
+            share=shown.judged.instances[i].share,
             expected_share=shares[i],
-            deviation=judged.instances[i].deviation,
+            deviation=shown.judged.instances[i].deviation,
+            interval=None if residuals[i] is None else (shown.intervals[i, 0], shown.intervals[i, 1]),
+            residual=residuals[i],
             **{kind: int(counts[i]) for kind, counts in counted.items()},
         )
         for i, name in enumerate(names)
     )
 
 
-def _tests(
-    names: Sequence[str],
-    units: NDArray[np.int64],
-    shares: Sequence[float],
-    judged: ToleranceVerdict,
-    missing: int,
-) -> Tests:
-    return Tests(
-        chi_square=ChiSquareTest(**asdict(chi_square(units, shares))) if units.sum() else None,
-        tolerance=ToleranceTest(
-            alpha=judged.alpha,
-            missing=missing,
-            instances=tuple(
-                ToleranceBand(name=name, **{key: getattr(instance, key) for key in _EVIDENCE})
-                for name, instance in zip(names, judged.instances, strict=True)
-            ),
-        ),
-    )
-
-
-def _own_warnings(
-    recording: Recording, units: NDArray[np.int64], shares: Sequence[float], unit: Unit
-) -> list[str]:
+def _own_warnings(recording: Recording, units: NDArray[np.int64]) -> list[str]:
     warnings = []
-    if 0 < int(units.sum()) * min(shares) < 5:
-        few = f"an instance is expected to get fewer than 5 {unit}s"
-        warnings.append(f"chi-square's p-value is a poor approximation: {few}; measure longer")
     if not recording.named and not units.all():
         seen, replicas = int(np.count_nonzero(units)), len(units)
         warnings.append(

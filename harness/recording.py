@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ UNITS = {
     "start_ns": "ns since started_at",
     "latency_ns": "ns",
 }
+
+# Rows that are handled at a time where all at once would take much more memory than the rows themselves.
+_PART = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +111,11 @@ class Recording:
 
         A layer-7 proxy sends the requests of one connection to several instances.
         """
-        return self._count(self._first_answers("connection"))
+        return self._count(self.rows["instance"][self._first_answers("connection")])
 
     def sources_by_instance(self) -> NDArray[np.int64]:
         """Count client addresses by the instance that answered first to each."""
-        return self._count(self._first_answers("source"))
+        return self._count(self.rows["instance"][self._first_answers("source")])
 
     def units_by_instance(self, unit: Unit) -> NDArray[np.int64]:
         """Count what the strategy balances for each instance."""
@@ -121,8 +125,33 @@ class Recording:
 
     def unattributed(self, unit: Unit) -> int:
         """Count requests that no instance can be named for, or connections or sources without any other."""
-        answers = self.rows["instance"] if unit == "request" else self._first_answers(unit)
-        return int(np.count_nonzero(answers == NO_INSTANCE))
+        if unit == "request":
+            return int(np.count_nonzero(self.rows["instance"] == NO_INSTANCE))
+        return int(np.count_nonzero(self._requests_of(unit))) - len(self._first_answers(unit))
+
+    def choices(self, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """Give when an instance was chosen for each unit, and which: units that have one, in order of time.
+
+        The moment is the start of the first request that an instance can be named for, on the
+        monotonic clock in nanoseconds.
+        """
+        rows: NDArray[np.integer]
+        if unit == "request":
+            rows = np.flatnonzero(self.rows["instance"] != NO_INSTANCE)
+        else:
+            rows = self._first_answers(unit)
+        times = self.rows["start_ns"][rows]
+        if (times[1:] < times[:-1]).any():
+            order = np.argsort(times, kind="stable")  # nearly sorted already, which makes this kind fast
+            times, rows = times[order], rows[order]
+        return times, self.rows["instance"][rows]
+
+    def requests_by_unit(self, unit: Unit) -> NDArray[np.int64]:
+        """Count the requests of each unit, of those with any."""
+        if unit == "request":
+            return np.ones(len(self.rows), dtype=np.int64)
+        counts = self._requests_of(unit)
+        return counts[counts > 0]
 
     def latencies_ns(self) -> NDArray[np.int64]:
         """Give the latencies of the successful requests, in the order of the rows.
@@ -131,25 +160,49 @@ class Recording:
         has waited already (G. Tene's "coordinated omission"). In a closed loop both starts are one.
         """
         waited = self.rows["start_ns"] - self.rows["intended_start_ns"]
-        latencies: NDArray[np.int64] = (waited + self.rows["latency_ns"])[self.rows["error"] == 0]
+        waited += self.rows["latency_ns"]
+        latencies: NDArray[np.int64] = waited[self.rows["error"] == 0]
         return latencies
+
+    def starts_ns(self) -> NDArray[np.int64]:
+        """Give the intended starts that `latencies_ns` count from, in the same order."""
+        starts: NDArray[np.int64] = self.rows["intended_start_ns"][self.rows["error"] == 0]
+        return starts
 
     def errors_by_class(self) -> dict[str, int]:
         """Count the failed requests by what went wrong; only what occurred."""
         counts = np.bincount(self.rows["error"], minlength=len(ERRORS))
         return {str(ERRORS[i]): int(counts[i]) for i in range(1, len(ERRORS)) if counts[i]}
 
-    def _first_answers(self, column: str) -> NDArray[np.uint32]:
-        """Give, for each value that a column has, the instance of its first identified answer."""
-        values, instance = self.rows[column], self.rows["instance"]
-        identified = instance != NO_INSTANCE
+    def _first_answers(self, unit: Unit) -> NDArray[np.uint32]:
+        """Give the row of the first identified answer, for each connection or source that has one."""
+        return self._first_on_connections if unit == "connection" else self._first_to_sources
+
+    # Kept, since every count of connections needs them: for ten million they take half a second each time.
+    @cached_property
+    def _first_on_connections(self) -> NDArray[np.uint32]:
+        return self._first("connection")
+
+    @cached_property
+    def _first_to_sources(self) -> NDArray[np.uint32]:
+        return self._first("source")
+
+    def _first(self, column: str) -> NDArray[np.uint32]:
         # Values are numbered from 0, so a table takes the place of sorting, which takes half a minute for
         # ten million. Of assignments to one place numpy keeps the last: reversed, the first answer.
-        answers = np.full(int(values.max(initial=0)) + 1, NO_INSTANCE, dtype=np.uint32)
-        answers[values[identified][::-1]] = instance[identified][::-1]
-        occurs = np.zeros(len(answers), dtype=np.bool_)
-        occurs[values] = True
-        return answers[occurs]
+        values = self.rows[column]
+        none = np.uint32(0xFFFFFFFF)  # a connection's number has 32 bits, too
+        rows = np.full(int(values.max(initial=0)) + 1, none, dtype=np.uint32)
+        for end in range(len(values), 0, -_PART):
+            begin = max(end - _PART, 0)
+            identified = np.flatnonzero(self.rows["instance"][begin:end] != NO_INSTANCE)[::-1]
+            rows[values[begin:end][identified]] = identified + begin
+        found: NDArray[np.uint32] = rows[rows != none]
+        return found
+
+    def _requests_of(self, column: str) -> NDArray[np.int64]:
+        """Count the requests for each value of a column, from 0."""
+        return np.bincount(self.rows[column], minlength=1)
 
     def _count(self, instance: NDArray[np.uint32]) -> NDArray[np.int64]:
         known = instance[instance != NO_INSTANCE]
@@ -164,7 +217,6 @@ class Recording:
         those without any request too (both JSON).
         """
         # Imported here: only a run's end and its readers need it, and it takes a while.
-        import pyarrow as pa  # noqa: PLC0415  see above
         import pyarrow.parquet as pq  # noqa: PLC0415  see above
 
         metadata = {
@@ -174,27 +226,38 @@ class Recording:
             "instances": json.dumps(self.instances),
             "named": json.dumps(self.named),
         }
-        none = self.rows["instance"] == NO_INSTANCE
-        columns: dict[str, Any] = {
-            "intended_start_ns": _as_column(self.rows["intended_start_ns"] - self.started_ns),
-            "start_ns": _as_column(self.rows["start_ns"] - self.started_ns),
-            "latency_ns": _as_column(self.rows["latency_ns"]),
-            "connection": _as_column(self.rows["connection"]),
-            "instance": _as_dictionary(np.where(none, 0, self.rows["instance"]), none, self.instances),
-            "status": _as_column(self.rows["status"]),
-            "source": _as_column(self.rows["source"]),
-            "error": _as_dictionary(self.rows["error"], self.rows["error"] == 0, ERRORS),
-        }
-        pq.write_table(
-            pa.table(columns).replace_schema_metadata(metadata),
+        first = self._table(0)
+        with pq.ParquetWriter(
             path,
+            first.schema.with_metadata(metadata),
             compression="zstd",
             use_dictionary=["instance", "status", "source", "error"],
             # Neighbouring times and connection numbers differ by little.
             column_encoding=dict.fromkeys(
                 ["intended_start_ns", "start_ns", "latency_ns", "connection"], "DELTA_BINARY_PACKED"
             ),
-        )
+        ) as writer:
+            writer.write_table(first)
+            for begin in range(_PART, len(self.rows), _PART):
+                writer.write_table(self._table(begin))
+
+    def _table(self, begin: int) -> Any:
+        """Give the Arrow table of a part of the rows."""
+        import pyarrow as pa  # noqa: PLC0415  as in to_parquet
+
+        rows = self.rows[begin : begin + _PART]
+        none = rows["instance"] == NO_INSTANCE
+        columns: dict[str, Any] = {
+            "intended_start_ns": _as_column(rows["intended_start_ns"] - self.started_ns),
+            "start_ns": _as_column(rows["start_ns"] - self.started_ns),
+            "latency_ns": _as_column(rows["latency_ns"]),
+            "connection": _as_column(rows["connection"]),
+            "instance": _as_dictionary(np.where(none, 0, rows["instance"]), none, self.instances),
+            "status": _as_column(rows["status"]),
+            "source": _as_column(rows["source"]),
+            "error": _as_dictionary(rows["error"], rows["error"] == 0, ERRORS),
+        }
+        return pa.table(columns)
 
     @classmethod
     def from_parquet(cls, path: Path) -> Recording:
@@ -209,17 +272,18 @@ class Recording:
         import pyarrow.parquet as pq  # noqa: PLC0415  as in to_parquet
 
         try:
-            table = pq.read_table(path)
-            metadata = table.schema.metadata or {}
-            instances = tuple(json.loads(metadata[b"instances"]))
-            started_ns = int(metadata[b"started_ns"])
-            started_at = datetime.fromisoformat(metadata[b"started_at"].decode())
-            named = bool(json.loads(metadata[b"named"]))
-            rows = np.zeros(table.num_rows, dtype=dtype())
-            for column in ("intended_start_ns", "start_ns", "latency_ns", "connection", "status", "source"):
-                rows[column] = table[column].to_numpy()
-            rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
-            rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
+            with pq.ParquetFile(path) as file:
+                metadata = file.schema_arrow.metadata or {}
+                instances = tuple(json.loads(metadata[b"instances"]))
+                started_ns = int(metadata[b"started_ns"])
+                started_at = datetime.fromisoformat(metadata[b"started_at"].decode())
+                named = bool(json.loads(metadata[b"named"]))
+                rows = np.zeros(file.metadata.num_rows, dtype=dtype())
+                begin = 0
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group)
+                    _fill(rows[begin : begin + table.num_rows], table, instances)
+                    begin += table.num_rows
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise ResultError(
                 f"{path}: is no recording that can be read ({error}); run the scenario again"
@@ -227,6 +291,14 @@ class Recording:
         rows["intended_start_ns"] += started_ns
         rows["start_ns"] += started_ns
         return cls(rows, instances, started_ns, started_at, named)
+
+
+def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str]) -> None:
+    """Copy the columns of an Arrow table to rows."""
+    for column in ("intended_start_ns", "start_ns", "latency_ns", "connection", "status", "source"):
+        rows[column] = table[column].to_numpy()
+    rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
+    rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
 
 
 def _read_rows(file: IO[bytes] | int) -> NDArray[np.void]:

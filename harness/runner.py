@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from harness.strategies.base import Member, Strategy
     from harness.summary import Phases as PhaseSeconds
     from harness.summary import Summary
+    from harness.watch import Look, Watch
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (
     "harness.recording",
     "harness.judge",
+    "harness.watch",
     "harness.report.plots",
     "harness.report.terminal",
     "pyarrow.parquet",
@@ -184,32 +186,60 @@ class _Lab:
     def drive(self) -> None:
         self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)
         duration_ns = self.scenario.load.duration_ns
+        self._watch = self._watching()
         with self._phases("load", "load", f"{self.scenario.load.users} users"):
             try:
-                self.driven = self._driver.drive("load", self._profile, duration_ns, self._live(duration_ns))
+                live = self._live(duration_ns, self._watch)
+                self.driven = self._driver.drive("load", self._profile, duration_ns, live)
             except KeyboardInterrupt:
                 self.driven = self._driver.stop()
                 self.interrupted = True
                 self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
         if self.interrupted and not self.driven.requests:
             raise KeyboardInterrupt
-        if not self.interrupted and self.driven.requests < (asked := self.scenario.load.requests or 0):
+        ended_early = self.interrupted or self.decided
+        if not ended_early and self.driven.requests < (asked := self.scenario.load.requests or 0):
             self.warnings.append(
                 f"only {self.driven.requests:,} of {asked:,} requests began within load.duration "
                 f"({duration_ns / 1e9:g} s); lengthen it"
             )
         raise_if_nobody_answered(self.driven, self._profile)
 
-    def _live(self, duration_ns: int) -> Callable[[Message], None]:
+    @property
+    def decided(self) -> bool:
+        """Whether the load ended early because it had its verdict."""
+        return self._watch is not None and self._watch.decided
+
+    @property
+    def looks(self) -> list[Look] | None:
+        """The looks at the counts that could have ended the load."""
+        return None if self._watch is None else self._watch.looks
+
+    def _watching(self) -> Watch | None:
+        if self.scenario.load.until != "verdict":
+            return None
+        from harness.watch import Watch  # noqa: PLC0415  imported with the analysis
+
+        names, shares = list(self.scenario.instances()), self.strategy.expected_shares(self.members)
+        return Watch(self.scenario, self.strategy.unit, names, shares)
+
+    def _live(self, duration_ns: int, watch: Watch | None = None) -> Callable[[Message], None]:
         rate = _Rate()
 
         def show(message: Message) -> None:
+            known = ""
+            if watch is not None and not watch.decided:
+                recorded = self._driver.recorded.fileno()
+                known = watch.look(recorded, message["elapsed_ns"], message["identities"])
+                if watch.decided:
+                    self._driver.end()
             self._phases.progress.live(
                 message["elapsed_ns"] / 1e9,
                 duration_ns / 1e9,
                 message["requests"],
-                rate.per_s(message["elapsed_ns"], message["requests"]),
-                message["errors"],
+                rate_per_s=rate.per_s(message["elapsed_ns"], message["requests"]),
+                errors=message["errors"],
+                known=known,
             )
 
         return show
@@ -273,6 +303,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         warnings=lab.warnings,
         interrupted=lab.interrupted,
         repeat_index=repeat_index,
+        looks=lab.looks,
     )
     summary = summarise(lab.scenario, recording, observed)
     pending.write_recording(recording)

@@ -35,22 +35,109 @@ class ToleranceBand(_Model):
 
 
 class ToleranceTest(_Model):
-    """The tests that the verdict follows from; `missing` units can't be attributed to an instance."""
+    """The tests that the verdict follows from.
+
+    `missing` units can't be attributed to an instance. Counts were divided by `dispersion` first.
+    `more_units` would decide an inconclusive verdict, in `more_seconds` at the measured rate; null where
+    there is a verdict, or no sensible number would.
+    """
 
     alpha: float
     missing: int
+    dispersion: float = 1.0
+    more_units: int | None = None
+    more_seconds: float | None = None
     instances: tuple[ToleranceBand, ...]
 
 
+class FitTest(_Model):
+    """Goodness of fit and measures of evenness, as in `harness.stats.fairness.GoodnessOfFit`."""
+
+    p_value: float
+    p_more_even: float
+    spread: Literal["by chance", "more even", "less even"]
+    valid: bool
+    simulated_p_value: float | None
+    g_test: ChiSquareTest
+    cohen_w: float
+    jain_index: float
+    max_over_mean: float
+    coefficient_of_variation: float
+
+
+class DriftTest(_Model):
+    """Whether counts vary between time windows, as in `harness.stats.drift.Drift`."""
+
+    windows: int
+    instances: int
+    statistic: float
+    dof: int
+    p_value: float
+    dispersion: float
+    varies: bool
+    inflation: float
+
+
+class OrderTest(_Model):
+    """What the order of choices is like, as in `harness.stats.ordering.Order`."""
+
+    runs: int
+    expected_runs: float
+    variance: float
+    z: float
+    p_value: float
+    repeat_ratio: float
+    dependence: float | None
+    kind: Literal["in turn", "random", "sticky"]
+
+
+class RequestsTest(_Model):
+    """Chi-square of the requests, where they are not the unit; `corrected` by the design effect."""
+
+    chi_square: ChiSquareTest
+    design_effect: float
+    corrected: ChiSquareTest
+
+
+class LookRow(_Model):
+    """A look at the counts while the load ran."""
+
+    records: int
+    elapsed_ns: int
+
+
+class SequentialSummary(_Model):
+    """A load that was to end with its verdict.
+
+    `decided_after_s` is when it had one, null where it never had. `half_width` is that of the widest
+    interval, relative to the expected share. `fit_p_value` tests the expected shares themselves
+    and holds however often somebody looked.
+    """
+
+    looks: tuple[LookRow, ...]
+    decided_after_s: float | None
+    half_width: float | None
+    fit_p_value: float | None
+
+
 class Tests(_Model):
-    """All tests; chi-square is null where there are no units."""
+    """All tests; null where there is too little to make one."""
 
     chi_square: ChiSquareTest | None
+    fit: FitTest | None = None
     tolerance: ToleranceTest
+    drift: DriftTest | None = None
+    order: OrderTest | None = None
+    requests: RequestsTest | None = None
+    sequential: SequentialSummary | None = None
 
 
 class InstanceRow(_Model):
-    """What one instance got; share and deviation are of the unit, and null where there are no units."""
+    """What one instance got; all after `sources` is of the unit, and null where there are no units.
+
+    The intervals of all instances hold at once, with the scenario's confidence. `residual` is
+    standardised: about normal where the expected shares hold.
+    """
 
     name: str
     connections: int
@@ -59,6 +146,8 @@ class InstanceRow(_Model):
     share: float | None
     expected_share: float
     deviation: float | None
+    interval: tuple[float, float] | None = None
+    residual: float | None = None
 
 
 class Counts(_Model):
@@ -99,6 +188,15 @@ class LatencySummary(_Model):
     p99: int | None
     p99_9: int | None
     max: int | None
+
+
+class LatencyIntervals(_Model):
+    """Intervals of the quantiles in nanoseconds, from resampled time blocks; null where there are too few."""
+
+    p50: tuple[int, int] | None = None
+    p90: tuple[int, int] | None = None
+    p99: tuple[int, int] | None = None
+    p99_9: tuple[int, int] | None = None
 
 
 class Generator(_Model):
@@ -165,6 +263,7 @@ class Summary(_Model):
     errors: dict[str, int]
     witnesses: Witnesses
     latency_ns: LatencySummary
+    latency_intervals_ns: LatencyIntervals = LatencyIntervals()
     throughput_per_s: float
     generator: Generator
     cpu_us_per_request: CpuTime = CpuTime()

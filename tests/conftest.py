@@ -8,20 +8,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click import ClickException
+from click.testing import CliRunner
 
 from harness.channel import ChannelClosedError
+from harness.cli import cli
+from harness.errors import HarnessError
 from harness.hosts.netns import NetnsHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from click.testing import Result
+
     from harness.hosts.base import Program
+
+    Harness = Callable[..., Result]
 
 _PREAMBLE = """
 import socket, sys
 from harness.channel import Channel
 channel = Channel.inherited(int(sys.argv[-1]))
 """
+
+
+@pytest.fixture
+def harness() -> Harness:
+    """Run a command of the harness in this process; its result has the exit status that a shell would see."""
+
+    def run(*arguments: object, **kwargs: Any) -> Result:
+        words = [str(argument) for argument in arguments]
+        result = CliRunner().invoke(cli, words, standalone_mode=False, **kwargs)
+        if isinstance(result.exception, (ClickException, HarnessError)):
+            result.exit_code = 2
+        elif result.exception is None:
+            result.exit_code = result.return_value or 0
+        return result
+
+    return run
 
 
 @pytest.fixture

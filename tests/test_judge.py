@@ -197,12 +197,17 @@ def test_a_generator_that_is_busy_limits_the_load(cpu_ns: int, limited: bool) ->
     assert summarise(scenario(), recording([4, 5, 6]), busy).generator.limited is limited
 
 
-def test_a_poor_approximation_is_warned_of() -> None:
-    """Where an instance is expected to get fewer than five units, chi-square's p-value says little."""
+def test_a_poor_approximation_is_not_used() -> None:
+    """Where an instance is expected to get fewer than five units, the p-value is a simulated one."""
     few = summarise(scenario(), recording([4, 4, 4]), observed(warnings=["first"]))
-    assert few.warnings[0] == "first"
-    assert "chi-square" in few.warnings[1]
-    assert summarise(scenario(), recording([50, 50, 50]), observed()).warnings == ()
+    assert few.warnings == ("first",)
+    assert few.tests.fit is not None
+    assert not few.tests.fit.valid
+    many = summarise(scenario(), recording([50, 50, 50]), observed())
+    assert many.tests.fit is not None
+    assert many.tests.chi_square is not None
+    assert many.tests.fit.valid
+    assert many.tests.fit.p_value == many.tests.chi_square.p_value
 
 
 def test_names_that_hardly_tell_instances_apart_are_warned_of() -> None:

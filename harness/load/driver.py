@@ -56,7 +56,14 @@ class Driver:
     ----------
     host
         Where the load comes from; the generator starts at once and gets ready by itself.
+
+    Attributes
+    ----------
+    recorded
+        The packed records of the phase that runs, as far as they are written.
     """
+
+    recorded: IO[bytes]
 
     def __init__(self, host: Host) -> None:
         self._program = host.spawn([sys.executable, "-m", "harness.load"], "client", "generator")
@@ -89,7 +96,8 @@ class Driver:
         profile, duration_ns
             What to drive, and for how long.
         live
-            Told of the progress, about four times a second: elapsed_ns, requests, errors.
+            Told of the progress, about four times a second: elapsed_ns, requests, errors, identities.
+            It may read what is recorded by then from `recorded`, and end the phase with `end`.
 
         Raises
         ------
@@ -98,24 +106,28 @@ class Driver:
         KeyboardInterrupt
             Ctrl-C; the phase still runs, `stop` ends it and gives what it recorded.
         """
-        self._records = tempfile.TemporaryFile()  # noqa: SIM115  handed on with what was driven
+        self.recorded = tempfile.TemporaryFile()  # noqa: SIM115  handed on with what was driven
         self._silence_s = _SILENCE_S + profile.timeout_ns / 1e9
         self._send(
             {"do": "drive", "phase": phase, "profile": profile.to_json(), "duration_ns": duration_ns},
-            (self._records.fileno(),),
+            (self.recorded.fileno(),),
         )
         return self._until_done(live)
 
-    def stop(self) -> Driven:
-        """End the running phase early; requests under way are finished."""
+    def end(self) -> None:
+        """Let no further request of the running phase begin; those under way are finished."""
         self._send({"do": "stop"})
+
+    def stop(self) -> Driven:
+        """End the running phase early, and give what it came to."""
+        self.end()
         return self._until_done(lambda _: None)
 
     def _until_done(self, live: Callable[[Message], None]) -> Driven:
         while (message := self._receive(self._silence_s))["event"] == "progress":
             live(message)
         return Driven(
-            records=self._records,
+            records=self.recorded,
             identities=tuple(message["identities"]),
             requests=message["requests"],
             errors=message["errors"],

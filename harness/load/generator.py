@@ -126,6 +126,7 @@ class _Drive:
             "elapsed_ns": time.monotonic_ns() - self.phase.started_ns,
             "requests": self._requests,
             "errors": self._errors,
+            "identities": self.phase.reader.identities,
         }
 
     def _report(self, ended_ns: int, ended_cpu_ns: int, stats: Any) -> Message:

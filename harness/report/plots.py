@@ -38,6 +38,7 @@ NAMED_UP_TO = 40
 
 # Colours that red-green blind people tell apart (M. Okabe and K. Ito, 2008); the shapes differ too.
 _INSIDE, _OUTSIDE, _BAND, _EXPECTED = "#0072B2", "#D55E00", "#CFE3F1", "#333333"
+_INTERVAL = "#6F9FBF"
 _DPI = 140
 _MARKS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
@@ -90,6 +91,8 @@ def _draw_curve(axes: Axes, latencies_ms: NDArray[np.float64], summary: Summary)
     for name, percent in _MARKS.items():
         place, value = _nines(percent), (getattr(summary.latency_ns, name) or 0) / 1e6
         if place <= x[-1]:
+            if interval := getattr(summary.latency_intervals_ns, name):
+                axes.vlines([place], interval[0] / 1e6, interval[1] / 1e6, color=_OUTSIDE, linewidth=1.5)
             label = f"{name.replace('_', '.')} {_milliseconds(value)}"
             axes.plot([place], [value], "o", color=_OUTSIDE, markersize=7)
             axes.annotate(label, (place, value), (5, -12), textcoords="offset points")
@@ -147,14 +150,17 @@ def _draw_named(
     band = (np.repeat(lower, 2), np.repeat(upper, 2))
     axes.fill_betweenx(edges, *band, color=_BAND, linewidth=0, label=_band_label(summary))
     axes.vlines(expected, places - 0.5, places + 0.5, color=_EXPECTED, linewidth=1.5, label="expected share")
+    lower_end, upper_end = float(shares.min()), float(shares.max())
     if rows[0].share is not None:
-        axes.hlines(places, expected, shares, color="#777777", linewidth=1)
+        low, high = _intervals(rows) * 100
+        axes.hlines(places, low, high, color=_INTERVAL, linewidth=2, label=_interval_label(summary))
+        lower_end, upper_end = float(low.min()), float(high.max())
         _dots(axes, shares, places, (shares < lower) | (shares > upper))
     axes.set_yticks(places, [_plain(row.name) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"share of the {summary.unit}s (%)")
-    least, most = min(lower.min(), shares.min()), max(upper.max(), shares.max())
+    least, most = min(float(lower.min()), lower_end), max(float(upper.max()), upper_end)
     axes.set_xlim(least - (most - least) * 0.06, most + (most - least) * 0.06)
     deviations = axes.secondary_yaxis("right")
     deviations.set_yticks(places, [_deviation(row) for row in rows])
@@ -174,6 +180,9 @@ def _draw_sorted(axes: Axes, rows: Sequence[InstanceRow], summary: Summary) -> N
     axes.axhspan(max(-tolerance, -100), tolerance, color=_BAND, label=_band_label(summary))
     axes.axhline(0, color=_EXPECTED, linewidth=1.5, label="expected share")
     if rows[0].share is not None:
+        in_order = [rows[i] for i in order]
+        low, high = (_intervals(in_order) / [row.expected_share for row in in_order] - 1) * 100
+        axes.vlines(places, low, high, color=_INTERVAL, linewidth=0.8, label=_interval_label(summary))
         _dots(axes, places, deviations, np.abs(deviations) > tolerance)
     axes.set_xlabel("instances, sorted by deviation")
     axes.set_xlim(0, len(rows) + 1)
@@ -196,7 +205,7 @@ def _draw_sorted(axes: Axes, rows: Sequence[InstanceRow], summary: Summary) -> N
 
 def _dots(axes: Axes, x: NDArray[Any], y: NDArray[Any], outside: NDArray[np.bool_]) -> None:
     size = 40 if len(x) <= NAMED_UP_TO else 12
-    axes.scatter(x[~outside], y[~outside], size, color=_INSIDE, zorder=3, label="instance in the band")
+    axes.scatter(x[~outside], y[~outside], size, color=_INSIDE, zorder=3, label="in the band")
     if outside.any():
         axes.scatter(
             x[outside], y[outside], size * 1.4, color=_OUTSIDE, marker="X", zorder=3, label="outside it"
@@ -209,7 +218,7 @@ def _finish(axes: Axes, summary: Summary) -> None:
     axes.set_axisbelow(True)
     if summary.instances[0].share is None:
         _say(axes, f"no {summary.unit} has an instance")
-    axes.figure.legend(loc="lower center", ncols=4, frameon=False)
+    axes.figure.legend(loc="lower center", ncols=5, frameon=False, columnspacing=1.2, handlelength=1.5)
 
 
 def _say(axes: Axes, what: str) -> None:
@@ -223,6 +232,15 @@ def _title(axes: Axes, summary: Summary, what: str) -> None:
 
 def _band_label(summary: Summary) -> str:
     return f"tolerance {summary.tolerance * 100:g} %"
+
+
+def _interval_label(summary: Summary) -> str:
+    return f"{summary.confidence * 100:g} % intervals"
+
+
+def _intervals(rows: Sequence[InstanceRow]) -> NDArray[np.float64]:
+    """Give the lower and the upper limits, shape (2, instances)."""
+    return np.array([row.interval or (row.expected_share, row.expected_share) for row in rows]).T
 
 
 def _deviation(row: InstanceRow) -> str:

@@ -56,12 +56,22 @@ class Progress:
         self._began_s = self._said_s = time.monotonic()
         self._rewrite(f"{name}{self._detail} ...")
 
-    def live(self, elapsed_s: float, total_s: float, requests: int, rate_per_s: float, errors: int) -> None:
-        """Show how far the load is."""
+    def live(  # noqa: PLR0913  one for each figure
+        self,
+        elapsed_s: float,
+        total_s: float,
+        requests: int,
+        *,
+        rate_per_s: float,
+        errors: int,
+        known: str = "",
+    ) -> None:
+        """Show how far the load is, and what is known by now."""
         name = self._phase or "load"
         figures = (
             f"{elapsed_s:.1f}/{total_s:g} s, {requests:,} requests, {rate_per_s:,.0f}/s, {errors:,} errors"
         )
+        figures += f", {printable(known, self._encoding)}" if known else ""
         if self._columns:
             done = round(_BAR * min(max(elapsed_s / total_s, 0.0), 1.0)) if total_s > 0 else _BAR
             self._rewrite(f"{name} [{'#' * done}{'-' * (_BAR - done)}] {figures}")

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report.terminal import percent_with_sign
-from harness.stats.fairness import ChiSquare, added_up
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.suite.summary import Figures, ScenarioOutcomes, SuiteSummary
+    from harness.suite.summary import Chance, Figures, ScenarioOutcomes, SuiteSummary
 
 _OUTSIDE: Final = {"skipped", "not possible"}
 """Verdicts of what has no row, only a reason below the table."""
@@ -69,8 +68,10 @@ def render_suite(summary: SuiteSummary, console: Console) -> None:
             console.print(table)
             console.print()
         console.print(Text("cpu: microseconds for each request; they overlap, and don't add up", "dim"))
+        notes = ["p (Holm): chi-square's, adjusted for the number of scenarios"]
         if summary.repeat > 1:
-            console.print(Text("several runs: medians, and the range below; p of all runs together", "dim"))
+            notes.append("several runs: medians, and the range below; p of all runs together")
+        console.print(Text("\n".join(notes), "dim"))
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -117,8 +118,22 @@ def _told(summary: SuiteSummary) -> Iterator[tuple[str, str]]:
                 reasons.setdefault(remark.words, []).append(remark.name)
         for words, names in reasons.items():
             yield state, f"{', '.join(names)}: {words}"
+    for scenario in summary.scenarios:
+        if explained := _explained_by_chance(scenario, len(summary.scenarios)):
+            yield "inconclusive", f"{scenario.name}: {explained}"
     if not_run := [scenario.name for scenario in summary.scenarios if not scenario.outcomes]:
         yield "not run", ", ".join(not_run)
+
+
+def _explained_by_chance(scenario: ScenarioOutcomes, scenarios: int) -> str | None:
+    """Tell that a scenario which is uneven by itself need not be so among many."""
+    chance, verdicts = scenario.chance, {outcome.verdict for outcome in scenario.outcomes}
+    if chance is None or "uneven" not in verdicts or chance.p_outside_adjusted <= chance.alpha:
+        return None
+    return (
+        f"uneven by itself (p = {chance.p_outside:.2g}), but chance explains that among {scenarios} "
+        f"scenarios (p = {chance.p_outside_adjusted:.2g}); run it again"
+    )
 
 
 def _remarks(scenario: ScenarioOutcomes, rounds: int) -> Iterator[_Remark]:
@@ -148,7 +163,7 @@ def _columns(encoding: str) -> tuple[list[_Column], list[_Column], list[_Column]
     ]
     distribution = [
         _Column("verdict", lambda scenario: _verdicts(scenario, times), right=False),
-        _Column("p", lambda scenario: _p_value(scenario.measured)),
+        _Column("p\n(Holm)", lambda scenario: _p_value(scenario.chance)),
         _Column("worst\ndeviation", lambda scenario: _worst_deviation(scenario.measured)),
     ]
     costs = [
@@ -214,12 +229,10 @@ def _verdicts(scenario: ScenarioOutcomes, times: str) -> str:
     )
 
 
-def _p_value(measured: Sequence[Figures]) -> str:
-    tests = [ChiSquare(**run.chi_square.model_dump()) for run in measured if run.chi_square is not None]
-    if not tests:
+def _p_value(chance: Chance | None) -> str:
+    if chance is None:
         return "-"
-    p_value = added_up(tests).p_value
-    return "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
+    return "<0.0001" if chance.p_value_adjusted < 0.0001 else f"{chance.p_value_adjusted:.2g}"
 
 
 def _worst_deviation(measured: Sequence[Figures]) -> str:

@@ -23,6 +23,7 @@ SHOWN_IN_FULL = 40
 
 _ENDS = 10
 _DIFFERENCES = 5
+_NOTED_EFFECT = 1.05  # a smaller design effect changes no conclusion
 _COLOURS = {"even": "bold green", "uneven": "bold red", "inconclusive": "bold yellow"}
 
 
@@ -34,8 +35,8 @@ def verdict_line(summary: Summary) -> str:
     if deviations:
         parts.append(f"worst deviation {percent_with_sign(max(deviations, key=abs))}")
     parts.append(f"tolerance {summary.tolerance * 100:.4g} %")
-    if summary.tests.chi_square is not None:
-        parts.append(_p_value(summary.tests.chi_square.p_value))
+    if summary.tests.fit is not None:
+        parts.append(_p_value(summary.tests.fit.p_value))
     return f"{printable(summary.name)}: {summary.verdict} ({', '.join(parts)})"
 
 
@@ -71,7 +72,8 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("instance", overflow="fold")
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
-    for header in (*counted, "share", "expected", "deviation"):
+    interval = f"{summary.confidence * 100:.4g} % interval"
+    for header in (*counted, "share", interval, "expected", "deviation"):
         table.add_column(header, justify="right", overflow="fold")
     rows, left_out = list(summary.instances), 0
     if len(rows) > SHOWN_IN_FULL:
@@ -86,6 +88,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
             Text(printable(row.name, encoding)),
             *(f"{getattr(row, column):,}" for column in counted),
             "-" if row.share is None else _percent(row.share),
+            "-" if row.interval is None else _interval(*row.interval),
             _percent(row.expected_share),
             "-" if row.deviation is None else percent_with_sign(row.deviation),
         )
@@ -94,14 +97,13 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
 
 def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     """Give label, value and style of each line below the table."""
-    chi_square = summary.tests.chi_square
-    if chi_square is not None:
-        freedom = f"{chi_square.dof} degree{'' if chi_square.dof == 1 else 's'} of freedom"
-        yield "chi-square", f"{chi_square.statistic:.2f}, {freedom}, {_p_value(chi_square.p_value)}", ""
+    yield from _test_facts(summary)
     latency = summary.latency_ns
     quantiles = zip(("p50", "p90", "p99", "p99.9", "max"), latency.model_dump().values(), strict=True)
     known = [f"{name} {_duration(value, encoding)}" for name, value in quantiles if value is not None]
     yield "latency", "  ".join(known) or "no request succeeded", ""
+    if known := _latency_intervals(summary, encoding):
+        yield "", f"{summary.confidence * 100:.4g} % intervals: {', '.join(known)}", ""
     yield "throughput", f"{summary.throughput_per_s:,.0f} requests/s", ""
     costs = (
         (role, cost) for role, cost in summary.cpu_us_per_request.model_dump().items() if cost is not None
@@ -122,6 +124,51 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     if summary.expect != "even":
         met = "as expected" if summary.passed else "not as expected"
         yield "expected", f"{summary.expect}: {met}", "green" if summary.passed else "red"
+
+
+def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """Tell what the tests found, those alone that have something to say."""
+    tests = summary.tests
+    chi_square, fit = tests.chi_square, tests.fit
+    if chi_square is not None and fit is not None:
+        freedom = f"{chi_square.dof} degree{'' if chi_square.dof == 1 else 's'} of freedom"
+        simulated = "" if fit.valid else " (simulated: few units are expected)"
+        spread = "" if fit.spread == "by chance" else f"; {fit.spread} than chance allows"
+        p_value = _p_value(fit.p_value)
+        yield "chi-square", f"{chi_square.statistic:.2f}, {freedom}, {p_value}{simulated}{spread}", ""
+    requests = tests.requests
+    if requests is not None and requests.design_effect > _NOTED_EFFECT:
+        naive = (
+            f"chi-square {requests.chi_square.statistic:.2f} overstates {requests.design_effect:.1f} times"
+        )
+        right = f"{requests.corrected.statistic:.2f}, {_p_value(requests.corrected.p_value)}"
+        yield "requests", f"{naive}: those of a {summary.unit} stay together; corrected {right}", ""
+    if order := tests.order:
+        repeats = f"repeats of the instance before: {order.repeat_ratio:.2f} of what chance gives"
+        yield "order", f"{order.kind}; {repeats}", ""
+    if (drift := tests.drift) and drift.varies:
+        times = f"{drift.dispersion:.2f} times as much as chance explains ({_p_value(drift.p_value)})"
+        what = f"counts vary between {drift.windows} time windows {times}, and carry so much less evidence"
+        yield "drift", what, "yellow"
+    if sequential := tests.sequential:
+        when, width = sequential.decided_after_s, sequential.half_width
+        ended = (
+            "no verdict in the time it had" if when is None else f"the evidence sufficed after {when:.1f} s"
+        )
+        known = "" if width is None else f"; shares known to {width * 100:.1f} % either way"
+        yield "until", f"{ended}, {len(sequential.looks)} looks{known}", ""
+
+
+def _latency_intervals(summary: Summary, encoding: str) -> list[str]:
+    """Write the intervals of the usual and of the slow request, those that there are."""
+    intervals = {"p50": summary.latency_intervals_ns.p50, "p99": summary.latency_intervals_ns.p99}
+    written = []
+    for name, interval in intervals.items():
+        if interval is not None:
+            low, high = (_duration(end, encoding) for end in interval)
+            value, unit = low.split()
+            written.append(f"{name} {value if high.endswith(f' {unit}') else low} - {high}")
+    return written
 
 
 def _witness_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
@@ -145,6 +192,11 @@ def _counted(summary: Summary, witness: str) -> bool:
 
 def _percent(fraction: float) -> str:
     return f"{fraction * 100:.{2 if fraction >= 0.02 else 3}f} %"
+
+
+def _interval(low: float, high: float) -> str:
+    digits = 2 if high >= 0.02 else 3
+    return f"{low * 100:.{digits}f} - {high * 100:.{digits}f} %"
 
 
 def percent_with_sign(fraction: float) -> str:

@@ -196,6 +196,11 @@ class Load(_Model):
         description="After how many requests of all users together the measured load ends, if duration does "
         "not end it before.",
     )
+    until: Literal["verdict"] | None = Field(
+        default=None,
+        description="verdict: the measured load ends as soon as the counts suffice for one; duration and "
+        "requests are then the most that it may take.",
+    )
     connections: Connections = Field(
         default="per-request",
         description="A new connection for each request, one kept for all, or one for this many requests.",

@@ -23,7 +23,9 @@ NAME = "instances.sameport.test"
 TTL_S = 1
 """How long an answer holds."""
 
-_FOLDER = "/run/sameport/dns"
+HOSTS_FILE = "/run/sameport/dns/hosts"
+"""Where the addresses are, on the host."""
+
 _PUBLISH_DEADLINE_S = 10
 _LOOK_EVERY_S = 0.005
 # RFC 1035: a question for addresses, recursion desired, and what comes before an answer's address.
@@ -52,7 +54,7 @@ class Dns:
             dnsmasq is missing or does not start; the message holds its words.
         """
         lines = [f"{member.address} {NAME} {member.name}.{NAME}\n" for member in members]
-        self._host.write(f"{_FOLDER}/hosts", "".join(lines))
+        self._host.write(HOSTS_FILE, "".join(lines))
         if self._service is None:
             self._start()
         else:
@@ -99,7 +101,7 @@ class Dns:
             "--conf-file=/dev/null",
             "--no-resolv",
             "--no-hosts",
-            f"--addn-hosts={_FOLDER}/hosts",
+            f"--addn-hosts={HOSTS_FILE}",
             f"--listen-address={ADDRESS}",
             f"--port={PORT}",
             "--bind-interfaces",

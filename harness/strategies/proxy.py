@@ -150,12 +150,13 @@ class Limits:
     only_root: bool
 
 
-_ASK_LIMITS = "ulimit -Hn; getconf _NPROCESSORS_ONLN; cat /proc/self/uid_map"
+ASK_LIMITS = "ulimit -Hn; getconf _NPROCESSORS_ONLN; cat /proc/self/uid_map"
+"""What `limits` has a shell on the host tell."""
 
 
 def limits(host: Host) -> Limits:
     """Ask a host what it grants its programs."""
-    files, cores, *mapped = host.run(["sh", "-c", _ASK_LIMITS]).stdout.splitlines()
+    files, cores, *mapped = host.run(["sh", "-c", ASK_LIMITS]).stdout.splitlines()
     users = sum(int(line.split()[2]) for line in mapped)
     return Limits(int(files), int(cores), only_root=users == 1)
 

@@ -16,6 +16,7 @@ from harness.suite.summary import (
     RunOutcome,
     ScenarioOutcomes,
     SuiteSummary,
+    among_all,
     outcome_of,
     suite_exit_status,
 )
@@ -136,7 +137,7 @@ class SuiteRun:
             seed=self._suite.seed,
             repeat=len(self._order),
             order=tuple(map(tuple, self._order)),
-            scenarios=scenarios,
+            scenarios=among_all(scenarios),
             interrupted=self._cut_short,
             passed=passed and not self._cut_short,
         )

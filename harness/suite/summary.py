@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.stats.fairness import ChiSquare, added_up
+from harness.stats.tails import holm
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 from harness.summary import ChiSquareTest, CpuTime, LatencySummary, Verdict, exit_status
 
@@ -26,11 +28,14 @@ class _Model(BaseModel):
 class Figures(_Model):
     """What was measured in one run, as in its summary.json.
 
-    `worst_deviation` is that of the instance that deviates most, with its sign.
+    `worst_deviation` is that of the instance that deviates most, with its sign; `p_outside` the least of
+    the instances' p-values, and `alpha` what it was compared with.
     """
 
     chi_square: ChiSquareTest | None
     worst_deviation: float | None
+    p_outside: float
+    alpha: float
     latency_ns: LatencySummary
     throughput_per_s: float
     cpu_us_per_request: CpuTime
@@ -61,10 +66,26 @@ class RunOutcome(_Model):
     figures: Figures | None = None
 
 
+class Chance(_Model):
+    """What chance explains of a scenario, by itself and among all of its suite.
+
+    With many scenarios, some look uneven by chance alone. The adjusted p-values count all scenarios
+    (Holm): what they still show holds for the suite as a whole. `p_value` is chi-square's, of all runs
+    together; `p_outside` that of a share outside its tolerance, in any run.
+    """
+
+    p_value: float
+    p_value_adjusted: float
+    p_outside: float
+    p_outside_adjusted: float
+    alpha: float
+
+
 class ScenarioOutcomes(_Model):
     """A scenario and what its runs came to; there are fewer than `repeat` if the rest was left out.
 
-    `expect`, `replicas` and `unit` are null for a combination that is not possible.
+    `expect`, `replicas` and `unit` are null for a combination that is not possible; `chance` is, where
+    nothing was measured.
     """
 
     name: str
@@ -74,6 +95,7 @@ class ScenarioOutcomes(_Model):
     unit: Unit | None
     repeat: int
     outcomes: tuple[RunOutcome, ...]
+    chance: Chance | None = None
 
     @property
     def measured(self) -> list[Figures]:
@@ -105,6 +127,35 @@ class SuiteSummary(_Model):
         return self.model_dump_json(by_alias=True)
 
 
+def among_all(scenarios: tuple[ScenarioOutcomes, ...]) -> tuple[ScenarioOutcomes, ...]:
+    """Say what chance explains of each scenario, given how many there are."""
+    measured = {
+        scenario.name: runs
+        for scenario in scenarios
+        if (runs := [run for run in scenario.measured if run.chi_square is not None])
+    }
+    fits = [
+        added_up([ChiSquare(**run.chi_square.model_dump()) for run in runs if run.chi_square]).p_value
+        for runs in measured.values()
+    ]
+    # Of several runs, any may be the one that is outside: Bonferroni's correction.
+    outside = [min(min(run.p_outside for run in runs) * len(runs), 1.0) for runs in measured.values()]
+    if not measured:
+        return scenarios
+    columns = zip(measured, fits, holm(fits).tolist(), outside, holm(outside).tolist(), strict=True)
+    chances = {
+        name: Chance(
+            p_value=fit,
+            p_value_adjusted=fit_among_all,
+            p_outside=out,
+            p_outside_adjusted=out_among_all,
+            alpha=measured[name][0].alpha,
+        )
+        for name, fit, fit_among_all, out, out_among_all in columns
+    }
+    return tuple(scenario.model_copy(update={"chance": chances.get(scenario.name)}) for scenario in scenarios)
+
+
 def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float) -> RunOutcome:
     """Keep of a run's summary what a suite's table and document need."""
     status: Literal[0, 1, 3] = {0: 0, 3: 3}.get(exit_status(summary), 1)  # type: ignore[assignment]  # of these
@@ -112,6 +163,8 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
     figures = Figures(
         chi_square=summary.tests.chi_square,
         worst_deviation=max(deviations, key=abs, default=None),
+        p_outside=min(instance.p_outside for instance in summary.tests.tolerance.instances),
+        alpha=summary.tests.tolerance.alpha,
         latency_ns=summary.latency_ns,
         throughput_per_s=summary.throughput_per_s,
         cpu_us_per_request=summary.cpu_us_per_request,

@@ -17,7 +17,7 @@ def one_of_two(progress: Progress) -> None:
     progress.heading("[1/2] dnat-10 (about 10 s left)")
     progress.phase("provisioning", "10 instances")
     progress.phase("load")
-    progress.live(5, 10, 1234, 246.8, 0)
+    progress.live(5, 10, 1234, rate_per_s=246.8, errors=0)
     progress.heading("dnat-10: even, 12.3 s")
     progress.heading("[2/2] nft-10 (about 5 s left)")
     progress.close()

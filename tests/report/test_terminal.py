@@ -29,7 +29,7 @@ progress = Progress()
 sys.stdin.read()
 progress.phase("provisioning")
 progress.phase("load")
-progress.live(1, 2, 3, 4, 5)
+progress.live(1, 2, 3, rate_per_s=4, errors=5)
 progress.close()
 print("survived")
 """
@@ -113,7 +113,7 @@ def test_names_from_outside_can_neither_paint_nor_ring(measure: Measure) -> None
 
 def test_an_encoding_without_boxes_gets_none(measure: Measure) -> None:
     """Plain ASCII is enough, for frames, for units and for names."""
-    text = rendered(measure([50, 50], names=["zażółć", "b"])[1], encoding="ascii")
+    text = rendered(measure([50, 50], names=["zażółć", "b"])[1], width=120, encoding="ascii")
     assert "za\\u017c\\xf3" in text
     assert " us" in text
 
@@ -174,7 +174,7 @@ def test_progress_in_a_file_is_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     progress = Progress(file=file)
     progress.phase("load", "5 users")
     for elapsed in (1, 2.5, 3):
-        progress.live(elapsed, 10, 100, 40, 2)
+        progress.live(elapsed, 10, 100, rate_per_s=40, errors=2)
     progress.close()
     progress.close()
     assert file.getvalue() == "load: 2.5/10 s, 100 requests, 40/s, 2 errors\nload (5 users): 4.0 s\n"
@@ -187,7 +187,7 @@ def test_progress_on_a_terminal_is_one_line_that_changes() -> None:
         progress = Progress(file=file)
         progress.phase("warm-up", "a detail")
         progress.phase("load")
-        progress.live(5, 10, 1234, 246.8, 0)
+        progress.live(5, 10, 1234, rate_per_s=246.8, errors=0)
         progress.close()
         said = ""
         while not said.endswith("load: 0.0 s\r\n"):  # a terminal passes on what it gets piece by piece
@@ -203,7 +203,7 @@ def test_quiet_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None
     """Quiet is silent in every phase."""
     progress = Progress(quiet=True)
     progress.phase("load")
-    progress.live(1, 2, 3, 4, 5)
+    progress.live(1, 2, 3, rate_per_s=4, errors=5)
     progress.close()
     assert capsys.readouterr() == ("", "")
 
@@ -214,7 +214,7 @@ def test_progress_survives_a_closed_stream() -> None:
     progress = Progress(file=file)
     file.close()
     progress.phase("load")
-    progress.live(1, 0, 3, 4, 5)
+    progress.live(1, 0, 3, rate_per_s=4, errors=5)
     progress.close()
     Progress(file=file).phase("load")
 

@@ -1,0 +1,266 @@
+"""`harness check`, `baseline` and `fairness`: judge what was measured."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import HarnessError, ResultError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.gate.checks import Check
+
+_EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
+_BASELINES = Path("results/baselines")
+
+
+class _Percentage(click.ParamType[Any]):
+    """A percentage as scenario files have it, read as a fraction."""
+
+    name = "percentage"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from harness.scenario.quantities import parse_percentage
+
+        if isinstance(value, float):
+            return value
+        try:
+            fraction = parse_percentage(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not 0 < fraction < 1:
+            self.fail(f"{value} is out of range; write more than 0% and less than 100%", param, ctx)
+        return fraction
+
+
+class _QuantileTolerance(_Percentage):
+    """A latency quantile and its tolerance: p99=20%."""
+
+    name = "quantile=percentage"
+
+    def convert(  # type: ignore[override]  # a pair where the parent gives the number alone
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        from harness.gate.checks import QUANTILES
+
+        quantile, _, percentage = str(value).partition("=")
+        if quantile not in QUANTILES:
+            self.fail(f"{value!r}: write one of {', '.join(QUANTILES)}, '=' and a percentage", param, ctx)
+        return quantile, super().convert(percentage, param, ctx)
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="Compare with this baseline, or with the scenario's in this folder.",
+)
+@click.option("--tolerance", type=_Percentage(), metavar="10%", help="In place of the scenario's.")
+@click.option(
+    "--latency-tolerance",
+    "latency",
+    type=_QuantileTolerance(),
+    multiple=True,
+    metavar="p99=20%",
+    help="How much slower than the baseline is too slow: p50, p90, p99, p99.9 or max. May be repeated.",
+)
+@click.option(
+    "--cpu-tolerance",
+    "cpu",
+    type=_Percentage(),
+    metavar="20%",
+    help="How much more processor time for each request than the baseline's is too much.",
+)
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML, too.")
+@click.option("--github", is_flag=True, help="Print GitHub annotations, and add to the step's summary.")
+@click.option("--json", "json_", is_flag=True, help="Print the checks as one line of JSON.")
+def check(  # noqa: PLR0913  one for each option
+    results: tuple[Path, ...],
+    baseline: Path | None,
+    tolerance: float | None,
+    latency: tuple[tuple[str, float], ...],
+    cpu: float | None,
+    *,
+    junit: Path | None,
+    github: bool,
+    json_: bool,
+) -> int:
+    """Pass or fail stored RESULTS: for a CI job, for instance.
+
+    A result is a folder that `harness run` left. Each is checked against its own scenario: is the
+    verdict the expected one, is everything there, do the witnesses agree? With a baseline, also:
+    are the shares what they were, have errors not risen, are latency and processor time no worse?
+    Several results of one scenario are compared together. What the data can't show is inconclusive,
+    never passed: latency, for instance, needs several runs on both sides.
+
+    \b
+    Exit status: 0 all passed, 1 some failed, 3 none failed but some inconclusive, 2 for every error.
+
+    \b
+    Examples:
+      harness check results/dnat-10-20260102-030405
+      harness check results/dnat-10-* --baseline results/baselines
+      harness check results/dnat-10-* --baseline results/baselines --latency-tolerance p99=20%
+    """
+    if baseline is None and (latency or cpu is not None):
+        raise click.UsageError("latency and processor time are compared with a --baseline; name one")
+    checks = _checked(results, baseline, tolerance, dict(latency), cpu)
+    return _tell(checks, junit, github=github, json_=json_)
+
+
+def _checked(
+    results: tuple[Path, ...],
+    baseline: Path | None,
+    tolerance: float | None,
+    latency: dict[str, float],
+    cpu: float | None,
+) -> list[Check]:
+    from harness.gate.checks import Limits, check_against, check_alone
+    from harness.gate.stored import read_baseline, read_result
+
+    limits = Limits(tolerance, latency, cpu)
+    summaries = {path: read_result(path) for path in dict.fromkeys(results)}
+    checks: list[Check] = []
+    for name in dict.fromkeys(summary.name for summary in summaries.values()):
+        own = {path: summary for path, summary in summaries.items() if summary.name == name}
+        for path, summary in own.items():
+            checks += check_alone(path.resolve().name, summary, limits)
+        if baseline is not None:
+            checks += check_against([*own.values()], read_baseline(baseline, name), limits)
+    return checks
+
+
+def _tell(checks: Sequence[Check], junit: Path | None, *, github: bool, json_: bool) -> int:
+    from rich.console import Console
+
+    from harness.report import gate
+
+    if junit is not None:
+        _write(junit, gate.as_junit(checks), "w")
+    if json_:
+        click.echo(gate.as_json(checks))
+    else:
+        gate.render_checks(checks, Console())
+    if github:
+        # Standard output is for --json alone, where that is given; GitHub reads both.
+        for line in gate.as_annotations(checks):
+            click.echo(line, err=json_)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            _write(Path(summary), gate.as_markdown(checks), "a")
+    return _EXIT[gate.overall(checks)]
+
+
+def _write(path: Path, text: str, mode: str) -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ResultError(f"{path}: can't be written: {error.strerror}") from error
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--baselines",
+    type=click.Path(path_type=Path),
+    default=_BASELINES,
+    show_default=True,
+    help="The folder that baselines are kept in.",
+)
+def baseline(results: tuple[Path, ...], baselines: Path) -> int:
+    """Keep RESULTS as what later ones are compared with.
+
+    All results of one scenario make one baseline, in place of the one before. Only results that passed
+    are taken. Latency and processor time can be compared only where there are several.
+
+    \b
+    Example:
+      harness run scenarios/dnat-10.yaml --set repeat=3
+      harness baseline results/dnat-10-*
+    """
+    from harness.gate.stored import baseline_of, read_result, write_baseline
+
+    summaries = [read_result(path) for path in dict.fromkeys(results)]
+    made = [
+        baseline_of([summary for summary in summaries if summary.name == name])
+        for name in dict.fromkeys(summary.name for summary in summaries)
+    ]
+    for one in made:
+        path = write_baseline(one, baselines)
+        runs = "1 run" if len(one.runs) == 1 else f"{len(one.runs)} runs"
+        click.echo(f"{path}: {runs}, {sum(map(sum, (run.units for run in one.runs))):,} units")
+    return 0
+
+
+@click.command()
+@click.argument("counts", nargs=-1, type=click.IntRange(0))
+@click.option(
+    "--expected", metavar="9:1", help="What the instances are to get, in relation; alike by default."
+)
+@click.option("--tolerance", type=_Percentage(), default="10%", show_default=True, metavar="PERCENT")
+@click.option("--confidence", type=_Percentage(), default="95%", show_default=True, metavar="PERCENT")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For simulated p-values.")
+@click.option(
+    "--intervals",
+    type=click.Choice(["exact", "goodman", "sison-glaz"]),
+    default="exact",
+    show_default=True,
+    help="How the simultaneous intervals of the shares are made.",
+)
+@click.option("--json", "json_", is_flag=True, help="Print everything as one line of JSON.")
+def fairness(  # noqa: PLR0913  one for each option
+    counts: tuple[int, ...],
+    expected: str | None,
+    tolerance: float,
+    confidence: float,
+    *,
+    seed: int,
+    intervals: str,
+    json_: bool,
+) -> int:
+    """Judge anybody's COUNTS: how many connections, requests or sources each instance got.
+
+    Without COUNTS, they are read from standard input as CSV with two columns, name and count; a
+    header line is recognised. Units have to be chosen independently of each other: connections for a
+    layer-4 balancer, requests for a proxy, and not requests that share a connection.
+
+    \b
+    Exit status: 0 even, 1 uneven, 3 inconclusive, 2 for every error.
+
+    \b
+    Examples:
+      harness fairness 158 142
+      harness fairness 902 98 --expected 9:1 --tolerance 5%
+      printf 'a,510\\nb,490\\n' | harness fairness
+    """
+    from rich.console import Console
+
+    from harness.report.fairness import as_json, judge_counts, read_csv, render, weights
+
+    names = None
+    try:
+        if not counts:
+            if sys.stdin.isatty():
+                raise click.UsageError("write the counts, or pipe a CSV of names and counts in")
+            names, numbers = read_csv(sys.stdin.buffer.read())
+        else:
+            numbers = list(counts)
+        shares = weights(expected, len(numbers))
+        judged = judge_counts(
+            numbers, shares, tolerance, confidence, names=names, seed=seed, intervals=intervals
+        )
+    except ValueError as error:
+        raise HarnessError(str(error)) from error
+    if json_:
+        click.echo(as_json(judged))
+    else:
+        render(judged, Console())
+    return {"even": 0, "uneven": 1, "inconclusive": 3}[judged.verdict.verdict]

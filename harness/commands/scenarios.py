@@ -1,0 +1,123 @@
+"""`harness validate`, `plan`, `schema` and `list`: what files may say, and what they would do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all of them.")
+def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
+    """Check scenario and suite FILES without running them.
+
+    \b
+    Every problem is told with its place: file:line:column. Exit status: 0 if all are right, else 2.
+    """
+    from harness.errors import ScenarioError
+    from harness.suite.file import read_suite
+
+    status = 0
+    for file in files:
+        try:
+            found = read_suite([file], overrides)
+        except ScenarioError as error:
+            click.echo(str(error), err=True)
+            status = 2
+        else:
+            count = len(found.scenarios)
+            click.echo(f"{file}: right" if count == 1 else f"{file}: right, {count:,} scenarios")
+    return status
+
+
+class _Rate(click.ParamType[Any]):
+    """A rate as scenario files have it, read as a number a second."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from harness.scenario.quantities import parse_rate
+
+        try:
+            rate = parse_rate(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return rate if rate > 0 else self.fail(f"{value} is out of range; write more than 0/s", param, ctx)
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in tolerance=5%."
+)
+@click.option("--rate", type=_Rate(), metavar="3000/s", help="Requests; tells how long the load takes.")
+@click.option("--json", "as_json", is_flag=True, help="Print what it takes as one line of JSON.")
+def plan(scenario: Path, overrides: tuple[str, ...], rate: float | None, *, as_json: bool) -> None:
+    """Say what it takes to judge SCENARIO, and what a run would set up; nothing is run.
+
+    How many units (connections, requests or sources, whatever the strategy balances) show that a fair
+    strategy is fair, how long they take, and then, in order, every address, program, rule and
+    configuration file of a run.
+
+    \b
+    Examples:
+      harness plan scenarios/dnat-10.yaml --rate 3000/s
+      harness plan scenarios/dnat-10.yaml --set tolerance=2% --set load.until=verdict
+    """
+    from harness.needs import needs_of
+    from harness.planned import provisioned
+    from harness.report.plan import needs_text, plan_text
+    from harness.scenario import load_scenario
+
+    loaded = load_scenario(scenario, overrides)
+    needs = needs_of(loaded)
+    if as_json:
+        click.echo(json.dumps({"name": loaded.name, **asdict(needs)}))
+        return
+    encoding = sys.stdout.encoding or "ascii"
+    click.echo(needs_text(loaded, needs, rate, encoding))
+    click.echo(plan_text(provisioned(loaded), encoding), nl=False)
+
+
+@click.command()
+@click.argument(
+    "what", type=click.Choice(["scenario", "suite", "summary", "suite-summary"]), default="scenario"
+)
+def schema(what: str) -> None:
+    """Print the JSON Schema of scenario or suite files (for editors), or of what runs or suites print."""
+    from harness.scenario.schema import scenario_schema
+    from harness.suite.schema import suite_schema
+    from harness.suite.summary import suite_summary_schema
+    from harness.summary import summary_schema
+
+    make = {
+        "scenario": scenario_schema,
+        "suite": suite_schema,
+        "summary": summary_schema,
+        "suite-summary": suite_summary_schema,
+    }
+    click.echo(json.dumps(make[what](), indent=2))
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["strategies"]))
+@click.option("--markdown", is_flag=True, help="Write a page with all that they say.")
+def list_(what: str, *, markdown: bool) -> None:
+    """List the STRATEGIES that scenarios can name, and what each says of itself."""
+    del what
+    from rich.console import Console
+
+    from harness.report.strategies import render_strategies, strategies_page
+    from harness.strategies import find_strategy, strategy_names
+
+    strategies = [find_strategy(name) for name in strategy_names()]
+    if markdown:
+        click.echo(strategies_page(strategies), nl=False)
+    else:
+        render_strategies(strategies, Console())

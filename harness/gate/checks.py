@@ -1,0 +1,228 @@
+"""The checks that a stored result has to pass."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from harness.gate.stored import refuse_another, units_of
+from harness.stats.comparison import compare, errors_risen, worse_beyond
+from harness.stats.equivalence import tolerance_verdict
+from harness.stats.shares import compare_shares
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.gate.stored import Baseline, BaselineRun
+    from harness.stats.equivalence import ToleranceVerdict
+    from harness.summary import Summary
+
+Status = Literal["passed", "failed", "inconclusive"]
+
+QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
+_ROLES = ("proxy", "kernel", "instances")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, and what the data say to it.
+
+    Attributes
+    ----------
+    result
+        What was asked about: a result, or a scenario's results together.
+    name
+        The question, in a word.
+    """
+
+    result: str
+    name: str
+    status: Status
+    detail: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse is too much.
+
+    Attributes
+    ----------
+    tolerance
+        In place of the scenario's; None for that.
+    latency
+        Quantile to relative tolerance.
+    cpu
+        Relative tolerance of the processor time for each request; None where it isn't compared.
+    """
+
+    tolerance: float | None
+    latency: Mapping[str, float]
+    cpu: float | None
+
+
+def check_alone(result: str, summary: Summary, limits: Limits) -> Iterator[Check]:
+    """Check one result against its own scenario."""
+    yield _whole(result, summary)
+    yield _verdict(result, summary, limits.tolerance)
+    witnesses = summary.witnesses
+    if witnesses.agree is not None:
+        first = "; ".join(witnesses.differences[:2])
+        yield Check(
+            result,
+            "witnesses",
+            "passed" if witnesses.agree else "inconclusive",
+            "all who counted agree" if witnesses.agree else f"the counts contradict each other: {first}",
+        )
+
+
+def check_against(summaries: Sequence[Summary], baseline: Baseline, limits: Limits) -> Iterator[Check]:
+    """Check all results of a scenario, together, against its baseline.
+
+    Raises
+    ------
+    ResultError
+        The baseline is of another scenario.
+    """
+    for summary in summaries:
+        refuse_another(baseline.scenario, summary)
+    name, confidence = summaries[0].name, summaries[0].confidence
+    yield _shares(name, summaries, baseline, limits.tolerance or summaries[0].tolerance, confidence)
+    yield _errors(name, summaries, baseline.runs, confidence)
+    for quantile, tolerance in limits.latency.items():
+        key = quantile.replace(".", "_")
+        yield _figure(
+            name,
+            f"latency {quantile}",
+            [getattr(run.latency_ns, key) for run in baseline.runs],
+            [getattr(summary.latency_ns, key) for summary in summaries],
+            tolerance=tolerance,
+            confidence=confidence,
+        )
+    if limits.cpu is not None:
+        for role in _ROLES:
+            before = [getattr(run.cpu_us_per_request, role) for run in baseline.runs]
+            after = [getattr(summary.cpu_us_per_request, role) for summary in summaries]
+            if any(before) or any(after):
+                yield _figure(name, f"cpu {role}", before, after, tolerance=limits.cpu, confidence=confidence)
+
+
+def _whole(result: str, summary: Summary) -> Check:
+    if summary.interrupted:
+        return Check(result, "complete", "inconclusive", "the run was interrupted before its end")
+    if summary.counts.requests == 0:
+        return Check(result, "complete", "inconclusive", "nothing was measured")
+    return Check(result, "complete", "passed", f"all of {summary.counts.requests:,} requests are there")
+
+
+def _verdict(result: str, summary: Summary, tolerance: float | None) -> Check:
+    verdict, reason = summary.verdict, summary.reason
+    if tolerance is not None and tolerance != summary.tolerance:
+        judged = _judged_again(summary, tolerance)
+        verdict, reason = judged.verdict, judged.reason
+    if verdict == summary.expect:
+        return Check(result, "verdict", "passed", f"{verdict}, as expected: {reason}")
+    if verdict == "inconclusive" and summary.expect != "refused":
+        return Check(result, "verdict", "inconclusive", reason)
+    return Check(result, "verdict", "failed", f"{verdict}, not {summary.expect}: {reason}")
+
+
+def _judged_again(summary: Summary, tolerance: float) -> ToleranceVerdict:
+    """Judge the stored counts by another tolerance.
+
+    A load that ended with its verdict was watched for the tolerance it had. The verdict of its final
+    counts by another one would not count the looks, so it has to be even or uneven by its intervals.
+    """
+    units, names = units_of(summary), [row.name for row in summary.instances]
+    shares = [row.expected_share for row in summary.instances]
+    test = summary.tests.tolerance
+    judged = tolerance_verdict(
+        units,
+        shares,
+        tolerance,
+        summary.confidence,
+        test.missing,
+        names=names,
+        unit=summary.unit,
+        dispersion=test.dispersion,
+    )
+    if summary.tests.sequential is None or judged.verdict == "inconclusive":
+        return judged
+    bounds = [
+        (row.interval, share * (1 - tolerance), share * (1 + tolerance))
+        for row, share in zip(summary.instances, shares, strict=True)
+    ]
+    inside = all(interval and low <= interval[0] and interval[1] <= high for interval, low, high in bounds)
+    outside = any(interval and (interval[1] < low or interval[0] > high) for interval, low, high in bounds)
+    if (judged.verdict == "even" and inside) or (judged.verdict == "uneven" and outside):
+        return judged
+    reason = f"the load ended when it had its verdict, which is too early for a tolerance of {tolerance:.4%}"
+    return replace(judged, verdict="inconclusive", reason=reason)
+
+
+def _shares(
+    name: str, summaries: Sequence[Summary], baseline: Baseline, tolerance: float, confidence: float
+) -> Check:
+    before = [sum(units) for units in zip(*(run.units for run in baseline.runs), strict=True)]
+    after = [sum(units) for units in zip(*map(units_of, summaries), strict=True)]
+    if not sum(before) or not sum(after):
+        return Check(name, "shares", "inconclusive", "nothing was measured that could be compared")
+    compared = compare_shares(
+        before,
+        after,
+        tolerance,
+        confidence,
+        dispersion_before=max(run.dispersion for run in baseline.runs),
+        dispersion_after=max(summary.tests.tolerance.dispersion for summary in summaries),
+    )
+    instance = baseline.instances[compared.worst]
+    change = f"{(compared.ratio - 1) * 100:+.1f} %" if compared.ratio is not None else "from nothing"
+    what = f"{instance} changed most, by {change} (tolerance {tolerance * 100:.4g} %)"
+    missing = sum(summary.tests.tolerance.missing for summary in summaries)
+    missing += sum(run.missing for run in baseline.runs)
+    if compared.verdict == "changed":
+        return Check(name, "shares", "failed", f"are not the baseline's: {what}")
+    if compared.verdict == "same" and missing <= 0.001 * min(sum(before), sum(after)):
+        return Check(name, "shares", "passed", f"are the baseline's: {what}")
+    why = f"{missing:,} units can't be attributed" if compared.verdict == "same" else "too few units to tell"
+    return Check(name, "shares", "inconclusive", f"{why}: {what}; measure longer, or more often")
+
+
+def _errors(name: str, summaries: Sequence[Summary], runs: Sequence[BaselineRun], confidence: float) -> Check:
+    before = sum(run.errors for run in runs), sum(run.requests for run in runs)
+    after = (
+        sum(summary.counts.errors for summary in summaries),
+        sum(summary.counts.requests for summary in summaries),
+    )
+    said = f"{after[0]:,} of {after[1]:,} requests failed, {before[0]:,} of {before[1]:,} in the baseline"
+    if not before[1] or not after[1]:
+        return Check(name, "errors", "inconclusive", said)
+    if errors_risen(before, after, confidence).risen:
+        return Check(name, "errors", "failed", said)
+    return Check(name, "errors", "passed", said)
+
+
+def _figure(  # noqa: PLR0913  two sides, and what to ask of them
+    name: str,
+    what: str,
+    before: Sequence[float | None],
+    after: Sequence[float | None],
+    *,
+    tolerance: float,
+    confidence: float,
+) -> Check:
+    """Check a figure of which each run has one."""
+    known_before = [value for value in before if value]
+    known_after = [value for value in after if value]
+    if len(known_before) < len(before) or len(known_after) < len(after):
+        return Check(name, what, "inconclusive", "was not measured in every run")
+    ratio = statistics.fmean(known_after) / statistics.fmean(known_before)
+    said = f"{(ratio - 1) * 100:+.1f} % of the baseline's (tolerance +{tolerance * 100:.4g} %)"
+    compared = compare(known_before, known_after, confidence)
+    worse = worse_beyond(compared, tolerance) if compared else "unknown"
+    if worse != "unknown":
+        return Check(name, what, "failed" if worse == "yes" else "passed", said)
+    runs = f"{len(before)} and {len(after)} runs"
+    return Check(
+        name, what, "inconclusive", f"{said}, but {runs} don't suffice to say so; repeat both more often"
+    )

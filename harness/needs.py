@@ -1,0 +1,82 @@
+"""What it takes to judge a scenario: how many units, and whether its load can bring so many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError
+from harness.planned import members_of
+from harness.stats.planning import units_needed, units_until_verdict
+
+if TYPE_CHECKING:
+    from harness.scenario import Scenario
+    from harness.strategies.base import Unit
+
+POWER = 0.9
+"""Probability that a fair strategy is judged `even` with the units of the plan."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What it takes to judge a scenario.
+
+    Attributes
+    ----------
+    unit
+        What the strategy balances.
+    units
+        Units with which a fair strategy is judged `even` with 90 % probability; with `until: verdict`,
+        the units by which nine of ten such loads have ended.
+    half
+        The same for half of all runs.
+    early
+        Whether the load ends with its verdict.
+    requests_per_unit
+        How many requests each takes; None where the users keep their connections.
+    most_units
+        More than these the load can't bring, however long it lasts; None where there is no such limit.
+    duration_s
+        How long the load lasts at most.
+    """
+
+    unit: Unit
+    units: int
+    half: int
+    early: bool
+    requests_per_unit: int | None
+    most_units: int | None
+    duration_s: float
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the load can't bring the units, however long it lasts."""
+        return self.most_units is not None and self.most_units < self.units
+
+
+def needs_of(scenario: Scenario) -> Needs:
+    """Plan a scenario's load.
+
+    Raises
+    ------
+    HarnessError
+        The tolerance is so small, or a share, that no number of units would show it.
+    """
+    strategy, load = scenario.strategy.made(), scenario.load
+    shares = strategy.expected_shares(members_of(scenario, strategy.placement))
+    early = load.until == "verdict"
+    planned = units_until_verdict if early else units_needed
+    try:
+        units, half = (planned(shares, scenario.tolerance, scenario.confidence, p) for p in (POWER, 0.5))
+    except ValueError as error:
+        raise HarnessError(f"{scenario.name}: {error}; widen tolerance") from error
+    each: int | None = 1
+    limits = [] if load.requests is None else [load.requests]
+    if strategy.unit != "request" and load.connections == "keep-alive":
+        each, limits = None, [*limits, load.users]
+    elif strategy.unit != "request" and isinstance(load.connections, int):
+        each = load.connections
+        limits = [-(-requests // each) for requests in limits]
+    if strategy.unit == "source":
+        limits.append(load.sources)  # each connection is made from the next one
+    return Needs(strategy.unit, units, half, early, each, min(limits, default=None), load.duration_ns / 1e9)

@@ -1,0 +1,143 @@
+"""Looks at the counts while the load runs, to end it when they suffice for a verdict."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from harness.load.records import STRUCT, as_array
+from harness.stats.sequential import SequentialTest
+from harness.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.recording import Recording
+    from harness.scenario import Scenario
+    from harness.stats.equivalence import ToleranceVerdict
+    from harness.strategies.base import Unit
+
+_SPACING: Final = 0.01
+"""Looks are at least this fraction of the time so far apart: an hour has some 600."""
+
+_BLOCK_RECORDS: Final = 100_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """How many records there were when the counts were looked at, and how long the load had run."""
+
+    records: int
+    elapsed_ns: int
+
+
+@dataclass
+class Watch:
+    """Looks at what is recorded by now, and says when it suffices for a verdict.
+
+    Parameters
+    ----------
+    scenario, unit
+        What is measured, and what its strategy balances.
+    names, expected_shares
+        Each instance's name and share, in the scenario's order.
+
+    Attributes
+    ----------
+    looks
+        Those taken so far: `replay` repeats them on the recording.
+    decided
+        Whether a verdict was reached.
+    """
+
+    scenario: Scenario
+    unit: Unit
+    names: Sequence[str]
+    expected_shares: Sequence[float]
+    looks: list[Look] = field(default_factory=list)
+    decided: bool = False
+
+    def __post_init__(self) -> None:
+        self._test = _test(self.scenario, self.names, self.expected_shares, self.unit)
+        self._tally = Tally(self.unit)
+        self._read = 0
+
+    def look(self, file: int, elapsed_ns: int, identities: Sequence[str]) -> str:
+        """Count what has come since the last look, unless that was just now.
+
+        Parameters
+        ----------
+        file
+            Descriptor of the packed records, of which a part may still be written.
+        elapsed_ns
+            How long the load has run.
+        identities
+            What the records' instance numbers stand for.
+
+        Returns
+        -------
+        str
+            How well the shares are known.
+        """
+        due_ns = self.looks[-1].elapsed_ns * (1 + _SPACING) if self.looks else 0
+        if elapsed_ns >= due_ns and not self.decided:
+            while len(rows := self._next_rows(file)):
+                self._tally.add(rows)
+            if (counts := self._in_order(identities)) is not None:
+                self.looks.append(Look(self._read, elapsed_ns))
+                self.decided = self._test.look(counts, self._tally.missing).verdict != "inconclusive"
+        return _known(self._test, self.scenario.tolerance)
+
+    def _next_rows(self, file: int) -> np.ndarray:
+        block = os.pread(file, _BLOCK_RECORDS * STRUCT.size, self._read * STRUCT.size)
+        rows = as_array(block)
+        self._read += len(rows)
+        return rows
+
+    def _in_order(self, identities: Sequence[str]) -> np.ndarray | None:
+        """Give the counts in the order of the shares; None where no telling which is whose."""
+        counts = self._tally.counts(len(self.names))
+        place = {name: index for index, name in enumerate(self.names)}
+        if set(identities) <= set(place):
+            ordered = np.zeros(len(self.names), dtype=np.int64)
+            np.add.at(ordered, [place[name] for name in identities], counts[: len(identities)])
+            return ordered
+        # With names of their own it makes no difference who is who, as long as all are to get the same.
+        alike = max(self.expected_shares) - min(self.expected_shares) < 1e-9
+        return counts if alike and len(counts) == len(self.names) else None
+
+
+def replay(
+    recording: Recording,
+    looks: Sequence[Look],
+    scenario: Scenario,
+    unit: Unit,
+    expected_shares: Sequence[float],
+) -> tuple[ToleranceVerdict, SequentialTest]:
+    """Take the same looks at a recording, and one at all of it.
+
+    Returns
+    -------
+    tuple of ToleranceVerdict and SequentialTest
+        The verdict, and the test with its intervals.
+    """
+    test = _test(scenario, recording.instances, expected_shares, unit)
+    tally = Tally(unit)
+    ends = [look.records for look in looks if look.records < len(recording.rows)]
+    for start, end in zip([0, *ends], [*ends, len(recording.rows)], strict=True):
+        tally.add(recording.rows[start:end])
+        verdict = test.look(tally.counts(len(recording.instances)), tally.missing)
+    return verdict, test
+
+
+def _test(
+    scenario: Scenario, names: Sequence[str], expected_shares: Sequence[float], unit: Unit
+) -> SequentialTest:
+    return SequentialTest(expected_shares, scenario.tolerance, scenario.confidence, names=names, unit=unit)
+
+
+def _known(test: SequentialTest, tolerance: float) -> str:
+    return f"shares known to ±{test.half_width * 100:.1f} % (tolerance {tolerance * 100:.4g} %)"

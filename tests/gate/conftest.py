@@ -1,0 +1,42 @@
+"""Results to check: made-up recordings, judged and stored by the real code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.results import PendingResult
+from tests.report.conftest import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.report.conftest import Measure
+
+    Stored = Callable[..., Path]
+
+__all__ = ["measure", "stored"]
+
+SCENARIO = {"strategy": {"name": "dnat-random"}, "replicas": 4, "load": {"users": 16, "duration": "10s"}}
+
+
+@pytest.fixture
+def stored(measure: Measure, tmp_path: Path) -> Stored:
+    """Store a run with these counts, and give its folder."""
+
+    def store(
+        counts: Sequence[int], *, written: dict[str, Any] | None = None, change: Any = None, **kwargs: Any
+    ) -> Path:
+        recording, summary = measure(
+            counts, as_written=lambda: {"name": "made-up", **(written or SCENARIO)}, **kwargs
+        )
+        if change:
+            summary = summary.model_copy(update=change)
+        with PendingResult(tmp_path / "results", "made-up") as pending:
+            pending.write_recording(recording)
+            pending.write_summary(summary)
+            return pending.commit()
+
+    return store
