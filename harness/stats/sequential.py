@@ -136,7 +136,7 @@ class SequentialTest:
         new = observed - self._counts
         if new.min() < 0:
             raise ValueError(f"counts of {self._counts.tolist()} can't become {observed.tolist()}")
-        self._counts = observed
+        self._counts = observed.copy()  # the caller may go on counting in it
         if new.any():
             self._remember(new)
         dispersion, dof, varies = self._dispersion()

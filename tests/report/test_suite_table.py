@@ -179,7 +179,7 @@ def test_it_fits_any_terminal(width: int, repeat: int) -> None:
     if width >= 80:
         for figure in ("0.63", "+1.0 %", "1.5", "5,000", "71.5", "133", "104"):
             assert figure in text
-        one_table = width >= (100 if repeat == 1 else 120)
+        one_table = width >= 120
         assert text.count("\nscenario ") == (1 if one_table else 2)
         assert ("strategy" in text) is (not one_table or width == 200)  # the names begin with it
 
