@@ -1,0 +1,117 @@
+/* Load from one thread: users or arrivals, sockets, and a record for every request. */
+
+#ifndef SAMEPORT_ENGINE_H
+#define SAMEPORT_ENGINE_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "parser.h"
+
+/* Classes of failure, in the order of harness.load.records.ERRORS. */
+enum error {
+    NONE,
+    REFUSED,
+    RESET,
+    TIMED_OUT,
+    TRUNCATED_ANSWER,
+    MALFORMED_ANSWER,
+    UNREACHABLE,
+    UNIDENTIFIED,
+    STATUS,
+    NO_PORT,
+    OTHER,
+    ERRORS
+};
+
+enum { NO_INSTANCE = 0xFFFFFFFF, MOST_IDENTITIES = 65535, ODD_BYTES = 300 };
+
+/* harness.load.records.FIELDS, packed. */
+struct __attribute__((packed)) record {
+    int64_t intended_start_ns, start_ns, latency_ns;
+    int64_t connect_ns, first_byte_ns;
+    uint32_t connection, instance;
+    uint16_t status, source;
+    uint8_t error;
+};
+
+/* Arrivals at one rate, for a while. */
+struct stage {
+    double rate_per_s;
+    int64_t lasts_ns;
+};
+
+/* Give the index of the instance that a body names, or NO_INSTANCE; in the engine's thread. */
+typedef uint32_t (*name_body)(void *context, const char *body, size_t length);
+
+struct profile {
+    struct sockaddr_storage endpoint;
+    socklen_t endpoint_length;
+    struct sockaddr_storage *sources; /* with port 0; none: the kernel chooses */
+    size_t sources_length;
+    char *request;
+    size_t request_length;
+    uint32_t requests_per_connection; /* 0: as many as the server lets it */
+    int64_t timeout_ns;
+    int64_t most_requests; /* negative: no limit */
+    bool close_by_reset;
+    struct wanted wanted;
+    bool named; /* whether an answer has to name its instance */
+    name_body name_body;
+    void *context;
+    struct stage *stages; /* none: a closed loop */
+    size_t stages_length;
+    bool poisson;
+    uint64_t seed;
+};
+
+/* What the engine tells others while it runs; each is written by its thread alone. */
+struct counters {
+    _Atomic int64_t requests, body_bytes, attempts, established, resent, lost_records;
+    _Atomic int64_t unsent; /* arrivals that found no free connection before the end */
+    _Atomic int64_t cpu_ns;
+    _Atomic int64_t by_error[ERRORS];
+};
+
+struct engine;
+
+/* Make one; NULL without memory or descriptors, with errno set. It takes over what the profile points to. */
+struct engine *engine_new(const struct profile *profile, int records, size_t most_connections);
+
+/* Begin: requests start until `end_ns` of the monotonic clock. Gives 0 or an errno. */
+int engine_start(struct engine *engine, int64_t start_ns, int64_t end_ns);
+
+/* Say how many users there are to be (closed loop). From any thread. */
+void engine_set_users(struct engine *engine, size_t users);
+
+/* Let no further request begin; those under way are finished. From any thread. */
+void engine_stop(struct engine *engine);
+
+/* Wait until the thread has ended; the first time after engine_start. */
+void engine_join(struct engine *engine);
+
+/* Readable when the thread has ended. */
+int engine_done_fd(const struct engine *engine);
+
+/* errno of what went wrong with the engine itself, 0 if nothing did. */
+int engine_failure(const struct engine *engine);
+
+const struct counters *engine_counters(const struct engine *engine);
+
+/* Copy the identities from the `from`th on, through `take`; from any thread. */
+void engine_identities(struct engine *engine, size_t from, void (*take)(void *to, const char *, size_t),
+                       void *to);
+
+/* Find or add an identity; NO_INSTANCE when there are too many. In the engine's thread. */
+uint32_t engine_identity(struct engine *engine, const char *name, size_t length);
+
+/* The beginning of the first odd answer; 0 bytes if there was none. From any thread. */
+size_t engine_odd_answer(struct engine *engine, char *to, size_t most);
+
+/* Give everything back; the thread has been joined, or never started. */
+void engine_free(struct engine *engine);
+
+#endif

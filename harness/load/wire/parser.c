@@ -1,0 +1,393 @@
+#include "parser.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum state { HEAD, BODY_OF_LENGTH, BODY_TO_END, CHUNK_LINE, CHUNK_DATA, CHUNK_END, TRAILERS };
+
+enum { MOST_LENGTH_DIGITS = 18, MOST_CHUNK_DIGITS = 15 };
+
+static const char VERSION[] = "HTTP/1.";
+
+bool bytes_append(struct bytes *bytes, const char *data, size_t length) {
+    if (length > bytes->capacity - bytes->length) {
+        size_t capacity = bytes->capacity ? bytes->capacity : 512;
+        while (capacity - bytes->length < length)
+            capacity *= 2;
+        char *grown = realloc(bytes->data, capacity);
+        if (!grown)
+            return false;
+        bytes->data = grown;
+        bytes->capacity = capacity;
+    }
+    if (length)
+        memcpy(bytes->data + bytes->length, data, length);
+    bytes->length += length;
+    return true;
+}
+
+static void bytes_free(struct bytes *bytes) {
+    free(bytes->data);
+    *bytes = (struct bytes){0};
+}
+
+void parser_reset(struct parser *parser) {
+    struct bytes head = parser->head, name = parser->name, body = parser->body;
+    head.length = name.length = body.length = 0;
+    *parser = (struct parser){.head = head, .name = name, .body = body};
+}
+
+void parser_free(struct parser *parser) {
+    bytes_free(&parser->head);
+    bytes_free(&parser->name);
+    bytes_free(&parser->body);
+}
+
+bool parser_keeps(const struct parser *parser) {
+    return parser->one_one && !parser->closes && !parser->ended;
+}
+
+/* RFC 9110, section 5.6.2: the characters of a field's name. */
+static bool is_token(unsigned char c) {
+    static const bool table[256] = {
+        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1,
+        ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1,
+        ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    };
+    return table[c];
+}
+
+/* Section 5.5: visible characters, blanks, and what older servers send beyond ASCII. */
+static bool is_text(unsigned char c) {
+    return c == '\t' || (c >= ' ' && c != 0x7f);
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+static bool all_text(const char *at, const char *end) {
+    while (at < end)
+        if (!is_text((unsigned char)*at++))
+            return false;
+    return true;
+}
+
+struct line {
+    const char *at, *end; /* without its line break */
+    const char *next;
+};
+
+/* Find the line that begins here; a bare line feed ends one, too (section 2.2). */
+static bool line_at(const char *at, const char *limit, struct line *line) {
+    const char *feed = at < limit ? memchr(at, '\n', (size_t)(limit - at)) : NULL;
+    if (!feed)
+        return false;
+    *line = (struct line){at, feed > at && feed[-1] == '\r' ? feed - 1 : feed, feed + 1};
+    return true;
+}
+
+/* Section 4: HTTP-version SP status-code [SP reason]. */
+static bool read_status_line(struct parser *parser, struct line line) {
+    size_t length = (size_t)(line.end - line.at);
+    const char *at = line.at;
+    if (length < 12 || memcmp(at, VERSION, 7) || (at[7] != '0' && at[7] != '1') || at[8] != ' ')
+        return false;
+    if (at[9] < '1' || !is_digit(at[9]) || !is_digit(at[10]) || !is_digit(at[11]))
+        return false;
+    if (length > 12 && (at[12] != ' ' || !all_text(at + 13, line.end)))
+        return false;
+    parser->one_one = at[7] == '1';
+    parser->status = (uint16_t)((at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0'));
+    return true;
+}
+
+static bool equals(const char *at, const char *end, const char *word) {
+    size_t length = strlen(word);
+    return (size_t)(end - at) == length && !strncasecmp(at, word, length);
+}
+
+/* Several equal lengths, in one field or many, are one (RFC 9110, section 8.6); others could hide a response. */
+static bool read_lengths(struct parser *parser, const char *at, const char *end) {
+    for (;;) {
+        while (at < end && is_blank(*at))
+            at++;
+        const char *first = at;
+        uint64_t length = 0;
+        while (at < end && is_digit(*at) && at - first < MOST_LENGTH_DIGITS)
+            length = length * 10 + (uint64_t)(*at++ - '0');
+        if (at == first || (parser->has_length && length != parser->left))
+            return false;
+        parser->has_length = true;
+        parser->left = length;
+        while (at < end && is_blank(*at))
+            at++;
+        if (at == end)
+            return true;
+        if (*at++ != ',')
+            return false;
+    }
+}
+
+static void read_connection(struct parser *parser, const char *at, const char *end) {
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma ? comma : end;
+        const char *last = stop;
+        while (at < last && is_blank(*at))
+            at++;
+        while (last > at && is_blank(last[-1]))
+            last--;
+        if (equals(at, last, "close"))
+            parser->closes = true;
+        at = comma ? comma + 1 : end;
+    }
+}
+
+static enum verdict read_field(struct parser *parser, const struct wanted *wanted, struct line line) {
+    const char *colon = line.at;
+    while (colon < line.end && is_token((unsigned char)*colon))
+        colon++;
+    if (colon == line.at || colon == line.end || *colon != ':' || !all_text(colon, line.end))
+        return MALFORMED;
+    const char *value = colon + 1, *end = line.end;
+    while (value < end && is_blank(*value))
+        value++;
+    while (end > value && is_blank(end[-1]))
+        end--;
+    size_t length = (size_t)(colon - line.at);
+    switch (length) {
+    case 10:
+        if (!strncasecmp(line.at, "connection", 10))
+            read_connection(parser, value, end);
+        break;
+    case 14:
+        if (!strncasecmp(line.at, "content-length", 14) && !read_lengths(parser, value, end))
+            return MALFORMED;
+        break;
+    case 17:
+        if (!strncasecmp(line.at, "transfer-encoding", 17)) {
+            /* Other codings are for those who asked for them. */
+            if (parser->chunked || !equals(value, end, "chunked"))
+                return MALFORMED;
+            parser->chunked = true;
+        }
+        break;
+    }
+    if (wanted->header && length == wanted->header_length && !parser->name.length && end > value &&
+        !strncasecmp(line.at, wanted->header, length) &&
+        !bytes_append(&parser->name, value, (size_t)(end - value)))
+        return NO_MEMORY;
+    return NEED_MORE;
+}
+
+/* Read a whole head, the empty line at its end included; NEED_MORE says that it was right. */
+static enum verdict read_head(struct parser *parser, const struct wanted *wanted, const char *at,
+                              const char *end) {
+    struct line line;
+    if (!line_at(at, end, &line) || !read_status_line(parser, line))
+        return MALFORMED;
+    while (line_at(line.next, end, &line) && line.at < line.end) {
+        enum verdict verdict = read_field(parser, wanted, line);
+        if (verdict != NEED_MORE)
+            return verdict;
+    }
+    return NEED_MORE;
+}
+
+/* Decide where the body ends: RFC 9112, section 6.3. */
+static enum verdict begin_body(struct parser *parser) {
+    uint16_t status = parser->status;
+    if (status < 200) {
+        if (status == 101)
+            return MALFORMED; /* nobody asked to switch */
+        parser->name.length = 0;
+        parser->has_length = parser->chunked = parser->closes = false;
+        parser->state = HEAD;
+        parser->status = 0;
+        return NEED_MORE;
+    }
+    if (status == 204 || status == 304)
+        return COMPLETE;
+    if (parser->chunked) {
+        /* A length beside it is ignored; in HTTP/1.0 there is no such coding. */
+        parser->state = CHUNK_LINE;
+        return parser->one_one ? NEED_MORE : MALFORMED;
+    }
+    if (!parser->has_length) {
+        parser->state = BODY_TO_END;
+        return NEED_MORE;
+    }
+    if (parser->left > MOST_BODY_BYTES)
+        return MALFORMED;
+    parser->state = BODY_OF_LENGTH;
+    return parser->left ? NEED_MORE : COMPLETE;
+}
+
+/* Find the end of the head: an empty line. Gives the position after it, NULL if it has not come yet. */
+static const char *head_end(const char *data, size_t length, size_t from) {
+    const char *at = data + from, *limit = data + length;
+    while (at < limit && (at = memchr(at, '\n', (size_t)(limit - at)))) {
+        at++;
+        if (at < limit && *at == '\n')
+            return at + 1;
+        if (at + 1 < limit && *at == '\r' && at[1] == '\n')
+            return at + 2;
+    }
+    return NULL;
+}
+
+/* Whether bytes that came so far could be the beginning of a response at all. */
+static bool begins_well(const char *data, size_t length) {
+    return !memcmp(data, VERSION, length < 7 ? length : 7);
+}
+
+/* Take the next piece of a head. What is used of `data` is cut off its front. */
+static enum verdict take_head(struct parser *parser, const struct wanted *wanted, const char **data,
+                              size_t *length) {
+    const char *whole = *data;
+    size_t size = *length, before = parser->head.length;
+    if (before) {
+        if (!bytes_append(&parser->head, *data, *length))
+            return NO_MEMORY;
+        whole = parser->head.data;
+        size = parser->head.length;
+    }
+    if (!begins_well(whole, size))
+        return MALFORMED;
+    const char *end = head_end(whole, size, parser->seen);
+    if ((end ? (size_t)(end - whole) : size) > MOST_HEAD_BYTES)
+        return MALFORMED;
+    if (!end) {
+        if (!before && !bytes_append(&parser->head, *data, *length))
+            return NO_MEMORY;
+        /* The empty line's line feeds may be the last two or three bytes. */
+        parser->seen = size > 3 ? size - 3 : 0;
+        *data += *length;
+        *length = 0;
+        return NEED_MORE;
+    }
+    enum verdict verdict = read_head(parser, wanted, whole, end);
+    if (verdict != NEED_MORE)
+        return verdict;
+    size_t used = (size_t)(end - whole) - before;
+    *data += used;
+    *length -= used;
+    parser->head.length = 0;
+    parser->seen = 0;
+    return begin_body(parser);
+}
+
+/* Take what came of the body, or of the chunk, but no more than what is left of it. */
+static enum verdict take_body(struct parser *parser, const struct wanted *wanted, const char **data,
+                              size_t *length) {
+    size_t part = *length;
+    if (parser->state != BODY_TO_END) {
+        if (part > parser->left)
+            part = (size_t)parser->left;
+        parser->left -= part;
+    }
+    parser->body_bytes += part;
+    if (parser->body_bytes > MOST_BODY_BYTES)
+        return MALFORMED;
+    if (wanted->body && !bytes_append(&parser->body, *data, part))
+        return NO_MEMORY;
+    *data += part;
+    *length -= part;
+    if (parser->state == BODY_TO_END || parser->left)
+        return NEED_MORE;
+    if (parser->state == BODY_OF_LENGTH)
+        return COMPLETE;
+    parser->state = CHUNK_END;
+    return NEED_MORE;
+}
+
+/* Section 7.1: the chunk's size in hexadecimal digits, and perhaps extensions, which nobody knows. */
+static enum verdict read_chunk_line(struct parser *parser, const char *at, const char *end) {
+    uint64_t size = 0;
+    const char *first = at;
+    for (; at < end && at - first < MOST_CHUNK_DIGITS; at++) {
+        unsigned char c = (unsigned char)*at, low = c | 0x20;
+        if (is_digit((char)c))
+            size = size * 16 + (c - '0');
+        else if (low >= 'a' && low <= 'f')
+            size = size * 16 + (low - 'a' + 10U);
+        else
+            break;
+    }
+    if (at == first)
+        return MALFORMED;
+    while (at < end && is_blank(*at))
+        at++;
+    if (at < end && (*at != ';' || !all_text(at, end)))
+        return MALFORMED;
+    parser->left = size;
+    parser->state = size ? CHUNK_DATA : TRAILERS;
+    return NEED_MORE;
+}
+
+/* Section 7.1.2: fields after the last chunk, which say nothing here, up to an empty line. */
+static enum verdict read_trailer(const char *at, const char *end) {
+    if (at == end)
+        return COMPLETE;
+    const char *colon = at;
+    while (colon < end && is_token((unsigned char)*colon))
+        colon++;
+    return colon > at && colon < end && *colon == ':' && all_text(colon, end) ? NEED_MORE : MALFORMED;
+}
+
+/* Take what came of a line between chunks, and read it when all of it is there. */
+static enum verdict take_line(struct parser *parser, const char **data, size_t *length) {
+    const char *feed = memchr(*data, '\n', *length);
+    size_t part = feed ? (size_t)(feed - *data) + 1 : *length;
+    if (parser->head.length + part > MOST_HEAD_BYTES)
+        return MALFORMED;
+    if (!bytes_append(&parser->head, *data, part))
+        return NO_MEMORY;
+    *data += part;
+    *length -= part;
+    if (!feed)
+        return NEED_MORE;
+    const char *at = parser->head.data, *end = at + parser->head.length - 1;
+    if (end > at && end[-1] == '\r')
+        end--;
+    parser->head.length = 0;
+    switch (parser->state) {
+    case CHUNK_LINE:
+        return read_chunk_line(parser, at, end);
+    case CHUNK_END:
+        parser->state = CHUNK_LINE;
+        return at == end ? NEED_MORE : MALFORMED;
+    default:
+        return read_trailer(at, end);
+    }
+}
+
+static enum verdict take(struct parser *parser, const struct wanted *wanted, const char **data, size_t *length) {
+    switch (parser->state) {
+    case HEAD:
+        return take_head(parser, wanted, data, length);
+    case BODY_OF_LENGTH:
+    case BODY_TO_END:
+    case CHUNK_DATA:
+        return take_body(parser, wanted, data, length);
+    default:
+        return take_line(parser, data, length);
+    }
+}
+
+enum verdict parser_feed(struct parser *parser, const struct wanted *wanted, const char *data, size_t length) {
+    if (!length) {
+        parser->ended = true;
+        return parser->state == BODY_TO_END ? COMPLETE : TRUNCATED;
+    }
+    enum verdict verdict = NEED_MORE;
+    while (verdict == NEED_MORE && length)
+        verdict = take(parser, wanted, &data, &length);
+    return verdict == COMPLETE && length ? MALFORMED : verdict;
+}
