@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import LoadError, ResultError
-from harness.load.records import ERRORS, NO_INSTANCE, dtype
+from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE, dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,11 @@ UNITS = {
     "intended_start_ns": "ns since started_at",
     "start_ns": "ns since started_at",
     "latency_ns": "ns",
+    "connect_ns": "ns; null where the connection was there before, or never",
+    "first_byte_ns": "ns; null where no byte came",
 }
+
+_MAYBE = ("connect_ns", "first_byte_ns")
 
 # Rows that are handled at a time where all at once would take much more memory than the rows themselves.
 _PART = 1 << 20
@@ -202,11 +206,21 @@ class Recording:
 
     def _requests_of(self, column: str) -> NDArray[np.int64]:
         """Count the requests for each value of a column, from 0."""
-        return np.bincount(self.rows[column], minlength=1)
+        values = self.rows[column]
+        counts = np.zeros(int(values.max(initial=0)) + 1, dtype=np.int64)
+        for begin in range(0, len(values), _PART):
+            part = values[begin : begin + _PART]
+            lowest = int(part.min())  # numbers rise with time: a part's are few of all
+            found = np.bincount(part - lowest)
+            counts[lowest : lowest + len(found)] += found
+        return counts
 
     def _count(self, instance: NDArray[np.uint32]) -> NDArray[np.int64]:
-        known = instance[instance != NO_INSTANCE]
-        return np.bincount(known, minlength=len(self.instances)).astype(np.int64)
+        counts = np.zeros(len(self.instances), dtype=np.int64)
+        for begin in range(0, len(instance), _PART):
+            part = instance[begin : begin + _PART]
+            counts += np.bincount(part[part != NO_INSTANCE], minlength=len(counts))
+        return counts
 
     def to_parquet(self, path: Path) -> None:
         """Write one row a request.
@@ -233,9 +247,7 @@ class Recording:
             compression="zstd",
             use_dictionary=["instance", "status", "source", "error"],
             # Neighbouring times and connection numbers differ by little.
-            column_encoding=dict.fromkeys(
-                ["intended_start_ns", "start_ns", "latency_ns", "connection"], "DELTA_BINARY_PACKED"
-            ),
+            column_encoding=dict.fromkeys([*UNITS, "connection"], "DELTA_BINARY_PACKED"),
         ) as writer:
             writer.write_table(first)
             for begin in range(_PART, len(self.rows), _PART):
@@ -251,6 +263,7 @@ class Recording:
             "intended_start_ns": _as_column(rows["intended_start_ns"] - self.started_ns),
             "start_ns": _as_column(rows["start_ns"] - self.started_ns),
             "latency_ns": _as_column(rows["latency_ns"]),
+            **{name: _as_column(rows[name], rows[name] == NOT_THERE) for name in _MAYBE},
             "connection": _as_column(rows["connection"]),
             "instance": _as_dictionary(np.where(none, 0, rows["instance"]), none, self.instances),
             "status": _as_column(rows["status"]),
@@ -297,6 +310,8 @@ def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str]) -> None:
     """Copy the columns of an Arrow table to rows."""
     for column in ("intended_start_ns", "start_ns", "latency_ns", "connection", "status", "source"):
         rows[column] = table[column].to_numpy()
+    for column in _MAYBE:
+        rows[column] = table[column].fill_null(NOT_THERE).to_numpy()
     rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
     rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
 

@@ -154,6 +154,43 @@ def test_latency_counts_from_the_intended_start() -> None:
     assert read(records).latencies_ns().tolist() == [6000]
 
 
+def test_starts_belong_to_the_latencies() -> None:
+    """Of the successful requests alone, in their order, and the start that the latency counts from."""
+    records = rows([0, 1, 2], error=[0, TIMED_OUT, 0])
+    records["intended_start_ns"] -= 5000
+    assert read(records).starts_ns().tolist() == [records["intended_start_ns"][i] for i in (0, 2)]
+
+
+def test_parts_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few rows are handled at a time, counts, choices and the stored rows stay what they are."""
+    rng = np.random.default_rng(4)
+    records = rows(rng.choice([0, 1, 2, NO_INSTANCE], 100), connection=rng.integers(60, size=100))
+    records["start_ns"] += rng.integers(10**7, size=100)
+    whole = read(records)
+    expected = facts(whole)
+    monkeypatch.setattr("harness.recording._PART", 7)
+    parted = read(records)
+    assert facts(parted) == expected
+    parted.to_parquet(tmp_path / "requests.parquet")
+    assert (Recording.from_parquet(tmp_path / "requests.parquet").rows == whole.rows).all()
+
+
+def facts(recording: Recording) -> list[list[int]]:
+    """Give all that is counted of connections and requests."""
+    times, choices = recording.choices("connection")
+    counted = (recording.connections_by_instance(), recording.requests_by_instance(), times, choices)
+    found = [array.tolist() for array in (*counted, recording.requests_by_unit("connection"))]
+    return [*found, [recording.unattributed("connection")]]
+
+
+def test_choices_are_in_the_order_of_time() -> None:
+    """Connections that started in another order than they are numbered are put right."""
+    records = rows([0, 1, 2, 2], connection=[2, 1, 0, 2])
+    times, choices = read(records).choices("connection")
+    assert times.tolist() == records["start_ns"][:3].tolist()
+    assert choices.tolist() == [0, 1, 2]
+
+
 def test_nothing_recorded_is_all_zeros() -> None:
     """An empty file is a recording without requests."""
     recording = read(rows([]))

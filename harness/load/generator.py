@@ -32,15 +32,15 @@ from locust.env import Environment
 from harness.channel import Channel, ChannelClosedError, Message
 from harness.load.feed import StatsFeed
 from harness.load.profile import LoadProfile
-from harness.load.records import ERRORS, NONE, STRUCT, as_array
-from harness.load.user import BareUser, Phase
+from harness.load.records import ERRORS, NONE, as_array
+from harness.load.user import Phase
+from harness.load.wired import AVAILABLE, WirePhase
 
 _PROGRESS_S: Final = 0.25
 _BREATH_S: Final = 0.001
 _SPARE_FILES: Final = 64
 
-# Writing and counting this many takes some 0.5 ms; the users get their turn before the next.
-_BLOCK_RECORDS: Final = 4096
+_PHASES: Final[dict[str, type[Phase | WirePhase]]] = {"wire": WirePhase, "gevent": Phase}
 
 
 class _Drive:
@@ -56,7 +56,8 @@ class _Drive:
 
     def __init__(self, message: Message, fd: int) -> None:
         profile = LoadProfile.from_json(message["profile"])
-        self.phase = Phase(profile, message["duration_ns"])
+        make = _PHASES[profile.user]
+        self.phase: Phase | WirePhase = make(profile, message["duration_ns"], fd)
         self._name: str = message["phase"]
         self._fd = fd
         self._requests = 0
@@ -68,14 +69,13 @@ class _Drive:
         phase = self.phase
         _allow_files(phase.profile.users)
         random.seed(phase.profile.seed)
-        environment: Any = Environment(user_classes=[BareUser])
+        environment: Any = Environment(user_classes=phase.user_classes)
         environment.phase = phase
         environment.events.user_error.add_listener(self._on_user_error)
         runner = environment.create_local_runner()
-        runner.start(phase.profile.users, spawn_rate=phase.profile.users)
+        runner.start(phase.locust_users, spawn_rate=phase.locust_users)
         runner.spawning_greenlet.get()
         feed = StatsFeed(environment.stats, phase.profile.path, time.time_ns() - time.monotonic_ns())
-        sweeper = gevent.spawn(phase.sweep)
         try:
             while not runner.user_greenlets.join(timeout=_PROGRESS_S):
                 self._flush(feed)
@@ -85,8 +85,8 @@ class _Drive:
                 raise self._bug
             self._flush(feed)
         finally:
+            phase.close()
             os.close(self._fd)
-            sweeper.kill()
             runner.quit()
         channel.send(self._report(ended_ns, ended_cpu_ns, environment.stats))
 
@@ -96,23 +96,12 @@ class _Drive:
         self.phase.stop()
 
     def _flush(self, feed: StatsFeed) -> None:
-        """Write and count what the users recorded, in blocks that don't hold them up."""
-        records = self.phase.records
-        body_bytes, self.phase.body_bytes = self.phase.body_bytes, 0
-        due = len(records)  # what comes while the blocks are written waits for the next time
-        while due:
-            block = bytes(records[: min(due, _BLOCK_RECORDS * STRUCT.size)])
-            # The users hold the bytearray itself, so it must be emptied and not replaced.
-            del records[: len(block)]
-            due -= len(block)
-            view = memoryview(block)
-            while view:
-                view = view[os.write(self._fd, view) :]
+        """Count what was recorded since the last time."""
+        for block, body_bytes in self.phase.blocks():
             array = as_array(block)
             self._requests += len(array)
             self._error_counts += np.bincount(array["error"], minlength=len(ERRORS))
             feed.add(array, body_bytes)
-            body_bytes = 0
             # Not 0: gevent runs what is due at once without looking at sockets in between.
             gevent.sleep(_BREATH_S)
 
@@ -126,7 +115,7 @@ class _Drive:
             "elapsed_ns": time.monotonic_ns() - self.phase.started_ns,
             "requests": self._requests,
             "errors": self._errors,
-            "identities": self.phase.reader.identities,
+            "identities": self.phase.identities,
         }
 
     def _report(self, ended_ns: int, ended_cpu_ns: int, stats: Any) -> Message:
@@ -140,13 +129,11 @@ class _Drive:
             "requests": self._requests,
             "errors": self._errors,
             "error_counts": {name: n for name, n in counts.items() if n and name != ERRORS[NONE]},
-            "connections": phase.established,
-            "resent": phase.resent,
-            "identities": phase.reader.identities,
+            "identities": phase.identities,
             "cpu_ns": ended_cpu_ns - phase.started_cpu_ns,
             "wall_ns": ended_ns - phase.started_ns,
             "stopped_early": phase.stopped,
-            "odd_answer": phase.reader.odd_answer,
+            **phase.report(),
             "locust": {"num_requests": stats.num_requests, "num_failures": stats.num_failures},
         }
 
@@ -165,7 +152,7 @@ class _Generator:
         # A defect in the listener must not leave a generator that nobody can stop.
         listener.link_exception(lambda _: _leave(1))
         versions = {"locust": locust.__version__, "gevent": gevent.__version__}
-        self._channel.send({"event": "ready", "versions": versions})
+        self._channel.send({"event": "ready", "versions": versions, "wire": AVAILABLE})
         while True:
             self._drives.get().run(self._channel)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LoadProfile:
     headers
         Header fields of every request; `Host` is added unless it is among them.
     users
-        Size of the closed loop.
+        Size of the closed loop; in an open one, how many connections there may be at a time.
     requests_per_connection
         1 opens a connection for each request, None keeps it until the server closes it.
     timeout_ns
@@ -37,6 +37,15 @@ class LoadProfile:
         Seeds whatever chance the load contains.
     requests
         A phase ends when so many have been begun, by all users together; None leaves it to time.
+    user
+        ``wire``, the compiled data plane, or ``gevent``, users of plain Python.
+    stages
+        Arrivals of an open loop: rate a second and nanoseconds that it lasts, one after the other; none
+        for a closed loop. `wire` alone can drive them.
+    poisson
+        Whether arrivals come at random, independently of each other, and not at equal distances.
+    reset
+        Whether the client ends its connections by a reset.
 
     Raises
     ------
@@ -56,12 +65,18 @@ class LoadProfile:
     sources: tuple[str, ...]
     seed: int
     requests: int | None = None
+    user: Literal["wire", "gevent"] = "wire"
+    stages: tuple[tuple[float, int], ...] = ()
+    poisson: bool = False
+    reset: bool = False
 
     def __post_init__(self) -> None:
         for field in ("users", "requests_per_connection", "timeout_ns", "requests"):
             number = getattr(self, field)
             if number is not None and number < 1:
                 raise ValueError(f"{field} must be at least 1, not {number}")
+        if self.stages and self.user != "wire":
+            raise ValueError("an open loop needs the compiled data plane")
         if self.identity_body is not None:
             try:
                 groups = re.compile(self.identity_body.encode()).groups
@@ -105,4 +120,5 @@ class LoadProfile:
         ValueError
             A value that no load can be made of.
         """
-        return cls(**{**values, "sources": tuple(values["sources"])})
+        stages = tuple((float(rate), int(lasts)) for rate, lasts in values.get("stages", ()))
+        return cls(**{**values, "sources": tuple(values["sources"]), "stages": stages})

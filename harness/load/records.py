@@ -1,7 +1,8 @@
 """The packed record: what the generator writes for every request, and how it is read back.
 
-Little-endian, without padding. The generator packs with `STRUCT`; whoever reads uses `as_array`. This
-module is imported by both sides, so numpy is loaded only where it is used.
+Little-endian, without padding; `harness/load/wire/engine.h` has the same layout. Users in Python pack
+with `STRUCT`; whoever reads uses `as_array`. This module is imported by both sides, so numpy is loaded
+only where it is used.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ FIELDS: Final = (
     ("intended_start_ns", "<i8"),  # monotonic clock; what latency counts from in an open loop
     ("start_ns", "<i8"),  # monotonic clock; equal to the intended start in a closed loop
     ("latency_ns", "<i8"),  # start to last byte, connecting included; of a failure: until it was known
+    ("connect_ns", "<i8"),  # start to the connection's being there, NOT_THERE on one that was there before
+    ("first_byte_ns", "<i8"),  # start to the answer's first byte, NOT_THERE without any
     ("connection", "<u4"),  # serial number of the connection attempt within the phase, from 0
     ("instance", "<u4"),  # index into the phase's identities, or NO_INSTANCE
     ("status", "<u2"),  # HTTP status, 0 when there was none
@@ -29,6 +32,9 @@ _STRUCT_CODES = {"<i8": "q", "<u4": "I", "<u2": "H", "u1": "B"}
 
 STRUCT: Final = struct.Struct("<" + "".join(_STRUCT_CODES[kind] for _, kind in FIELDS))
 """One record as the generator packs it."""
+
+NOT_THERE: Final = -1
+"""A time that there is none of."""
 
 NO_INSTANCE: Final = 0xFFFFFFFF
 """The instance of a request that nobody is known to have answered."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -21,6 +22,7 @@ from harness.load.records import (
     MALFORMED,
     NO_INSTANCE,
     NO_PORT,
+    NOT_THERE,
     OTHER,
     REFUSED,
     RESET,
@@ -31,11 +33,16 @@ from harness.load.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.load.profile import LoadProfile
 
 _READ: Final = 1  # libev's EV_READ and EV_WRITE
 _WRITE: Final = 2
 _CHUNK: Final = 1 << 14
+
+# Writing and counting this many takes some 0.5 ms; the users get their turn before the next.
+_BLOCK_RECORDS: Final = 4096
 
 # ip(7), Linux 4.2: bind() reserves no port, connect() chooses one that is free for this destination.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
@@ -70,11 +77,13 @@ class Phase:
         What to ask, of whom.
     duration_ns
         Time in which requests may begin, from the moment at which the first could.
+    records
+        Descriptor of the file that packed records are written to.
 
     Attributes
     ----------
     records : bytearray
-        Packed records that nobody has taken yet.
+        Packed records that are not written yet.
     body_bytes : int
         Body bytes of the answers in them.
     attempts, established, resent : int
@@ -88,8 +97,9 @@ class Phase:
         The process's CPU time at `started_ns`.
     """
 
-    def __init__(self, profile: LoadProfile, duration_ns: int) -> None:
+    def __init__(self, profile: LoadProfile, duration_ns: int, records: int) -> None:
         self.profile = profile
+        self._file = records
         self.reader = ResponseReader(profile)
         self.request = profile.request()
         self.records = bytearray()
@@ -104,6 +114,51 @@ class Phase:
         self.started_cpu_ns = 0
         self.stopped = False
         self._duration_ns = duration_ns
+        self._sweeper = gevent.spawn(self.sweep)
+
+    @property
+    def user_classes(self) -> list[type[User]]:
+        """The Locust users of this phase."""
+        return [BareUser]
+
+    @property
+    def locust_users(self) -> int:
+        """How many Locust users there are to be."""
+        return self.profile.users
+
+    @property
+    def identities(self) -> list[str]:
+        """The names of the instances, in the order of their first answer."""
+        return self.reader.identities
+
+    def blocks(self) -> Iterator[tuple[bytes, int]]:
+        """Write what was recorded, and give it, in blocks that don't hold the users up, with body bytes."""
+        body_bytes, self.body_bytes = self.body_bytes, 0
+        due = len(self.records)  # what comes while the blocks are written waits for the next time
+        while due:
+            block = bytes(self.records[: min(due, _BLOCK_RECORDS * STRUCT.size)])
+            # The users hold the bytearray itself, so it must be emptied and not replaced.
+            del self.records[: len(block)]
+            due -= len(block)
+            view = memoryview(block)
+            while view:
+                view = view[os.write(self._file, view) :]
+            yield block, body_bytes
+            body_bytes = 0
+
+    def report(self) -> dict[str, Any]:
+        """Give what the phase came to, beside its records."""
+        return {
+            "user": "gevent",
+            "connections": self.established,
+            "resent": self.resent,
+            "unsent": 0,
+            "odd_answer": self.reader.odd_answer,
+        }
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        self._sweeper.kill()
 
     def begin(self) -> None:
         """Start the clock, with the first user."""
@@ -169,6 +224,8 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self._connection = 0
         self._source = 0
         self._left = 0
+        self._connected_ns = 0
+        self._first_byte_ns = 0
         self._received_ns = 0
         self._failures = 0
         self._family = _socket.AF_INET6 if ":" in profile.address else _socket.AF_INET
@@ -188,6 +245,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         while (start := now()) < phase.end_ns and phase.unbegun:
             phase.unbegun -= 1
             self.deadline_ns = start + timeout_ns
+            self._connected_ns = self._first_byte_ns = 0
             try:
                 answer = self._exchange()
             except (_RequestFailedError, OSError) as failure:
@@ -198,6 +256,8 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
                 start,
                 start,
                 latency,
+                self._connected_ns - start if self._connected_ns else NOT_THERE,
+                self._first_byte_ns - start if self._first_byte_ns else NOT_THERE,
                 self._connection,
                 answer.instance,
                 answer.status,
@@ -284,9 +344,14 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
             # On a short path the handshake is over when connect() returns: no need to wait first.
             self._send()
         except (ConnectionResetError, BrokenPipeError):
-            phase.established += 1  # only a connection that was there can be reset: before, it is refused
+            self._is_there()  # only a connection that was there can be reset: before, it is refused
             raise
-        phase.established += 1
+        self._is_there()
+
+    def _is_there(self) -> None:
+        """Note that the connection was established, as soon as a request could be sent on it."""
+        self._connected_ns = time.monotonic_ns()
+        self._phase.established += 1
 
     def _send(self) -> None:
         request, sent = self._phase.request, 0
@@ -307,6 +372,8 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
             except BlockingIOError:
                 continue
             self._received_ns = time.monotonic_ns()
+            if data and not self._first_byte_ns:
+                self._first_byte_ns = self._received_ns
             return data
 
     def _wait(self) -> None:

@@ -225,11 +225,14 @@ _PROFILE = LoadProfile(
 )
 
 
-@pytest.fixture
-def profile() -> Callable[..., LoadProfile]:
-    """Give a function that makes a profile: four users, a connection a request, identity in X-Instance."""
+@pytest.fixture(params=["wire", "gevent"])
+def profile(request: pytest.FixtureRequest) -> Callable[..., LoadProfile]:
+    """Give a function that makes a profile: four users, a connection a request, identity in X-Instance.
+
+    Whatever holds of one data plane holds of the other: each test is made with both.
+    """
 
     def make(port: int, **changes: Any) -> LoadProfile:
-        return replace(_PROFILE, port=port, **changes)
+        return replace(_PROFILE, port=port, user=request.param, **changes)
 
     return make

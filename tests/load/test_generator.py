@@ -224,7 +224,8 @@ def test_closed_idle_connection_is_replaced(generator: Generator, serve: Serve, 
     outcome = generator.drive(profile(server.port, requests_per_connection=None))
     check(outcome, server)
     uses = Counter(outcome.records["connection"].tolist())
-    assert outcome.done["resent"] >= sum(times == 2 for times in uses.values()) - 4
+    # The compiled plane sees most of the ends before it asks again.
+    assert outcome.done["resent"] <= len(uses)
     assert max(uses.values()) == 2
 
 
@@ -294,9 +295,9 @@ def test_defect_in_the_user_ends_the_process_loudly(
     program = tmp_path / "broken.py"
     program.write_text(
         "import sys\n"
-        "from harness.load import generator, user\n"
-        "def broken(self): raise KeyError('a defect')\n"
-        "user.BareUser._exchange = broken\n"
+        "from harness.load import generator, user, wired\n"
+        "def broken(_): raise KeyError('a defect')\n"
+        "user.BareUser._exchange = wired.WirePhase.join = broken\n"
         "generator.main()\n"
     )
     server = serve(kind)

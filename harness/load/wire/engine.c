@@ -546,8 +546,10 @@ static void receive(struct engine *engine, struct connection *connection) {
         if (length < 0) {
             if (errno == EINTR)
                 continue;
-            if (errno != EAGAIN && errno != EWOULDBLOCK)
-                gone(engine, connection, error_of(errno));
+            if (errno == EPIPE) /* reset after the server had closed: the request met nobody */
+                gone(engine, connection, RESET);
+            else if (errno != EAGAIN && errno != EWOULDBLOCK)
+                finish_failed(engine, connection, error_of(errno));
             return;
         }
         int64_t received_ns = now_ns();
@@ -566,7 +568,7 @@ static void receive(struct engine *engine, struct connection *connection) {
         }
         switch (parser_feed(&connection->parser, &engine->profile.wanted, engine->chunk, (size_t)length)) {
         case NEED_MORE:
-            if (length < CHUNK)
+            if (length < CHUNK && !connection->hung_up)
                 return; /* the socket is empty: the next bytes make an event of their own */
             continue;
         case COMPLETE:
