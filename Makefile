@@ -1,11 +1,12 @@
 # Each installs what it needs and this machine lacks first.
-.PHONY: help run suite test lint format docs schemas setup setup-all
+.PHONY: help run suite test lint check format docs schemas setup setup-all
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
 	@echo 'make suite    run every scenario below scenarios/, and print one table'
 	@echo 'make test     run the tests'
 	@echo 'make lint     run the linters and the type checker'
+	@echo 'make check    run scenarios/dnat-10.yaml and compare it with its baseline'
 	@echo 'make format   format the code'
 	@echo 'make docs     write the JSON Schemas and docs/strategies.md anew'
 
@@ -28,6 +29,11 @@ lint: setup-all
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+check: setup
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	.venv/bin/harness run scenarios/dnat-10.yaml --results "$$folder" --quiet && \
+	.venv/bin/harness check "$$folder"/dnat-10-* --baseline results/baselines
 
 format: setup-all
 	.venv/bin/ruff format .

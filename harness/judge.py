@@ -147,9 +147,10 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
 
 
 def _latency(scenario: Scenario, recording: Recording) -> tuple[LatencySummary, LatencyIntervals]:
-    latencies, starts = recording.latencies_ns(), recording.starts_ns()
-    intervals = quantile_intervals(latencies, starts, scenario.confidence, seed=scenario.seed)
-    return LatencySummary(**quantiles_ns(latencies)._asdict()), LatencyIntervals(**intervals)
+    latencies = recording.latencies_ns()
+    quantiles = LatencySummary(**quantiles_ns(latencies)._asdict())
+    intervals = quantile_intervals(latencies, recording.starts_ns(), scenario.confidence, seed=scenario.seed)
+    return quantiles, LatencyIntervals(**intervals)
 
 
 def _cpu_time(observed: Observed, requests: int) -> CpuTime:

@@ -89,7 +89,7 @@ class Watch:
             if (counts := self._in_order(identities)) is not None:
                 self.looks.append(Look(self._read, elapsed_ns))
                 self.decided = self._test.look(counts, self._tally.missing).verdict != "inconclusive"
-        return _known(self._test, self.scenario.tolerance)
+        return f"shares ±{self._test.half_width * 100:.1f} %"
 
     def _next_rows(self, file: int) -> np.ndarray:
         block = os.pread(file, _BLOCK_RECORDS * STRUCT.size, self._read * STRUCT.size)
@@ -137,7 +137,3 @@ def _test(
     scenario: Scenario, names: Sequence[str], expected_shares: Sequence[float], unit: Unit
 ) -> SequentialTest:
     return SequentialTest(expected_shares, scenario.tolerance, scenario.confidence, names=names, unit=unit)
-
-
-def _known(test: SequentialTest, tolerance: float) -> str:
-    return f"shares known to ±{test.half_width * 100:.1f} % (tolerance {tolerance * 100:.4g} %)"

@@ -109,6 +109,25 @@ def test_totals_hold_what_no_instance_can_be_named_for() -> None:
     assert summary.throughput_per_s == 15_000
 
 
+def test_quantiles_have_intervals_where_there_is_enough() -> None:
+    """They lie around the quantile, the scenario's seed repeats them, and no rare one is made up."""
+    rows = recording([5000, 5000, 5000])
+    rng = np.random.default_rng(3)
+    rows.rows["latency_ns"] = rng.lognormal(13, 0.5, len(rows.rows))
+    rows.rows["intended_start_ns"] = rows.rows["start_ns"] = np.arange(len(rows.rows)) * 10**6
+    summary = summarise(scenario(seed=7), rows, observed())
+    intervals, quantiles = summary.latency_intervals_ns, summary.latency_ns
+    assert intervals.p50 is not None
+    assert quantiles.p50 is not None
+    assert intervals.p50[0] <= quantiles.p50 <= intervals.p50[1]
+    assert intervals == summarise(scenario(seed=7), rows, observed()).latency_intervals_ns
+    wider = summarise(scenario(seed=7, confidence=0.999), rows, observed()).latency_intervals_ns
+    assert wider.p50 is not None
+    assert wider.p50[0] < intervals.p50[0] < intervals.p50[1] < wider.p50[1]
+    few = summarise(scenario(), recording([3, 3, 3]), observed()).latency_intervals_ns
+    assert set(few.model_dump().values()) == {None}
+
+
 def test_nothing_measured_is_inconclusive_and_still_json() -> None:
     """Without requests there are nulls instead of made-up numbers."""
     summary = summarise(scenario(), recording([0, 0, 0]), observed(wall_ns=0, generator_wall_ns=0))

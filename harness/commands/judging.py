@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class _Percentage(click.ParamType[Any]):
     """A percentage as scenario files have it, read as a fraction."""
 
     name = "percentage"
+    most: float = 1
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         from harness.scenario.quantities import parse_percentage
@@ -34,12 +36,19 @@ class _Percentage(click.ParamType[Any]):
             fraction = parse_percentage(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if not 0 < fraction < 1:
-            self.fail(f"{value} is out of range; write more than 0% and less than 100%", param, ctx)
+        if not 0 < fraction < self.most:
+            below = "" if self.most == inf else " and less than 100%"
+            self.fail(f"{value} is out of range; write more than 0%{below}", param, ctx)
         return fraction
 
 
-class _QuantileTolerance(_Percentage):
+class _Increase(_Percentage):
+    """A percentage that something may grow by: to three times as much, for instance."""
+
+    most = inf
+
+
+class _QuantileTolerance(_Increase):
     """A latency quantile and its tolerance: p99=20%."""
 
     name = "quantile=percentage"
@@ -75,7 +84,7 @@ class _QuantileTolerance(_Percentage):
 @click.option(
     "--cpu-tolerance",
     "cpu",
-    type=_Percentage(),
+    type=_Increase(),
     metavar="20%",
     help="How much more processor time for each request than the baseline's is too much.",
 )

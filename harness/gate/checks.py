@@ -145,6 +145,7 @@ def _judged_again(summary: Summary, tolerance: float) -> ToleranceVerdict:
         names=names,
         unit=summary.unit,
         dispersion=test.dispersion,
+        dispersion_dof=summary.tests.drift.dof if summary.tests.drift else None,
     )
     if summary.tests.sequential is None or judged.verdict == "inconclusive":
         return judged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import ResultError
+from harness.scenario.fields import WRITTEN
+from harness.scenario.model import Scenario
 from harness.summary import CpuTime, LatencySummary, Summary, Verdict
 from harness.words import printable
 
@@ -139,7 +142,7 @@ def refuse_another(scenario: dict[str, Any], summary: Summary) -> None:
     ResultError
         The summary's scenario measures something else; says which keys differ.
     """
-    before, after = _flat(scenario), _flat(summary.scenario)
+    before, after = _flat(_completed(scenario)), _flat(_completed(summary.scenario))
     different = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if different:
         key = different[0]
@@ -148,6 +151,15 @@ def refuse_another(scenario: dict[str, Any], summary: Summary) -> None:
             f"{_named(summary)}: is of another scenario than what it is to be compared with: {key} is "
             f"{_value(after.get(key))} here and {_value(before.get(key))} there{more}"
         )
+
+
+def _completed(scenario: dict[str, Any]) -> dict[str, Any]:
+    """Add the keys that the harness did not have yet when the scenario was stored, with their defaults."""
+    try:
+        text = json.dumps(scenario)
+        return Scenario.model_validate_json(text, by_alias=True, by_name=False, context=WRITTEN).as_written()
+    except ValidationError:
+        return scenario  # of a version that spelt it in another way, or of a strategy that isn't here
 
 
 def write_baseline(baseline: Baseline, folder: Path) -> Path:

@@ -68,10 +68,10 @@ class Progress:
     ) -> None:
         """Show how far the load is, and what is known by now."""
         name = self._phase or "load"
-        figures = (
-            f"{elapsed_s:.1f}/{total_s:g} s, {requests:,} requests, {rate_per_s:,.0f}/s, {errors:,} errors"
-        )
-        figures += f", {printable(known, self._encoding)}" if known else ""
+        # What the load waits for comes first: a narrow terminal cuts off the end.
+        waited_for = f"{printable(known, self._encoding)}, " if known else ""
+        counts = f"{requests:,} requests, {rate_per_s:,.0f}/s, {errors:,} errors"
+        figures = f"{elapsed_s:.1f}/{total_s:g} s, {waited_for}{counts}"
         if self._columns:
             done = round(_BAR * min(max(elapsed_s / total_s, 0.0), 1.0)) if total_s > 0 else _BAR
             self._rewrite(f"{name} [{'#' * done}{'-' * (_BAR - done)}] {figures}")

@@ -53,6 +53,7 @@ def render_summary(summary: Summary, folder: Path | None, console: Console) -> N
         Where to print; its encoding, width and colours are respected.
     """
     console.print(_instance_table(summary, console.encoding))
+    console.print()
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
@@ -69,7 +70,7 @@ def _units(summary: Summary, row: InstanceRow) -> int:
 
 
 def _instance_table(summary: Summary, encoding: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("instance", overflow="fold")
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
     interval = f"{summary.confidence * 100:.4g} % interval"
@@ -155,7 +156,7 @@ def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
         ended = (
             "no verdict in the time it had" if when is None else f"the evidence sufficed after {when:.1f} s"
         )
-        known = "" if width is None else f"; shares known to {width * 100:.1f} % either way"
+        known = f"; shares known to ±{width * 100:.1f} %" if width and summary.verdict != "uneven" else ""
         yield "until", f"{ended}, {len(sequential.looks)} looks{known}", ""
 
 
@@ -196,7 +197,7 @@ def _percent(fraction: float) -> str:
 
 def _interval(low: float, high: float) -> str:
     digits = 2 if high >= 0.02 else 3
-    return f"{low * 100:.{digits}f} - {high * 100:.{digits}f} %"
+    return f"{low * 100:.{digits}f}-{high * 100:.{digits}f} %"
 
 
 def percent_with_sign(fraction: float) -> str:

@@ -95,10 +95,11 @@ class TimeBlocks:
 
         Two things are needed. The requests beyond the quantile must not be a few blocks' alone: with
         e of them in a block, (sum e)² / sum e² is the number of equally large pieces that they count for
-        (L. Kish, Survey Sampling, 1965), and must be 10 or more. And a block's share of them must not
-        resemble the share of the one before: then what makes requests slow lasts longer than a block.
-        That is told by the lag-1 correlation, one-sided at 5 %, as in G. S. Fishman's choice of batches
-        (Management Science 24, 1978).
+        (L. Kish, Survey Sampling, 1965), and must be 10 or more; so must their own number, which may be
+        less where many requests took equally long. And a block's share of them must not resemble the
+        share of the one before: then what makes requests slow lasts longer than a block. That is told
+        by the lag-1 correlation, one-sided at 5 %, as in G. S. Fishman's choice of batches (Management
+        Science 24, 1978).
         """
         if not self.indices.size:
             return False
@@ -107,7 +108,9 @@ class TimeBlocks:
         own = self.cumulated[:, at] - (self.cumulated[:, at - 1] if at else 0)
         part = (totals[at] - q * totals[-1]) / own.sum()
         beyond = sizes - self.cumulated[:, at] + part * own
-        if float(beyond.sum()) ** 2 < FEWEST_PIECES * float(beyond @ beyond):
+        many = float(beyond.sum())
+        # A hair less than ten: 1 - 0.99 is a little less than a hundredth.
+        if many < FEWEST_PIECES - 1e-6 or many**2 < FEWEST_PIECES * float(beyond @ beyond):
             return False
         off = beyond - (1 - q) * sizes
         # Blocks that are all alike, but for rounding, don't depend on each other.

@@ -100,6 +100,10 @@ def compare(before: Sequence[float], after: Sequence[float], confidence: float =
     It lets the sides vary by different amounts. Nothing is assumed of the requests in a run; runs are
     assumed to be independent and their figures (or logarithms) to be about normal. Where the figures
     don't vary at all on either side, the interval has no width.
+
+    `benchmarks/coverage.py` measured, at 95 %, for 2, 3, 5 and 10 runs a side: the ratio's interval covers
+    in 95 to 98 % where runs differ log-normally, and in 94 to 99 % where on both sides one run in five is
+    30 % slower than the others.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
@@ -204,6 +208,10 @@ def compare_latency_blocks(
     -----
     Blocks of both runs are drawn independently of each other, and the expanded percentiles of the
     draws' ratios and differences are the intervals' ends (`harness.stats.blocks.limits`).
+
+    `benchmarks/coverage.py` measured, at 95 %, 2,000 and 20,000 requests a run: for pairs of runs of one
+    kind, given intervals cover in 92 to 97 %. Where requests are alike over half a block, half of the
+    pairs have an interval for the p50, which covers in 87 %.
     """
     draws = draws_for(confidence)
     both = [TimeBlocks.of(*requests) for requests in (before, after)]

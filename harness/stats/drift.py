@@ -110,7 +110,7 @@ def windows_table(
     length = -(-(int(since.max()) + 1) // windows)
     since //= length
     since *= instances
-    since += choices.astype(np.int64, copy=False)
+    np.add(since, choices, out=since, dtype=np.int64, casting="unsafe")
     return np.bincount(since, minlength=windows * instances).reshape(windows, instances)
 
 

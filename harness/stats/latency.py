@@ -100,7 +100,17 @@ def quantile_intervals(
     percentiles (`harness.stats.blocks.limits`). The ends are those of histogram buckets, rounded away from
     the quantile by at most one part in 1,024.
 
-    COVERAGE
+    `benchmarks/coverage.py` measured, at 95 % and 500 runs of 30 s a cell: for 500 to 200,000 independent
+    requests, given intervals cover in 93 to 97 %. So they do where requests are alike over up to a sixth of
+    a block (91 to 96 %, but for the p99 and p99.9, which then mostly have none), and with 20 stalls of
+    50 ms or 100 of 20 ms (92 to 97 %).
+
+    Less than 90 % where what makes requests slow is rare or slow itself, and a run happens not to show it:
+    with 3 stalls of 50 ms, a quarter to two fifths of the runs have an interval of the p99, which covers
+    in 63 to 82 %, and those without any stall, a twentieth, one of the p99.9, which never does. Where
+    requests are alike over half a block, two thirds have one of the p50, which covers in 84 to 86 %, and
+    an eighth one of the p90, in 53 to 72 %. That can't be mended by stricter conditions, which leave out
+    more good intervals than bad ones. Of all runs, at most 11 % had an interval that missed.
     """
     draws = draws_for(confidence)
     blocks = TimeBlocks.of(latencies_ns, starts_ns)
@@ -146,7 +156,10 @@ def quantile_intervals_of_runs(
     requests it has: A. Georges, D. Buytaert and L. Eeckhout (OOPSLA 2007); T. Kalibera and R. Jones
     (ISMM 2013).
 
-    RUNS
+    `benchmarks/coverage.py` measured, at 95 %, with 5,000 results a cell, for 2, 3, 5 and 10 runs: 94 to 96 %
+    where runs differ log-normally, by 5 or 30 %, or only by what their requests differ by. Where one run
+    in five is 30 % slower than the others, two runs' intervals of the p50 cover in 43 %, three in 48 %,
+    five in 67 % and ten in 89 %: few runs often have no slow one among them, and nothing tells of it.
     """
     if len(runs) != len(requests):
         raise ValueError(

@@ -32,6 +32,9 @@ No repeats at all are then 4.5 standard deviations or more from what is expected
 FEW_REPEATS, MANY_REPEATS = 0.8, 1.25
 """Repeat ratios between these are too near to 1 to call the order anything but random."""
 
+# Pairs of choices that are counted at a time: ten million at once would need 240 MB.
+_CHUNK = 1 << 20
+
 
 @dataclass(frozen=True)
 class Order:
@@ -109,21 +112,20 @@ def order_of_choices(choices: NDArray[np.integer], instances: int, *, alpha: flo
         return None
     if not (choices.min() >= 0 and choices.max() < instances):
         raise ValueError(f"a choice must be from 0 to {instances - 1}: {choices.min()} to {choices.max()}")
-    chosen = choices.astype(np.int64)
-    counts = np.bincount(chosen)
+    counts = np.bincount(choices.astype(np.int64, copy=False))
     expected, variance = _repeats(counts)
-    if min(expected, chosen.size - 1 - expected) < FEWEST_EXPECTED:
+    units = choices.size
+    if min(expected, units - 1 - expected) < FEWEST_EXPECTED:
         return None
-    repeats = int(np.count_nonzero(chosen[1:] == chosen[:-1]))
+    repeats = int(np.count_nonzero(choices[1:] == choices[:-1]))
     z = (expected - repeats) / math.sqrt(variance)
     p_value = math.erfc(abs(z) / math.sqrt(2))
     ratio = repeats / expected
     kind: Kind = "random"
     if p_value <= alpha and not FEW_REPEATS <= ratio <= MANY_REPEATS:
         kind = "in turn" if ratio < 1 else "sticky"
-    units = chosen.size
     return Order(
-        units - repeats, units - expected, variance, z, p_value, ratio, _dependence(chosen, counts), kind
+        units - repeats, units - expected, variance, z, p_value, ratio, _dependence(choices, counts), kind
     )
 
 
@@ -144,7 +146,7 @@ def _repeats(counts: NDArray[np.int64]) -> tuple[float, float]:
     return a / n, (a * n * (n - 3) - 2 * b * n + a * a) / (n * n * (n - 1))
 
 
-def _dependence(chosen: NDArray[np.int64], counts: NDArray[np.int64]) -> float | None:
+def _dependence(chosen: NDArray[np.integer], counts: NDArray[np.int64]) -> float | None:
     """Give Cramer's V, corrected for bias, of the table of each choice and the next."""
     used = np.flatnonzero(counts)
     pairs = chosen.size - 1
@@ -153,10 +155,11 @@ def _dependence(chosen: NDArray[np.int64], counts: NDArray[np.int64]) -> float |
         return None
     place = np.zeros(counts.size, dtype=np.int64)
     place[used] = np.arange(used.size)
-    cells = place[chosen[:-1]]
-    cells *= used.size
-    cells += place[chosen[1:]]
-    table = np.bincount(cells, minlength=used.size**2).reshape(used.size, used.size)
+    cells = np.zeros(used.size**2, dtype=np.int64)
+    for begin in range(0, pairs, _CHUNK):
+        part = place[chosen[begin : begin + _CHUNK + 1]]
+        cells += np.bincount(part[:-1] * used.size + part[1:], minlength=cells.size)
+    table = cells.reshape(used.size, used.size)
     rows, columns = table.sum(axis=1).astype(np.float64), table.sum(axis=0).astype(np.float64)
     # The last choice has no next one, the first none before: an instance chosen once may lack either.
     table = table[rows > 0][:, columns > 0]

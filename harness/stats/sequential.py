@@ -188,10 +188,10 @@ class SequentialTest:
 
         question, alpha, found = self._question, self._alpha, evidence()
         doubt = ""
-        if len(self._slices) < FEWEST_LOOKS:
+        if question.answer(observed, found) != "inconclusive":
+            if len(self._slices) >= FEWEST_LOOKS:
+                return question.verdict(observed, found)
             doubt = f"{FEWEST_LOOKS} looks at the counts are needed to see whether shares vary between them"
-        elif question.answer(observed, found) != "inconclusive":
-            return question.verdict(observed, found)
         return question.verdict(
             observed,
             found,

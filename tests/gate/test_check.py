@@ -165,6 +165,13 @@ def test_another_scenario_is_refused(stored: Stored, harness: Harness, tmp_path:
     assert "load.users is 32 here and 16 there" in str(found.exception)
 
 
+def test_a_key_that_came_later_has_its_default(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+    """A baseline of an older version, which did not write a key yet, is still one of this scenario."""
+    folder = baseline(harness, tmp_path, stored(EVEN))
+    newer = {**SCENARIO, "client": "external"}
+    assert harness("check", stored(EVEN, written=newer), "--baseline", folder).exit_code == 0
+
+
 def test_a_scenario_without_a_baseline_is_refused(stored: Stored, harness: Harness, tmp_path: Path) -> None:
     """The message says how to make one."""
     (tmp_path / "none").mkdir()

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from harness.report.progress import Progress
 from harness.report.terminal import render_summary, verdict_line
+from harness.summary import LatencyIntervals
 
 if TYPE_CHECKING:
     from harness.summary import Summary
@@ -71,6 +72,20 @@ def test_everything_that_was_found_is_said(measure: Measure) -> None:
         str(FOLDER),
     ):
         assert part in text
+
+
+def test_latency_says_how_sure_it_is(measure: Measure) -> None:
+    """Intervals of the p50 and the p99 stand below the quantiles, a unit once where both ends have it."""
+    _, summary = measure([6000, 5000])
+    for p50, p99, line in (
+        ((978_100, 985_900), (985_900, 1_013_000), "p50 978 - 986 µs, p99 986 µs - 1.01 ms"),
+        (None, (3_110_000, 3_190_000), "p99 3.11 - 3.19 ms"),
+    ):
+        intervals = LatencyIntervals(p50=p50, p99=p99)
+        text = rendered(summary.model_copy(update={"latency_intervals_ns": intervals}))
+        assert f"            95 % intervals: {line} " in text
+    unknown = summary.model_copy(update={"latency_intervals_ns": LatencyIntervals()})
+    assert "intervals:" not in rendered(unknown)
 
 
 def test_it_fits_eighty_columns(measure: Measure) -> None:

@@ -200,9 +200,11 @@ def test_next_to_no_requests_have_no_intervals(count: int) -> None:
 
 
 def test_latencies_that_are_all_the_same_are_their_interval() -> None:
-    """Nothing is slower than the quantile, and it is known none the less."""
+    """Nothing is slower than the quantile, and it is known none the less, unless requests are too few."""
     found = quantile_intervals(np.full(1000, 7), np.arange(1000))
-    assert found["p50"] == found["p90"] == Interval(7, 7)
+    assert found["p50"] == found["p90"] == found["p99"] == Interval(7, 7)
+    assert found["p99_9"] is None
+    assert quantile_intervals(np.full(999, 7), np.arange(999))["p99"] is None
 
 
 @settings(deadline=None)

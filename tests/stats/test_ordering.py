@@ -49,6 +49,15 @@ def test_two_instances_have_wald_and_wolfowitz_test(choices: list[bool]) -> None
         assert (found.z, found.p_value) == pytest.approx((z, p_value), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("units", [401, 399, 400])
+def test_pairs_counted_in_parts_are_the_same_pairs(monkeypatch: pytest.MonkeyPatch, units: int) -> None:
+    """None is lost or counted twice where one part ends and the next begins."""
+    chosen = np.random.default_rng(units).integers(0, 3, units).astype(np.uint32)
+    whole = order_of(chosen, 3)
+    monkeypatch.setattr("harness.stats.ordering._CHUNK", 100)
+    assert order_of(chosen, 3) == whole
+
+
 @given(st.integers(2, 6), st.integers(300, 600), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
 def test_relabelling_changes_nothing(instances: int, units: int, seed: int, random: Random) -> None:
     """Nor do instances that got nothing, nor going through the units backwards."""
