@@ -103,8 +103,8 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     quantiles = zip(("p50", "p90", "p99", "p99.9", "max"), latency.model_dump().values(), strict=True)
     known = [f"{name} {_duration(value, encoding)}" for name, value in quantiles if value is not None]
     yield "latency", "  ".join(known) or "no request succeeded", ""
-    if known := _latency_intervals(summary, encoding):
-        yield "", f"{summary.confidence * 100:.4g} % intervals: {', '.join(known)}", ""
+    if latency.p50 is not None:
+        yield "", _latency_intervals(summary, encoding), ""
     yield "throughput", f"{summary.throughput_per_s:,.0f} requests/s", ""
     costs = (
         (role, cost) for role, cost in summary.cpu_us_per_request.model_dump().items() if cost is not None
@@ -160,16 +160,20 @@ def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
         yield "until", f"{ended}, {len(sequential.looks)} looks{known}", ""
 
 
-def _latency_intervals(summary: Summary, encoding: str) -> list[str]:
+def _latency_intervals(summary: Summary, encoding: str) -> str:
     """Write the intervals of the usual and of the slow request, those that there are."""
     intervals = {"p50": summary.latency_intervals_ns.p50, "p99": summary.latency_intervals_ns.p99}
     written = []
     for name, interval in intervals.items():
-        if interval is not None:
+        if interval is None:
+            written.append(f"{name} not to be had")
+        else:
             low, high = (_duration(end, encoding) for end in interval)
             value, unit = low.split()
             written.append(f"{name} {value if high.endswith(f' {unit}') else low} - {high}")
-    return written
+    if not any(intervals.values()):
+        return "no intervals: requests are too few, or latency changed slowly during the run"
+    return f"{summary.confidence * 100:.4g} % intervals: {', '.join(written)}"
 
 
 def _witness_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
