@@ -44,6 +44,7 @@ struct connection {
     uint8_t phase;
     bool reused, spoke, polls_out, hung_up;
     struct parser parser;
+    struct bytes began; /* the first bytes of an answer that comes in pieces, as long as none was odd */
 };
 
 struct identity {
@@ -187,12 +188,21 @@ void engine_identities(struct engine *engine, size_t from, void (*take)(void *, 
     pthread_mutex_unlock(&engine->lock);
 }
 
-static void note_odd(struct engine *engine, const char *data, size_t length) {
+/* Keep the beginning of an answer, in case that it turns out to be odd; its next piece is `data`. */
+static void remember(struct engine *engine, struct connection *connection, const char *data, size_t length) {
+    size_t missing = ODD_BYTES - connection->began.length;
+    if (!engine->odd_length && !bytes_append(&connection->began, data, length < missing ? length : missing))
+        fail(engine, ENOMEM);
+}
+
+/* Note the answer as the first odd one; its last piece is `data`. */
+static void note_odd(struct engine *engine, struct connection *connection, const char *data, size_t length) {
     if (engine->odd_length)
         return;
+    remember(engine, connection, data, length);
     pthread_mutex_lock(&engine->lock);
-    engine->odd_length = length < ODD_BYTES ? length : ODD_BYTES;
-    memcpy(engine->odd_answer, data, engine->odd_length);
+    engine->odd_length = connection->began.length;
+    memcpy(engine->odd_answer, connection->began.data, engine->odd_length);
     pthread_mutex_unlock(&engine->lock);
 }
 
@@ -378,6 +388,7 @@ static void finish(struct engine *engine, struct connection *connection, int64_t
     end_waiting(engine, connection);
     record(engine, connection, ended_ns, instance, error);
     parser_reset(&connection->parser);
+    connection->began.length = 0;
     if (connection->left && !--connection->left)
         keep = false;
     if (!keep)
@@ -535,7 +546,7 @@ static void complete(struct engine *engine, struct connection *connection, int64
         error = STATUS;
     } else if (instance == NO_INSTANCE && engine->profile.named) {
         error = UNIDENTIFIED;
-        note_odd(engine, data, length);
+        note_odd(engine, connection, data, length);
     }
     finish(engine, connection, received_ns, instance, error, parser_keeps(parser) && !connection->hung_up);
 }
@@ -568,6 +579,7 @@ static void receive(struct engine *engine, struct connection *connection) {
         }
         switch (parser_feed(&connection->parser, &engine->profile.wanted, engine->chunk, (size_t)length)) {
         case NEED_MORE:
+            remember(engine, connection, engine->chunk, (size_t)length);
             if (length < CHUNK && !connection->hung_up)
                 return; /* the socket is empty: the next bytes make an event of their own */
             continue;
@@ -581,7 +593,7 @@ static void receive(struct engine *engine, struct connection *connection) {
             finish(engine, connection, received_ns, NO_INSTANCE, TRUNCATED_ANSWER, false);
             return;
         case MALFORMED:
-            note_odd(engine, engine->chunk, (size_t)length);
+            note_odd(engine, connection, engine->chunk, (size_t)length);
             finish(engine, connection, received_ns, NO_INSTANCE, MALFORMED_ANSWER, false);
             return;
         case NO_MEMORY:
@@ -877,6 +889,7 @@ void engine_free(struct engine *engine) {
     for (size_t i = 0; i < engine->made; i++) {
         disconnect(engine, engine->connections[i]);
         parser_free(&engine->connections[i]->parser);
+        free(engine->connections[i]->began.data);
         free(engine->connections[i]);
     }
     free(engine->connections);
