@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from harness.summary import (
     CpuTime,
     Generator,
     InstanceRow,
+    Lag,
     LatencyIntervals,
     LatencySummary,
+    Limit,
     Summary,
     Witnesses,
     WitnessTotals,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from harness.watch import Look
 
 LIMITED_FROM = 0.9
-"""Fraction of one core from which the generator, which has one thread, counts as the bottleneck."""
+"""Fraction of the processor time that there is for somebody, from which he counts as the bottleneck."""
 
 WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
 
@@ -65,6 +67,10 @@ class Observed:
         The looks at the counts that could have ended the load; None where none could.
     started_at
         When the run started; by default, when the measured load did.
+    user, unsent
+        What sent the requests, and how many arrivals of an open loop were never sent.
+    cores
+        Processor cores that all had together.
     """
 
     unit: Unit
@@ -81,6 +87,9 @@ class Observed:
     repeat_index: int = 0
     looks: Sequence[Look] | None = None
     started_at: datetime | None = None
+    user: Literal["wire", "gevent"] = "wire"
+    unsent: int = 0
+    cores: int = 1
 
 
 def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> Summary:
@@ -106,7 +115,6 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     errors = recording.errors_by_class()
     failed = sum(errors.values())
     latency, intervals = _latency(scenario, recording)
-    cpu_fraction = observed.generator_cpu_ns / max(observed.generator_wall_ns, 1)
     return Summary(
         name=scenario.name,
         strategy=scenario.strategy.name,
@@ -139,7 +147,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         latency_intervals_ns=intervals,
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
         cpu_us_per_request=_cpu_time(observed, len(recording.rows)),
-        generator=Generator(cpu_fraction=cpu_fraction, limited=cpu_fraction >= LIMITED_FROM),
+        generator=_generator(scenario, recording, observed),
         versions=dict(observed.versions),
         warnings=(*observed.warnings, *_own_warnings(recording, units)),
         scenario=scenario.as_written(),
@@ -151,6 +159,35 @@ def _latency(scenario: Scenario, recording: Recording) -> tuple[LatencySummary, 
     quantiles = LatencySummary(**quantiles_ns(latencies)._asdict())
     intervals = quantile_intervals(latencies, recording.starts_ns(), scenario.confidence, seed=scenario.seed)
     return quantiles, LatencyIntervals(**intervals)
+
+
+def _generator(scenario: Scenario, recording: Recording, observed: Observed) -> Generator:
+    """Say how busy the generator was, how late, and who limited the load."""
+    wall_ns = max(observed.generator_wall_ns, 1)
+    # Interrupts are in the others' time, too.
+    used = {who: ns for who, ns in observed.cpu_ns.items() if who != "softirq"}
+    used["generator"] = observed.generator_cpu_ns
+    used["machine"] = sum(used.values())
+    there_is: dict[Limit, int] = {
+        "generator": 1,
+        "instances": min(scenario.replicas, observed.cores),
+        "proxy": observed.cores,
+        "machine": observed.cores,
+    }
+    busy = {who: used.get(who, 0) / wall_ns / cores for who, cores in there_is.items()}
+    late_ns = recording.rows["start_ns"] - recording.rows["intended_start_ns"]
+    lag = None
+    if late_ns.any():  # in a closed loop, nobody waits for a turn
+        p50, p99, most = np.quantile(late_ns, [0.5, 0.99, 1.0], method="inverted_cdf").tolist()
+        lag = Lag(p50=p50, p99=p99, max=most)
+    return Generator(
+        user=observed.user,
+        cpu_fraction=busy["generator"],
+        limited=busy["generator"] >= LIMITED_FROM,
+        limit=next((who for who in there_is if busy[who] >= LIMITED_FROM), None),
+        lag_ns=lag,
+        unsent=observed.unsent,
+    )
 
 
 def _cpu_time(observed: Observed, requests: int) -> CpuTime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -173,11 +174,18 @@ class _Lab:
             self.versions |= self._driver.versions
 
     def warm_up(self) -> None:
-        self._profile = profile_for(self.scenario, self._host)
+        self._profile = profile_for(self.scenario, self._host, wire=self._driver.wire)
+        if self._profile.user != self.scenario.load.user:
+            self.warnings.append(
+                "the compiled data plane is missing, so users of plain Python took its place, which cost "
+                "more processor time: install a C compiler and python3-dev, then the harness again"
+            )
         duration_ns = self.scenario.load.warm_up_ns
         with self._phases("warm_up", "warm-up"):
             if duration_ns:
-                unbounded = replace(self._profile, requests=None)
+                # An open loop warms up at its first rate.
+                stages = tuple((rate, duration_ns) for rate, _ in self._profile.stages[:1])
+                unbounded = replace(self._profile, requests=None, stages=stages)
                 driven = self._driver.drive("warm_up", unbounded, duration_ns, self._live(duration_ns))
                 driven.records.close()
                 raise_if_nobody_answered(driven, self._profile)
@@ -187,7 +195,7 @@ class _Lab:
         self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
-        with self._phases("load", "load", f"{self.scenario.load.users} users"):
+        with self._phases("load", "load", _asking(self.scenario)):
             try:
                 live = self._live(duration_ns, self._watch)
                 self.driven = self._driver.drive("load", self._profile, duration_ns, live)
@@ -254,6 +262,15 @@ class _Lab:
             self._host.close()
 
 
+def _asking(scenario: Scenario) -> str:
+    """Say who asks, or how often."""
+    load = scenario.load
+    if load.model == "closed":
+        return f"{load.users} users"
+    rates = [load.rate_per_s] if load.rate_per_s else [stage.rate_per_s for stage in load.stages or ()]
+    return f"{' then '.join(f'{rate:g}' for rate in rates if rate is not None)} requests/s"
+
+
 class _Rate:
     """Requests a second since it was last asked."""
 
@@ -304,6 +321,9 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         interrupted=lab.interrupted,
         repeat_index=repeat_index,
         looks=lab.looks,
+        user=driven.user,
+        unsent=driven.unsent,
+        cores=len(os.sched_getaffinity(0)),
     )
     summary = summarise(lab.scenario, recording, observed)
     pending.write_recording(recording)

@@ -199,11 +199,33 @@ class LatencyIntervals(_Model):
     p99_9: tuple[int, int] | None = None
 
 
-class Generator(_Model):
-    """How busy the load generator was, as a fraction of one core, and whether that limited the load."""
+Limit = Literal["generator", "instances", "proxy", "machine"]
 
+
+class Lag(_Model):
+    """How late requests of an open loop were sent, in nanoseconds after they had arrived."""
+
+    p50: int
+    p99: int
+    max: int
+
+
+class Generator(_Model):
+    """The load generator on itself.
+
+    `user` is what sent the requests: the compiled data plane, or users of plain Python. `cpu_fraction` is
+    of one core; from nine tenths of it on the generator `limited` the load. `limit` is who used up the
+    processor time that there was for it: of one core for the generator, of one for each instance, of all
+    for a proxy and for all together (`machine`); null if nobody did. `lag_ns` and `unsent` are an
+    open loop's: how late arrivals were sent, and how many found no free connection before the end.
+    """
+
+    user: Literal["wire", "gevent"] = "wire"
     cpu_fraction: float
     limited: bool
+    limit: Limit | None = None
+    lag_ns: Lag | None = None
+    unsent: int = 0
 
 
 class CpuTime(_Model):

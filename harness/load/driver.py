@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from harness.channel import ChannelClosedError, Message
 from harness.errors import LoadError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from harness.hosts.base import Host
     from harness.scenario import Scenario
+    from harness.scenario.model import Load
 
 _READY_DEADLINE_S = 60
 _SILENCE_S = 30  # the generator reports four times a second
@@ -35,6 +36,10 @@ class Driven:
         All requests, those that failed, and those by class.
     wall_ns, cpu_ns
         How long it took, and the processor time that the generator used meanwhile.
+    user
+        What sent the requests: `wire` or `gevent`.
+    unsent
+        Arrivals of an open loop that were due, but found no free connection before the end.
     odd_answer
         The beginning of the first answer that named no instance or was not HTTP; None if all did.
     """
@@ -47,6 +52,8 @@ class Driven:
     wall_ns: int
     cpu_ns: int
     odd_answer: str | None
+    user: Literal["wire", "gevent"] = "wire"
+    unsent: int = 0
 
 
 class Driver:
@@ -61,6 +68,9 @@ class Driver:
     ----------
     recorded
         The packed records of the phase that runs, as far as they are written.
+
+    wire
+        Whether the generator has the compiled data plane.
     """
 
     recorded: IO[bytes]
@@ -68,6 +78,7 @@ class Driver:
     def __init__(self, host: Host) -> None:
         self._program = host.spawn([sys.executable, "-m", "harness.load"], "client", "generator")
         self.versions: dict[str, str] = {}
+        self.wire = False
         self._silence_s = float(_SILENCE_S)
 
     def wait_ready(self) -> None:
@@ -78,7 +89,8 @@ class Driver:
         LoadError
             It ended, or took longer than a minute.
         """
-        self.versions = self._receive(_READY_DEADLINE_S)["versions"]
+        ready = self._receive(_READY_DEADLINE_S)
+        self.versions, self.wire = ready["versions"], ready["wire"]
 
     def drive(
         self,
@@ -135,6 +147,8 @@ class Driver:
             wall_ns=message["wall_ns"],
             cpu_ns=message["cpu_ns"],
             odd_answer=message["odd_answer"],
+            user=message["user"],
+            unsent=message["unsent"],
         )
 
     def _send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
@@ -155,8 +169,26 @@ class Driver:
         return LoadError(f"the load generator has gone: {self._program.last_words() or 'it was killed'}")
 
 
-def profile_for(scenario: Scenario, host: Host) -> LoadProfile:
-    """Put together what the generator needs to know."""
+def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadProfile:
+    """Put together what the generator needs to know.
+
+    Parameters
+    ----------
+    scenario, host
+        What is asked for, and of whom.
+    wire
+        Whether the compiled data plane is there; without it, users of plain Python take its place.
+
+    Raises
+    ------
+    LoadError
+        Only the compiled data plane could do what the scenario asks for.
+    """
+    if scenario.load.model == "open" and not wire:
+        raise LoadError(
+            "an open loop needs the compiled data plane, which is built where the harness is installed: "
+            "install a C compiler and Python's headers (python3-dev), then the harness again"
+        )
     load, identity = scenario.load, scenario.application.identity
     each = {"per-request": 1, "keep-alive": None}
     return LoadProfile(
@@ -174,7 +206,19 @@ def profile_for(scenario: Scenario, host: Host) -> LoadProfile:
         sources=host.sources,
         seed=scenario.seed,
         requests=load.requests,
+        user="wire" if load.user == "wire" and wire else "gevent",
+        stages=_stages(load),
+        poisson=load.arrivals == "poisson",
+        reset=load.close == "reset",
     )
+
+
+def _stages(load: Load) -> tuple[tuple[float, int], ...]:
+    if load.model == "closed":
+        return ()
+    if load.rate_per_s is not None:
+        return ((load.rate_per_s, load.duration_ns),)
+    return tuple((stage.rate_per_s, stage.for_ns) for stage in load.stages or ())
 
 
 def raise_if_nobody_answered(driven: Driven, profile: LoadProfile) -> None:

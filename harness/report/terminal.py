@@ -114,17 +114,30 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     errors = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
     yield "errors", errors or "none", "red" if errors else ""
     yield from _witness_facts(summary)
-    busy = f"{summary.generator.cpu_fraction * 100:.0f} % of a core"
-    if summary.generator.limited:
-        yield "generator", f"{busy}: latency includes the generator's own queue", "yellow"
-    else:
-        yield "generator", busy, ""
+    yield from _generator_facts(summary, encoding)
     for warning in summary.warnings:
         yield "warning", warning, "yellow"
     yield "verdict", f"{summary.verdict}: {summary.reason}", _COLOURS[summary.verdict]
     if summary.expect != "even":
         met = "as expected" if summary.passed else "not as expected"
         yield "expected", f"{summary.expect}: {met}", "green" if summary.passed else "red"
+
+
+def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
+    """Tell what the generator says of itself, and who limited the load."""
+    generator = summary.generator
+    busy = f"{generator.user}, {generator.cpu_fraction * 100:.0f} % of a core"
+    if generator.limited:
+        yield "generator", f"{busy}: it limited the load, and latency includes its own queue", "yellow"
+    else:
+        limit = f"; {generator.limit} limited the load" if generator.limit else "; nothing was used up"
+        yield "generator", f"{busy}{limit}", ""
+    if lag := generator.lag_ns:
+        late = ", ".join(f"{name} {_duration(value, encoding)}" for name, value in lag.model_dump().items())
+        yield "lag", f"arrivals were sent late by {late}", ""
+    if generator.unsent:
+        words = f"{generator.unsent:,} arrivals found no free connection before the end; raise load.users"
+        yield "unsent", words, "yellow"
 
 
 def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:

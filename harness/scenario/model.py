@@ -7,7 +7,8 @@ In a file, keys have no units and quantities do (`duration: 10s`); in Python it 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import (
     AliasGenerator,
@@ -45,7 +46,7 @@ from harness.scenario.fields import (
     Weight,
 )
 from harness.scenario.problems import expected, refuse, unknown
-from harness.scenario.quantities import SECOND_NS, format_duration
+from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
@@ -171,17 +172,48 @@ class Application(_Model):
         return delay_ns
 
 
+class Stage(_Model):
+    """One rate of arrivals, for a while."""
+
+    rate_per_s: Rate = Field(description="How often requests arrive.")
+    for_ns: LastingDuration = Field(description="How long.")
+
+
+MOST_RATE_PER_S: Final = 1_000_000
+OPEN_USERS: Final = 1000
+"""Requests that may be under way at a time in an open loop, where a scenario doesn't say."""
+
+
 class Load(_Model):
     """What the clients do."""
 
     model: Literal["closed", "open"] = Field(
         default="closed",
-        description="A closed loop: each user asks again when it has its answer.",
-        json_schema_extra={"enum": ["closed"]},
+        description="closed: each user asks again when it has its answer; open: requests arrive at a rate, "
+        "whether or not earlier ones are answered.",
     )
-    users: int = Field(default=16, ge=1, le=100_000, description="How many users ask at the same time.")
-    rate_per_s: Rate | None = Field(
-        default=None, description="Arrivals of an open loop, which this version doesn't drive."
+    user: Literal["wire", "gevent"] = Field(
+        default="wire",
+        description="What sends the requests: the compiled data plane, or Locust users of plain Python.",
+    )
+    users: int = Field(
+        default=16,
+        ge=1,
+        le=100_000,
+        description="How many users ask at the same time; in an open loop, how many requests may be under "
+        f"way at most ({OPEN_USERS:,} if left out).",
+    )
+    rate_per_s: Rate | None = Field(default=None, description="How often requests arrive in an open loop.")
+    stages: tuple[Stage, ...] | None = Field(
+        default=None,
+        strict=False,  # a file has lists
+        json_schema_extra={"minItems": 1},
+        description="Rates of an open loop, one after the other, in place of rate and duration.",
+    )
+    arrivals: Literal["constant", "poisson"] = Field(
+        default="constant",
+        description="constant: arrivals have equal distances; poisson: they come at random (seed), "
+        "independently of each other.",
     )
     duration_ns: LastingDuration = Field(
         default=10 * SECOND_NS, description="How long the load is measured, after the warm-up."
@@ -205,6 +237,9 @@ class Load(_Model):
         default="per-request",
         description="A new connection for each request, one kept for all, or one for this many requests.",
     )
+    close: Literal["fin", "reset"] = Field(
+        default="fin", description="How the clients end their connections: in order, or by a reset."
+    )
     path: UrlPath = Field(default="/", description="What is asked for.")
     headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
     timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
@@ -215,19 +250,56 @@ class Load(_Model):
         description="How many addresses the clients have; each connection is made from the next.",
     )
 
-    @field_validator("model")
+    @model_validator(mode="before")
     @classmethod
-    def _closed_only(cls, model: str) -> str:
-        if model == "open":
-            raise ValueError("this version drives closed-loop load only; write model: closed with users")
-        return model
+    def _of_an_open_loop(cls, given: Any, info: ValidationInfo) -> Any:
+        """Complete what the model and its stages imply."""
+        if info.context != WRITTEN or not isinstance(given, dict) or given.get("model") != "open":
+            return given
+        implied: dict[str, Any] = {"users": OPEN_USERS}
+        with suppress(KeyError, TypeError, ValueError):  # whatever is wrong with them is told below
+            if given["stages"]:
+                implied["duration"] = format_duration(
+                    sum(parse_duration(stage["for"]) for stage in given["stages"])
+                )
+        return implied | given
 
-    @field_validator("rate_per_s")
+    @field_validator("rate_per_s", "stages")
     @classmethod
-    def _open_only(cls, rate_per_s: float | None, info: ValidationInfo) -> float | None:
-        if rate_per_s is not None and info.data.get("model") == "closed":
-            raise ValueError("a closed loop has no rate; take it out and write users")
-        return rate_per_s
+    def _open_only(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is not None and info.data.get("model") == "closed":
+            raise ValueError("a closed loop has no rate; take it out and write users, or write model: open")
+        if given == ():
+            raise ValueError("is empty; write at least one rate, as in [{rate: 100/s, for: 10s}]")
+        if info.field_name == "rate_per_s" and given is not None and not 0 < given <= MOST_RATE_PER_S:
+            raise ValueError(f"write more than 0/s and at most {MOST_RATE_PER_S}/s")
+        return given
+
+    @field_validator("user")
+    @classmethod
+    def _wire_opens(cls, user: str, info: ValidationInfo) -> str:
+        if user != "wire" and info.data.get("model") == "open":
+            raise ValueError("only the compiled data plane drives an open loop; write user: wire")
+        return user
+
+    @model_validator(mode="after")
+    def _one_rate_at_a_time(self) -> Self:
+        if self.model == "open" and (self.rate_per_s is None) == (self.stages is None):
+            words = (
+                "rate and stages exclude each other; keep one"
+                if self.stages
+                else "an open loop needs a rate; write rate: 200/s, or stages"
+            )
+            raise refuse(words, "load.stages" if self.stages else "load.model", complete=True)
+        if self.stages and (lasts_ns := sum(stage.for_ns for stage in self.stages)) != self.duration_ns:
+            raise refuse(
+                f"load.duration ({format_duration(self.duration_ns)}) is not what the stages last together "
+                f"({format_duration(lasts_ns)}); take it out",
+                "load.duration",
+                "load.stages",
+                complete=True,
+            )
+        return self
 
     @model_validator(mode="after")
     def _not_mostly_warm_up(self) -> Self:

@@ -36,6 +36,10 @@ def scenario_schema() -> dict[str, Any]:
     application["anyOf"] = [{"const": "sample"}, {"$ref": application.pop("$ref")}]
     for mapping in (schema, *definitions.values()):
         _tidy(mapping)
+    rated = [{"required": ["rate"]}, {"required": ["stages"]}]
+    definitions["Load"]["if"] = {"properties": {"model": {"const": "open"}}, "required": ["model"]}
+    definitions["Load"]["then"] = {"oneOf": rated}
+    definitions["Load"]["else"] = {"not": {"anyOf": rated}}
     schema["required"].remove("name")
     # Weights may name all instances, and so tell how many there are.
     schema["required"].remove("replicas")

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -226,13 +226,16 @@ _PROFILE = LoadProfile(
 
 
 @pytest.fixture(params=["wire", "gevent"])
-def profile(request: pytest.FixtureRequest) -> Callable[..., LoadProfile]:
-    """Give a function that makes a profile: four users, a connection a request, identity in X-Instance.
+def plane(request: pytest.FixtureRequest) -> str:
+    """Name a data plane: whatever holds of one holds of the other, so each test is made with both."""
+    return str(request.param)
 
-    Whatever holds of one data plane holds of the other: each test is made with both.
-    """
+
+@pytest.fixture
+def profile(plane: Literal["wire", "gevent"]) -> Callable[..., LoadProfile]:
+    """Give a function that makes a profile: four users, a connection a request, identity in X-Instance."""
 
     def make(port: int, **changes: Any) -> LoadProfile:
-        return replace(_PROFILE, port=port, user=request.param, **changes)
+        return replace(_PROFILE, port=port, user=plane, **changes)
 
     return make

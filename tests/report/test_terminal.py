@@ -15,7 +15,7 @@ from rich.console import Console
 
 from harness.report.progress import Progress
 from harness.report.terminal import render_summary, verdict_line
-from harness.summary import LatencyIntervals
+from harness.summary import Generator, Lag, LatencyIntervals
 
 if TYPE_CHECKING:
     from harness.summary import Summary
@@ -151,7 +151,23 @@ def test_an_expectation_that_is_not_even_is_said(measure: Measure) -> None:
 def test_a_generator_that_limited_the_load_is_said(measure: Measure) -> None:
     """Latency of a saturated generator isn't the strategy's."""
     text = rendered(measure([5, 5], observed={"generator_cpu_ns": 10**9})[1], width=120)
-    assert "100 % of a core: latency includes the generator's own queue" in text
+    assert "wire, 100 % of a core: it limited the load, and latency includes its own queue" in text
+
+
+def test_an_open_loop_says_how_late_it_was(measure: Measure) -> None:
+    """Arrivals that were late, or never sent, are told; so is who had no more processor time."""
+    _, summary = measure([5000, 5000])
+    generator = Generator(
+        cpu_fraction=0.2,
+        limited=False,
+        limit="proxy",
+        lag_ns=Lag(p50=900, p99=4_000_000, max=10**9),
+        unsent=17,
+    )
+    text = rendered(summary.model_copy(update={"generator": generator}), width=120)
+    assert "wire, 20 % of a core; proxy limited the load" in text
+    assert "arrivals were sent late by p50 0.9 µs, p99 4 ms, max 1 s" in text
+    assert "17 arrivals found no free connection before the end; raise load.users" in text
 
 
 def test_differences_between_witnesses_are_said_up_to_five(measure: Measure) -> None:

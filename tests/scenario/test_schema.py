@@ -51,6 +51,8 @@ def test_every_scenario_here_is_right(file: Path) -> None:
         {"application": {"command": "python -m app", "start-timeout": "5s"}},
         {"application": {"command": ["python", "-m", "app"], "identity": {"body": "(.*)"}}},
         {"application": "sample", "tolerance": "12.5%"},
+        {"load": {"model": "open", "rate": "200/s", "arrivals": "poisson", "close": "reset"}},
+        {"load": {"model": "open", "stages": [{"rate": "100/s", "for": "5s"}, {"rate": "9/s", "for": "5s"}]}},
     ],
 )
 def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path: Path) -> None:
@@ -75,6 +77,9 @@ def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path
         {"load": {"connections": 0}},
         {"load": {"rate": None}},
         {"load": {"model": "open"}},
+        {"load": {"model": "open", "rate": "1/s", "stages": [{"rate": "1/s", "for": "10s"}]}},
+        {"load": {"rate": "200/s"}},
+        {"load": {"user": "http"}},
         {"application": "smple"},
         {"application": {"command": []}},
         {"name": "../x"},

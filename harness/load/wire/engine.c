@@ -75,6 +75,7 @@ struct engine {
 
     size_t stage;
     int64_t stage_start_ns, next_ns; /* the next arrival */
+    int64_t seen_ns;                 /* up to when arrivals were looked for */
     uint64_t arrival;                /* its number in the stage */
     uint64_t random;
     bool arriving;
@@ -688,13 +689,20 @@ static struct connection *take_idle(struct engine *engine) {
     return connection;
 }
 
+/* Whether the next arrival may still be sent: before the end, or if it came so shortly before that nobody
+   has looked since. */
+static bool may_arrive(const struct engine *engine, int64_t now) {
+    return engine->next_ns < engine->end_ns && engine->unbegun &&
+           (now < engine->end_ns || engine->next_ns > engine->seen_ns) &&
+           !atomic_load_explicit(&engine->stopped, memory_order_relaxed);
+}
+
 /* Send the arrivals that are due, as far as there are connections for them. */
 static void arrive(struct engine *engine, int64_t now) {
     if (engine->arriving)
         return; /* a request that failed at once ends in here again */
     engine->arriving = true;
-    while (engine->next_ns <= now && engine->next_ns < engine->end_ns && engine->unbegun &&
-           !atomic_load_explicit(&engine->stopped, memory_order_relaxed)) {
+    while (engine->next_ns <= now && may_arrive(engine, now)) {
         struct connection *connection = take_idle(engine);
         if (!connection)
             break;
@@ -703,6 +711,7 @@ static void arrive(struct engine *engine, int64_t now) {
         engine->active++;
         begin(engine, connection, intended_ns);
     }
+    engine->seen_ns = now;
     engine->arriving = false;
 }
 
@@ -759,7 +768,7 @@ static void drain(int fd) {
 static bool is_over(const struct engine *engine, int64_t now) {
     if (engine->active > engine->paused_length)
         return false;
-    return !may_begin(engine, now);
+    return is_open(engine) ? !may_arrive(engine, now) && !may_begin(engine, now) : !may_begin(engine, now);
 }
 
 /* Count the arrivals that were due, and never found a connection. */
@@ -846,6 +855,7 @@ struct engine *engine_new(const struct profile *profile, int records, size_t mos
 int engine_start(struct engine *engine, int64_t start_ns, int64_t end_ns) {
     engine->end_ns = end_ns;
     engine->flushed_ns = engine->stage_start_ns = engine->next_ns = start_ns;
+    engine->seen_ns = start_ns - 1;
     int error = pthread_create(&engine->thread, NULL, run, engine);
     engine->started = !error;
     return error;
