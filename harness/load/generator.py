@@ -20,6 +20,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from typing import Any, Final, NoReturn
 
 # Locust patches the standard library for gevent when it is imported, the channel's sockets too.
@@ -30,6 +31,7 @@ import numpy as np
 from locust.env import Environment
 
 from harness.channel import Channel, ChannelClosedError, Message
+from harness.load.clients import ClientPhase
 from harness.load.feed import StatsFeed
 from harness.load.profile import LoadProfile
 from harness.load.records import ERRORS, NONE, as_array
@@ -40,7 +42,11 @@ _PROGRESS_S: Final = 0.25
 _BREATH_S: Final = 0.001
 _SPARE_FILES: Final = 64
 
-_PHASES: Final[dict[str, type[Phase | WirePhase]]] = {"wire": WirePhase, "gevent": Phase}
+_PHASES: Final[dict[str, type[Phase | WirePhase | ClientPhase]]] = {
+    "wire": WirePhase,
+    "gevent": Phase,
+    "http": ClientPhase,
+}
 
 
 class _Drive:
@@ -56,8 +62,8 @@ class _Drive:
 
     def __init__(self, message: Message, fd: int) -> None:
         profile = LoadProfile.from_json(message["profile"])
-        make = _PHASES[profile.user]
-        self.phase: Phase | WirePhase = make(profile, message["duration_ns"], fd)
+        make = ClientPhase if profile.locustfile else _PHASES[profile.user]
+        self.phase: Phase | WirePhase | ClientPhase = make(profile, message["duration_ns"], fd)
         self._name: str = message["phase"]
         self._fd = fd
         self._requests = 0
@@ -69,16 +75,20 @@ class _Drive:
         phase = self.phase
         _allow_files(phase.profile.users)
         random.seed(phase.profile.seed)
-        environment: Any = Environment(user_classes=phase.user_classes)
+        # A locustfile's own listeners are in Locust's global events.
+        environment: Any = Environment(user_classes=phase.user_classes, events=locust.events)
         environment.phase = phase
+        phase.attach(environment)
         environment.events.user_error.add_listener(self._on_user_error)
         runner = environment.create_local_runner()
         runner.start(phase.locust_users, spawn_rate=phase.locust_users)
-        runner.spawning_greenlet.get()
+        stopping: Any = None
         feed = StatsFeed(environment.stats, phase.profile.path, time.time_ns() - time.monotonic_ns())
         try:
-            while not runner.user_greenlets.join(timeout=_PROGRESS_S):
+            while not _all_have_ended(runner):
                 self._flush(feed)
+                if stopping is None and phase.over:
+                    stopping = gevent.spawn(runner.stop)
                 channel.send(self._progress())
             ended_ns, ended_cpu_ns = time.monotonic_ns(), time.process_time_ns()
             if self._bug is not None:
@@ -101,7 +111,8 @@ class _Drive:
             array = as_array(block)
             self._requests += len(array)
             self._error_counts += np.bincount(array["error"], minlength=len(ERRORS))
-            feed.add(array, body_bytes)
+            if self.phase.feeds:
+                feed.add(array, body_bytes)
             # Not 0: gevent runs what is due at once without looking at sockets in between.
             gevent.sleep(_BREATH_S)
 
@@ -148,9 +159,7 @@ class _Generator:
 
     def serve(self) -> NoReturn:
         """Do what the parent says until it says no more."""
-        listener = gevent.spawn(self._listen)
-        # A defect in the listener must not leave a generator that nobody can stop.
-        listener.link_exception(lambda _: _leave(1))
+        gevent.spawn(self._listen)
         versions = {"locust": locust.__version__, "gevent": gevent.__version__}
         self._channel.send({"event": "ready", "versions": versions, "wire": AVAILABLE})
         while True:
@@ -169,6 +178,16 @@ class _Generator:
                     _leave(0)
         except ChannelClosedError:
             _leave(0)
+        except Exception:  # noqa: BLE001  whatever it is: a generator that nobody can stop must not live on
+            traceback.print_exc()
+            _leave(1)
+
+
+def _all_have_ended(runner: Any) -> bool:
+    """Wait a moment for all users to have come, and then for all to have gone."""
+    runner.spawning_greenlet.join(timeout=_PROGRESS_S)
+    ended: bool = runner.spawning_greenlet.ready() and runner.user_greenlets.join(timeout=_PROGRESS_S)
+    return ended
 
 
 def _leave(status: int) -> NoReturn:

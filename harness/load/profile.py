@@ -38,7 +38,9 @@ class LoadProfile:
     requests
         A phase ends when so many have been begun, by all users together; None leaves it to time.
     user
-        ``wire``, the compiled data plane, or ``gevent``, users of plain Python.
+        ``wire``, the compiled data plane; ``gevent``, users of plain Python; ``http``, Locust's FastHttpUser.
+    locustfile
+        Path of a Python file whose user classes ask, in place of all of these.
     stages
         Arrivals of an open loop: rate a second and nanoseconds that it lasts, one after the other; none
         for a closed loop. `wire` alone can drive them.
@@ -65,7 +67,8 @@ class LoadProfile:
     sources: tuple[str, ...]
     seed: int
     requests: int | None = None
-    user: Literal["wire", "gevent"] = "wire"
+    user: Literal["wire", "gevent", "http"] = "wire"
+    locustfile: str | None = None
     stages: tuple[tuple[float, int], ...] = ()
     poisson: bool = False
     reset: bool = False
@@ -75,7 +78,7 @@ class LoadProfile:
             number = getattr(self, field)
             if number is not None and number < 1:
                 raise ValueError(f"{field} must be at least 1, not {number}")
-        if self.stages and self.user != "wire":
+        if self.stages and (self.user != "wire" or self.locustfile):
             raise ValueError("an open loop needs the compiled data plane")
         if self.identity_body is not None:
             try:
@@ -100,10 +103,14 @@ class LoadProfile:
         """
         fields = dict(self.headers)
         if "host" not in {name.lower() for name in fields}:
-            address = f"[{self.address}]" if ":" in self.address else self.address
-            fields = {"Host": f"{address}:{self.port}", **fields}
+            fields = {"Host": self.authority(), **fields}
         lines = [f"GET {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+    def authority(self) -> str:
+        """Give address and port, as a URL has them."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{address}:{self.port}"
 
     def to_json(self) -> dict[str, Any]:
         """Give the profile as JSON values."""

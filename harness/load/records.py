@@ -7,6 +7,7 @@ only where it is used.
 
 from __future__ import annotations
 
+import errno
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,6 +68,20 @@ ERRORS: Final = (
     NO_PORT,
     OTHER,
 ) = range(len(ERRORS))
+
+
+ERROR_OF: Final = {
+    errno.ECONNREFUSED: REFUSED,
+    errno.ECONNRESET: RESET,
+    errno.EPIPE: RESET,
+    errno.ECONNABORTED: RESET,
+    errno.ETIMEDOUT: TIMED_OUT,
+    errno.ENETUNREACH: UNREACHABLE,
+    errno.EHOSTUNREACH: UNREACHABLE,
+    errno.ENETDOWN: UNREACHABLE,
+    errno.EHOSTDOWN: UNREACHABLE,
+}
+"""What the errno of a socket says of a request; of any other, `OTHER`."""
 
 
 def dtype() -> np.dtype[Any]:

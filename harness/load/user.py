@@ -19,6 +19,7 @@ from locust import User, constant
 
 from harness.load.http1 import Answer, ResponseParser, ResponseReader
 from harness.load.records import (
+    ERROR_OF,
     MALFORMED,
     NO_INSTANCE,
     NO_PORT,
@@ -46,18 +47,6 @@ _BLOCK_RECORDS: Final = 4096
 
 # ip(7), Linux 4.2: bind() reserves no port, connect() chooses one that is free for this destination.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
-
-_ERROR_OF: Final = {
-    errno.ECONNREFUSED: REFUSED,
-    errno.ECONNRESET: RESET,
-    errno.EPIPE: RESET,
-    errno.ECONNABORTED: RESET,
-    errno.ETIMEDOUT: TIMED_OUT,
-    errno.ENETUNREACH: UNREACHABLE,
-    errno.EHOSTUNREACH: UNREACHABLE,
-    errno.ENETDOWN: UNREACHABLE,
-    errno.EHOSTDOWN: UNREACHABLE,
-}
 
 # After these the connection is gone, and the next attempt may fail as fast.
 _BROKEN: Final = {REFUSED, RESET, TIMED_OUT, TRUNCATED, MALFORMED, UNREACHABLE, NO_PORT, OTHER}
@@ -115,6 +104,15 @@ class Phase:
         self.stopped = False
         self._duration_ns = duration_ns
         self._sweeper = gevent.spawn(self.sweep)
+
+    feeds: ClassVar[bool] = True
+    """Whether Locust's statistics have to be told of the requests."""
+
+    over: ClassVar[bool] = False
+    """Whether the users have to be told to end; these know by themselves."""
+
+    def attach(self, environment: Any) -> None:
+        """Have no need of Locust's events."""
 
     @property
     def user_classes(self) -> list[type[User]]:
@@ -336,7 +334,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         if failed and failed != errno.EINPROGRESS:
             # Only connect() runs out of ports; bind() says the same of an address that isn't here.
             raise _RequestFailedError(
-                NO_PORT if failed == errno.EADDRNOTAVAIL else _ERROR_OF.get(failed, OTHER)
+                NO_PORT if failed == errno.EADDRNOTAVAIL else ERROR_OF.get(failed, OTHER)
             )
         self.watcher.fd = sock.fileno()
         self._left = profile.requests_per_connection or 0
@@ -405,5 +403,5 @@ def _failed(failure: _RequestFailedError | OSError) -> Answer:
     if isinstance(failure, _RequestFailedError):
         error = failure.error
     else:
-        error = _ERROR_OF.get(failure.errno or 0, OTHER)
+        error = ERROR_OF.get(failure.errno or 0, OTHER)
     return Answer(0, NO_INSTANCE, error, 0, keep=False)

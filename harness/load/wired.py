@@ -90,6 +90,15 @@ class WirePhase:
         self._watcher: Any = gevent.get_hub().loop.io(self._engine.done_fd(), 1)
         self._watcher.start(self._on_done)
 
+    feeds: ClassVar[bool] = True
+    """Whether Locust's statistics have to be told of the requests."""
+
+    over: ClassVar[bool] = False
+    """Whether the users have to be told to end; these know by themselves."""
+
+    def attach(self, environment: Any) -> None:
+        """Have no need of Locust's events."""
+
     @property
     def user_classes(self) -> list[type[User]]:
         """The Locust users of this phase."""

@@ -1,0 +1,295 @@
+"""Locust's own users: `FastHttpUser`, or the classes of somebody's locustfile.
+
+What they ask, and how, is theirs. Every request that Locust is told of (its event `request`) becomes a
+record. Connections are counted where they are made: every socket that connects to the endpoint has a
+number, and a request belongs to the connection that its user made last. That is the right one for users
+that have one connection at a time, as Locust's have.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import gevent
+import gevent.socket
+from locust import FastHttpUser, constant
+from locust.util.load_locustfile import load_locustfile
+
+from harness.load.records import (
+    ERROR_OF,
+    NO_INSTANCE,
+    NO_PORT,
+    NONE,
+    NOT_THERE,
+    OTHER,
+    STATUS,
+    STRUCT,
+    TIMED_OUT,
+    UNIDENTIFIED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from locust import User
+
+    from harness.load.profile import LoadProfile
+
+_NS_PER_MS: Final = 1e6
+_ODD_BYTES: Final = 300
+
+# ip(7), Linux 4.2: bind() reserves no port, connect() chooses one that is free for this destination.
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+
+_connect = gevent.socket.socket.connect
+
+
+class ClientPhase:
+    """What the users of one phase share.
+
+    Parameters
+    ----------
+    profile
+        Whom to ask; its `locustfile` has the users, else they are `AskingUser`.
+    duration_ns
+        Time in which requests may begin, from the moment at which the first could.
+    records
+        Descriptor of the file that packed records are written to.
+
+    Attributes
+    ----------
+    as in `harness.load.user.Phase`.
+    """
+
+    feeds: ClassVar[bool] = False
+    """Whether Locust's statistics have to be told of the requests: it counts these itself."""
+
+    def __init__(self, profile: LoadProfile, duration_ns: int, records: int) -> None:
+        self.profile = profile
+        self.started_ns = 0
+        self.started_cpu_ns = 0
+        self.stopped = False
+        self.identities: list[str] = []
+        self._end_ns = 0
+        self._unbegun = profile.requests or -1
+        self._duration_ns = duration_ns
+        self._file = records
+        self._packed = bytearray()
+        self._body_bytes = 0
+        self._events: Any = None
+        self._indexes: dict[str, int] = {}
+        self._body = re.compile(profile.identity_body.encode()) if profile.identity_body else None
+        self._odd: str | None = None
+        self._attempts = 0
+        self._established = 0
+        self._classes = _classes_of(profile.locustfile) if profile.locustfile else [AskingUser]
+        # A function, which becomes a method of the socket; a method of this object would not.
+        gevent.socket.socket.connect = lambda sock, address: self._connect(sock, address)  # noqa: PLW0108
+
+    @property
+    def user_classes(self) -> list[type[User]]:
+        """The Locust users of this phase."""
+        return self._classes
+
+    @property
+    def locust_users(self) -> int:
+        """How many Locust users there are to be."""
+        return self.profile.users
+
+    def attach(self, environment: Any) -> None:
+        """Listen to what Locust says of its requests."""
+        environment.host = f"http://{self.profile.authority()}"
+        # At the end, users finish what they are at: every request that an instance saw is recorded.
+        environment.stop_timeout = self.profile.timeout_ns / 1e9
+        self._events = environment.events
+        self._events.request.add_listener(self._on_request)
+        self.started_cpu_ns = time.process_time_ns()
+        self.started_ns = time.monotonic_ns()
+        self._end_ns = 0 if self.stopped else self.started_ns + self._duration_ns
+
+    def begins(self) -> bool:
+        """Whether one more request may begin; if so, it is counted."""
+        if time.monotonic_ns() >= self._end_ns or not self._unbegun:
+            return False
+        self._unbegun -= 1
+        return True
+
+    @property
+    def over(self) -> bool:
+        """Whether no request may begin any more."""
+        return time.monotonic_ns() >= self._end_ns or not self._unbegun
+
+    def stop(self) -> None:
+        """Let no further request begin."""
+        self.stopped = True
+        self._end_ns = 0
+
+    def blocks(self) -> Iterator[tuple[bytes, int]]:
+        """Write what was recorded, and give it, with how many bytes the bodies had."""
+        if not self._packed:
+            return
+        block, self._packed = bytes(self._packed), bytearray()
+        body_bytes, self._body_bytes = self._body_bytes, 0
+        view = memoryview(block)
+        while view:
+            view = view[os.write(self._file, view) :]
+        yield block, body_bytes
+
+    def report(self) -> dict[str, Any]:
+        """Give what the phase came to, beside its records."""
+        return {
+            "user": "locustfile" if self.profile.locustfile else "http",
+            "connections": self._established,
+            "resent": 0,
+            "unsent": 0,
+            "odd_answer": self._odd,
+        }
+
+    def close(self) -> None:
+        """Leave sockets and events as they were."""
+        gevent.socket.socket.connect = _connect
+        self._events.request.remove_listener(self._on_request)
+
+    def _connect(self, sock: Any, address: Any) -> None:
+        """Connect, from the next source, and count it, where it goes to the endpoint."""
+        if tuple(address[:2]) != (self.profile.address, self.profile.port):
+            _connect(sock, address)
+            return
+        number, sources = self._attempts, self.profile.sources
+        self._attempts += 1
+        here = gevent.getcurrent()
+        here.wire = _Made(number, number % len(sources) if sources else 0)
+        if sources:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((sources[here.wire.source], 0))
+        if self.profile.reset:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        _connect(sock, address)
+        self._established += 1
+
+    def _on_request(self, response_time: float, response: Any = None, **said: Any) -> None:
+        """Record a request that has ended just now."""
+        latency_ns = round(response_time * _NS_PER_MS)
+        start_ns = time.monotonic_ns() - latency_ns
+        made = getattr(gevent.getcurrent(), "wire", _Made(0, 0))
+        status = int(getattr(response, "status_code", 0) or 0)
+        error = _error_of(said.get("exception"), status)
+        instance = NO_INSTANCE
+        if status:
+            instance = self._instance(response)
+            if error == NONE and instance == NO_INSTANCE and self._names:
+                error = UNIDENTIFIED
+                self._note(response)
+        self._body_bytes += int(said.get("response_length") or 0)
+        self._packed += STRUCT.pack(
+            start_ns,
+            start_ns,
+            latency_ns,
+            NOT_THERE,
+            NOT_THERE,
+            made.connection,
+            instance,
+            status,
+            made.source,
+            error,
+        )
+
+    @property
+    def _names(self) -> bool:
+        return bool(self.profile.identity_header) or self._body is not None
+
+    def _instance(self, response: Any) -> int:
+        name: str | None = None
+        if self.profile.identity_header:
+            name = response.headers.get(self.profile.identity_header)
+        if not name and self._body is not None:
+            match = self._body.search(response.content or b"")
+            name = match[1].decode("utf-8", "backslashreplace") if match and match[1] else None
+        if not name:
+            return NO_INSTANCE
+        if name not in self._indexes:
+            self._indexes[name] = len(self.identities)
+            self.identities.append(name)
+        return self._indexes[name]
+
+    def _note(self, response: Any) -> None:
+        if self._odd is None:
+            body = (response.content or b"")[:_ODD_BYTES]
+            self._odd = f"HTTP {response.status_code} {body.decode('utf-8', 'backslashreplace')}"
+
+
+@cache  # once in a process: it may register listeners of its own
+def _classes_of(locustfile: str) -> list[type[User]]:
+    classes, _ = load_locustfile(locustfile)
+    if not classes:
+        raise ValueError(f"{locustfile} has no class of users")
+    return list(classes.values())
+
+
+class _Made:
+    """A connection as it was made."""
+
+    __slots__ = ("connection", "source")
+
+    def __init__(self, connection: int, source: int) -> None:
+        self.connection = connection
+        self.source = source
+
+
+def _error_of(exception: Any, status: int) -> int:
+    if status >= 400:
+        return STATUS
+    if exception is None:
+        return NONE
+    for seen in _causes(exception):
+        if isinstance(seen, TimeoutError):
+            return TIMED_OUT
+        if isinstance(seen, OSError) and seen.errno == errno.EADDRNOTAVAIL:
+            return NO_PORT
+        if isinstance(seen, OSError) and seen.errno in ERROR_OF:
+            return ERROR_OF[seen.errno]
+    return OTHER
+
+
+def _causes(exception: BaseException) -> Iterator[BaseException]:
+    """Give an exception and those that it stems from: clients wrap what a socket said, each in its way."""
+    due, seen = [exception], set()
+    while due:
+        one = due.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            behind = (one.__cause__, one.__context__, *one.args, *vars(one).values())
+            due += [cause for cause in behind if isinstance(cause, BaseException)]
+
+
+class AskingUser(FastHttpUser):  # type: ignore[misc]  # Locust carries no types
+    """A full HTTP client that asks for one thing again and again."""
+
+    wait_time = constant(0)
+    abstract = False
+
+    def __init__(self, environment: Any) -> None:
+        self.network_timeout = self.connection_timeout = environment.phase.profile.timeout_ns / 1e9
+        super().__init__(environment)
+
+    def ask_for_ever(self) -> None:
+        """Make one request after the other until the phase ends."""
+        phase: ClientPhase = self.environment.phase
+        profile = phase.profile
+        asked = 0
+        while phase.begins():
+            self.client.get(profile.path, headers=profile.headers, allow_redirects=False)
+            asked += 1
+            if profile.requests_per_connection and asked % profile.requests_per_connection == 0:
+                self.client.client.close()
+        self.client.client.close()
+        self.stop()
+
+    tasks: ClassVar[list[Any]] = [ask_for_ever]
