@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.evidence import Evidence
+    from harness.load.records import User
     from harness.recording import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
@@ -87,7 +88,7 @@ class Observed:
     repeat_index: int = 0
     looks: Sequence[Look] | None = None
     started_at: datetime | None = None
-    user: Literal["wire", "gevent"] = "wire"
+    user: User = "wire"
     unsent: int = 0
     cores: int = 1
 
@@ -144,6 +145,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         errors=errors,
         witnesses=_witnesses(recording, observed.layer, counted, observed.witnesses),
         latency_ns=latency,
+        latency_from_send_ns=_latency_from_send(recording),
         latency_intervals_ns=intervals,
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
         cpu_us_per_request=_cpu_time(observed, len(recording.rows)),
@@ -159,6 +161,14 @@ def _latency(scenario: Scenario, recording: Recording) -> tuple[LatencySummary, 
     quantiles = LatencySummary(**quantiles_ns(latencies)._asdict())
     intervals = quantile_intervals(latencies, recording.starts_ns(), scenario.confidence, seed=scenario.seed)
     return quantiles, LatencyIntervals(**intervals)
+
+
+def _latency_from_send(recording: Recording) -> LatencySummary | None:
+    """Give what an open loop's latency would be if it counted from when requests were sent; else None."""
+    rows = recording.rows
+    if not (rows["start_ns"] != rows["intended_start_ns"]).any():
+        return None
+    return LatencySummary(**quantiles_ns(rows["latency_ns"][rows["error"] == 0])._asdict())
 
 
 def _generator(scenario: Scenario, recording: Recording, observed: Observed) -> Generator:

@@ -33,7 +33,7 @@ class Needs:
     early
         Whether the load ends with its verdict.
     requests_per_unit
-        How many requests each takes; None where the users keep their connections.
+        How many requests each takes; None where the users keep their connections, or a locustfile says.
     most_units
         More than these the load can't bring, however long it lasts; None where there is no such limit.
     duration_s
@@ -72,7 +72,9 @@ def needs_of(scenario: Scenario) -> Needs:
         raise HarnessError(f"{scenario.name}: {error}; widen tolerance") from error
     each: int | None = 1
     limits = [] if load.requests is None else [load.requests]
-    if strategy.unit != "request" and load.connections == "keep-alive":
+    if load.locustfile is not None:
+        each = None  # as its users like
+    elif strategy.unit != "request" and load.connections == "keep-alive":
         each, limits = None, [*limits, load.users]
     elif strategy.unit != "request" and isinstance(load.connections, int):
         each = load.connections

@@ -175,7 +175,7 @@ class _Lab:
 
     def warm_up(self) -> None:
         self._profile = profile_for(self.scenario, self._host, wire=self._driver.wire)
-        if self._profile.user != self.scenario.load.user:
+        if self.scenario.load.user == "wire" and not self._driver.wire:
             self.warnings.append(
                 "the compiled data plane is missing, so users of plain Python took its place, which cost "
                 "more processor time: install a C compiler and python3-dev, then the harness again"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.load.records import User  # noqa: TC001  pydantic reads it when the model is made
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 
 Verdict = Literal["even", "uneven", "inconclusive"]
@@ -213,14 +214,15 @@ class Lag(_Model):
 class Generator(_Model):
     """The load generator on itself.
 
-    `user` is what sent the requests: the compiled data plane, or users of plain Python. `cpu_fraction` is
+    `user` is what sent the requests: the compiled data plane (`wire`), users of plain Python (`gevent`),
+    Locust's FastHttpUser (`http`), or the classes of a locustfile. `cpu_fraction` is
     of one core; from nine tenths of it on the generator `limited` the load. `limit` is who used up the
     processor time that there was for it: of one core for the generator, of one for each instance, of all
     for a proxy and for all together (`machine`); null if nobody did. `lag_ns` and `unsent` are an
     open loop's: how late arrivals were sent, and how many found no free connection before the end.
     """
 
-    user: Literal["wire", "gevent"] = "wire"
+    user: User = "wire"
     cpu_fraction: float
     limited: bool
     limit: Limit | None = None
@@ -285,6 +287,7 @@ class Summary(_Model):
     errors: dict[str, int]
     witnesses: Witnesses
     latency_ns: LatencySummary
+    latency_from_send_ns: LatencySummary | None = None
     latency_intervals_ns: LatencyIntervals = LatencyIntervals()
     throughput_per_s: float
     generator: Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING
 
 from harness.channel import ChannelClosedError, Message
 from harness.errors import LoadError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.hosts.base import Host
+    from harness.load.records import User
     from harness.scenario import Scenario
     from harness.scenario.model import Load
 
@@ -37,7 +38,7 @@ class Driven:
     wall_ns, cpu_ns
         How long it took, and the processor time that the generator used meanwhile.
     user
-        What sent the requests: `wire` or `gevent`.
+        What sent the requests: `wire`, `gevent`, `http` or `locustfile`.
     unsent
         Arrivals of an open loop that were due, but found no free connection before the end.
     odd_answer
@@ -52,7 +53,7 @@ class Driven:
     wall_ns: int
     cpu_ns: int
     odd_answer: str | None
-    user: Literal["wire", "gevent"] = "wire"
+    user: User = "wire"
     unsent: int = 0
 
 
@@ -206,7 +207,8 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
         sources=host.sources,
         seed=scenario.seed,
         requests=load.requests,
-        user="wire" if load.user == "wire" and wire else "gevent",
+        user="gevent" if load.user == "wire" and not wire else load.user,
+        locustfile=load.locustfile,
         stages=_stages(load),
         poisson=load.arrivals == "poisson",
         reset=load.close == "reset",

@@ -63,7 +63,7 @@ def latency_figure(recording: Recording, summary: Summary) -> Figure:
     """
     figure = _figure(7, 4)
     axes = _axes(figure, 0.8, 0.1, 0.55)
-    _title(axes, summary, "latency")
+    _title(axes, summary, "latency" + (" (limited by the generator)" if summary.generator.limited else ""))
     axes.set_xlabel("successful requests that took at most this long (%)")
     axes.set_ylabel("latency (ms)")
     latencies_ms = np.sort(recording.latencies_ns()) / 1e6

@@ -71,6 +71,8 @@ def render_suite(summary: SuiteSummary, console: Console) -> None:
         notes = ["p (Holm): chi-square's, adjusted for the number of scenarios"]
         if summary.repeat > 1:
             notes.append("several runs: medians, and the range below; p of all runs together")
+        if any(run.generator_limited for scenario in rows for run in scenario.measured):
+            notes.append("*: the load generator was the limit; throughput and latency are its own")
         console.print(Text("\n".join(notes), "dim"))
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
@@ -169,7 +171,7 @@ def _columns(encoding: str) -> tuple[list[_Column], list[_Column], list[_Column]
     costs = [
         _Column("p50\nms", lambda scenario: _spread(_ms(run.latency_ns.p50) for run in scenario.measured)),
         _Column("p99\nms", lambda scenario: _spread(_ms(run.latency_ns.p99) for run in scenario.measured)),
-        _Column("requests\n/s", lambda scenario: _spread(run.throughput_per_s for run in scenario.measured)),
+        _Column("requests\n/s", _throughput),
         _Column("cpu\nproxy", cpu("proxy")),
         _Column("cpu\nkernel", cpu("kernel")),
         _Column("cpu\ninst.", cpu("instances")),
@@ -238,6 +240,13 @@ def _p_value(chance: Chance | None) -> str:
 def _worst_deviation(measured: Sequence[Figures]) -> str:
     deviations = [run.worst_deviation for run in measured if run.worst_deviation is not None]
     return percent_with_sign(max(deviations, key=abs)) if deviations else "-"
+
+
+def _throughput(scenario: ScenarioOutcomes) -> str:
+    """Write it with a mark where it is the generator's."""
+    limited = any(run.generator_limited for run in scenario.measured)
+    middle, *rest = _spread(run.throughput_per_s for run in scenario.measured).split("\n")
+    return "\n".join([middle + "*" if limited else middle, *rest])
 
 
 def _spread(values: Iterable[float | None]) -> str:

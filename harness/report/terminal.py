@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.summary import InstanceRow, Summary
+    from harness.summary import InstanceRow, LatencySummary, Summary
 
 SHOWN_IN_FULL = 40
 """With more instances than this, the table shows only the ends."""
@@ -100,9 +100,9 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     """Give label, value and style of each line below the table."""
     yield from _test_facts(summary)
     latency = summary.latency_ns
-    quantiles = zip(("p50", "p90", "p99", "p99.9", "max"), latency.model_dump().values(), strict=True)
-    known = [f"{name} {_duration(value, encoding)}" for name, value in quantiles if value is not None]
-    yield "latency", "  ".join(known) or "no request succeeded", ""
+    yield "latency", _quantiles(latency, encoding) or "no request succeeded", ""
+    if sent := summary.latency_from_send_ns:
+        yield "", f"from the arrival on; from the sending on: {_quantiles(sent, encoding)}", ""
     if latency.p50 is not None:
         yield "", _latency_intervals(summary, encoding), ""
     yield "throughput", f"{summary.throughput_per_s:,.0f} requests/s", ""
@@ -171,6 +171,11 @@ def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
         )
         known = f"; shares known to ±{width * 100:.1f} %" if width and summary.verdict != "uneven" else ""
         yield "until", f"{ended}, {len(sequential.looks)} looks{known}", ""
+
+
+def _quantiles(latency: LatencySummary, encoding: str) -> str:
+    quantiles = zip(("p50", "p90", "p99", "p99.9", "max"), latency.model_dump().values(), strict=True)
+    return "  ".join(f"{name} {_duration(value, encoding)}" for name, value in quantiles if value is not None)
 
 
 def _latency_intervals(summary: Summary, encoding: str) -> str:

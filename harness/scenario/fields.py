@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -40,6 +41,13 @@ INSTANCE_PATTERN: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # a label of a h
 _PATH_PATTERN: Final = "^/[!-~]*$"
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
 _HARNESS_HEADERS: Final = {"connection", "content-length", "transfer-encoding"}
+
+
+def _existing_file(path: str) -> str:
+    """Give a file's whole path, by which it is found from anywhere."""
+    if not Path(path).is_file():
+        raise ValueError(f"{shown(path)} is no file that is there, seen from {Path.cwd()}")
+    return str(Path(path).resolve())
 
 
 def _quantity(parse: Callable[[object], float]) -> BeforeValidator:
@@ -163,6 +171,7 @@ Duration = Annotated[
     PlainSerializer(format_duration, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
+ExistingFile = Annotated[str, AfterValidator(_existing_file)]
 LastingDuration = Annotated[Duration, AfterValidator(_more_than_nothing)]
 Rate = Annotated[
     float,

@@ -31,6 +31,7 @@ from harness.scenario.fields import (
     Connections,
     Duration,
     EnvironmentName,
+    ExistingFile,
     HeaderName,
     HeaderValue,
     InstanceName,
@@ -192,9 +193,14 @@ class Load(_Model):
         description="closed: each user asks again when it has its answer; open: requests arrive at a rate, "
         "whether or not earlier ones are answered.",
     )
-    user: Literal["wire", "gevent"] = Field(
+    user: Literal["wire", "gevent", "http"] = Field(
         default="wire",
-        description="What sends the requests: the compiled data plane, or Locust users of plain Python.",
+        description="What sends the requests: the compiled data plane, Locust users of plain Python, or "
+        "Locust's full HTTP client (FastHttpUser).",
+    )
+    locustfile: ExistingFile | None = Field(
+        default=None,
+        description="A file of Locust's whose user classes ask, in place of all of these, what they like.",
     )
     users: int = Field(
         default=16,
@@ -281,6 +287,19 @@ class Load(_Model):
         if user != "wire" and info.data.get("model") == "open":
             raise ValueError("only the compiled data plane drives an open loop; write user: wire")
         return user
+
+    @model_validator(mode="after")
+    def _locustfiles_decide_for_themselves(self) -> Self:
+        if self.locustfile is None:
+            return self
+        if self.model == "open":
+            raise refuse(
+                "a locustfile's users wait for answers; write model: closed", "load.model", complete=True
+            )
+        if self.requests is not None:
+            words = "a locustfile's users ask as often as they like; take out requests, and write duration"
+            raise refuse(words, "load.requests", complete=True)
+        return self
 
     @model_validator(mode="after")
     def _one_rate_at_a_time(self) -> Self:

@@ -41,6 +41,7 @@ class Figures(_Model):
     cpu_us_per_request: CpuTime
     requests: int
     errors: dict[str, int]
+    generator_limited: bool = False
     witnesses_agree: bool | None
     warnings: tuple[str, ...]
 
@@ -170,6 +171,7 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
         cpu_us_per_request=summary.cpu_us_per_request,
         requests=summary.counts.requests,
         errors=summary.errors,
+        generator_limited=summary.generator.limited,
         witnesses_agree=summary.witnesses.agree,
         warnings=summary.warnings,
     )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.scenario.conftest import KEYS, RIGHT, STRATEGIES, refused
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 _TOO_LARGE = "Python int too large to convert to C int"
 _NO_FOLDER = (
@@ -203,6 +199,8 @@ _CONNECTIONS = (
         ("load: {rate: 200/s}",
          "14: load.rate: a closed loop has no rate; take it out and write users, or write model: open"),
         ("load: {model: open, rate: 0/s}", "27: load.rate: write more than 0/s and at most 1000000/s"),
+        ("load: {locustfile: nowhere.py}",
+         f"20: load.locustfile: 'nowhere.py' is no file that is there, seen from {Path.cwd()}"),
         ("load: {model: open, stages: []}",
          "29: load.stages: is empty; write at least one rate, as in [{rate: 100/s, for: 10s}]"),
         ("load: {model: open, rate: 2/s, user: gevent}",

@@ -79,7 +79,7 @@ def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path
         {"load": {"model": "open"}},
         {"load": {"model": "open", "rate": "1/s", "stages": [{"rate": "1/s", "for": "10s"}]}},
         {"load": {"rate": "200/s"}},
-        {"load": {"user": "http"}},
+        {"load": {"user": "curl"}},
         {"application": "smple"},
         {"application": {"command": []}},
         {"name": "../x"},
