@@ -117,7 +117,9 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     yield from _generator_facts(summary, encoding)
     for warning in summary.warnings:
         yield "warning", warning, "yellow"
-    yield "verdict", f"{summary.verdict}: {summary.reason}", _COLOURS[summary.verdict]
+    seconds = summary.tests.tolerance.more_seconds
+    takes = "" if seconds is None else f" (they take {_roughly(seconds)} at the measured rate)"
+    yield "verdict", f"{summary.verdict}: {summary.reason}{takes}", _COLOURS[summary.verdict]
     if summary.expect != "even":
         met = "as expected" if summary.passed else "not as expected"
         yield "expected", f"{summary.expect}: {met}", "green" if summary.passed else "red"
@@ -226,6 +228,14 @@ def percent_with_sign(fraction: float) -> str:
     """Write a deviation as a percentage."""
     # Adding 0 makes the negative zero that rounding leaves a positive one.
     return f"{round(fraction * 100, 1) + 0.0:+.1f} %"
+
+
+def _roughly(seconds: float) -> str:
+    """Write how long to wait for something, with two digits."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{float(f'{seconds / size:.2g}'):,g} {unit}"
+    return f"{float(f'{seconds:.2g}'):g} s"
 
 
 def _p_value(p_value: float) -> str:

@@ -88,6 +88,17 @@ def test_latency_says_how_sure_it_is(measure: Measure) -> None:
     assert "            no intervals: requests are too few" in rendered(unknown)
 
 
+def test_what_is_lacking_is_told_with_the_time_that_it_takes(measure: Measure) -> None:
+    """An inconclusive verdict says how many more units it takes, and how long they do."""
+    _, summary = measure([79, 71], observed={"wall_ns": 10**9})
+    assert summary.tests.tolerance.more_units == 1090
+    text = " ".join(rendered(summary, 200).split())
+    assert "about 1,090 more should decide it if the shares turn out as expected (they take 7.3 s at" in text
+    slower = summary.tests.tolerance.model_copy(update={"more_seconds": 9000.0})
+    tests = summary.tests.model_copy(update={"tolerance": slower})
+    assert "(they take 2.5 h at" in rendered(summary.model_copy(update={"tests": tests}), 200)
+
+
 def test_it_fits_eighty_columns(measure: Measure) -> None:
     """No line but the folder's is wider than the terminal."""
     for width in (40, 80):
