@@ -49,6 +49,7 @@ _SEAMS = """
 - Names are looked up by a request, once the last answer is older than `refresh`, and all others wait for it.
   Answers come in another order each time, so round robin starts anew with each. Health checks are not made
   of instances that come from a name.
+- It serves while its first health checks are still under way, and takes all for well until then.
 - 32 idle connections are kept for each upstream, if not told otherwise; here 100,000.
 - A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
   HTTP client, without a word.
