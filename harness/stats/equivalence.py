@@ -235,7 +235,8 @@ class Question:
                 f"windows as independent choices would, too much to tell at {tolerance}"
             )
         else:
-            problem = f"{total:,} {self.unit}s are too few to tell at {tolerance}"
+            units = f"1 {self.unit} is" if total == 1 else f"{total:,} {self.unit}s are"
+            problem = f"{units} too few to tell at {tolerance}"
         if more is None or more.units is None:
             return f"{problem}; a share lies too close to the edge of its band: widen the tolerance"
         hope = "turn out as expected" if more.assuming == "expected" else "stay as they are"
