@@ -75,7 +75,7 @@ def needs_of(scenario: Scenario) -> Needs:
     if load.locustfile is not None:
         each = None  # as its users like
     elif strategy.unit != "request" and load.connections == "keep-alive":
-        each, limits = None, [*limits, load.users]
+        each, limits = None, [*limits, load.most_users]
     elif strategy.unit != "request" and isinstance(load.connections, int):
         each = load.connections
         limits = [-(-requests // each) for requests in limits]

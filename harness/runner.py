@@ -185,7 +185,7 @@ class _Lab:
             if duration_ns:
                 # An open loop warms up at its first rate.
                 stages = tuple((rate, duration_ns) for rate, _ in self._profile.stages[:1])
-                unbounded = replace(self._profile, requests=None, stages=stages)
+                unbounded = replace(self._profile, requests=None, stages=stages, user_stages=())
                 driven = self._driver.drive("warm_up", unbounded, duration_ns, self._live(duration_ns))
                 driven.records.close()
                 raise_if_nobody_answered(driven, self._profile)
@@ -266,7 +266,8 @@ def _asking(scenario: Scenario) -> str:
     """Say who asks, or how often."""
     load = scenario.load
     if load.model == "closed":
-        return f"{load.users} users"
+        numbers = [stage.users for stage in load.stages or ()] or [load.users]
+        return f"{' then '.join(map(str, numbers))} users"
     rates = [load.rate_per_s] if load.rate_per_s else [stage.rate_per_s for stage in load.stages or ()]
     return f"{' then '.join(f'{rate:g}' for rate in rates if rate is not None)} requests/s"
 

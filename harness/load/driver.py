@@ -197,7 +197,7 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
         port=scenario.port,
         path=load.path,
         headers=dict(load.headers),
-        users=load.users,
+        users=load.most_users,
         requests_per_connection=load.connections
         if isinstance(load.connections, int)
         else each[load.connections],
@@ -210,6 +210,8 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
         user="gevent" if load.user == "wire" and not wire else load.user,
         locustfile=load.locustfile,
         stages=_stages(load),
+        user_stages=_user_stages(load),
+        spawn_rate_per_s=load.spawn_rate_per_s,
         poisson=load.arrivals == "poisson",
         reset=load.close == "reset",
     )
@@ -220,7 +222,13 @@ def _stages(load: Load) -> tuple[tuple[float, int], ...]:
         return ()
     if load.rate_per_s is not None:
         return ((load.rate_per_s, load.duration_ns),)
-    return tuple((stage.rate_per_s, stage.for_ns) for stage in load.stages or ())
+    return tuple((stage.rate_per_s or 0.0, stage.for_ns) for stage in load.stages or ())
+
+
+def _user_stages(load: Load) -> tuple[tuple[int, int], ...]:
+    if load.model == "open":
+        return ()
+    return tuple((stage.users or 0, stage.for_ns) for stage in load.stages or ())
 
 
 def raise_if_nobody_answered(driven: Driven, profile: LoadProfile) -> None:

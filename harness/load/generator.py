@@ -21,7 +21,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 # Locust patches the standard library for gevent when it is imported, the channel's sockets too.
 import gevent
@@ -37,6 +37,9 @@ from harness.load.profile import LoadProfile
 from harness.load.records import ERRORS, NONE, as_array
 from harness.load.user import Phase
 from harness.load.wired import AVAILABLE, WirePhase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PROGRESS_S: Final = 0.25
 _BREATH_S: Final = 0.001
@@ -81,11 +84,16 @@ class _Drive:
         phase.attach(environment)
         environment.events.user_error.add_listener(self._on_user_error)
         runner = environment.create_local_runner()
-        runner.start(phase.locust_users, spawn_rate=phase.locust_users)
+        if phase.profile.user_stages:
+            environment.shape_class = _Stages(phase.profile.user_stages)
+            runner.start_shape()
+        else:
+            spawn_rate = phase.profile.spawn_rate_per_s or phase.locust_users
+            runner.start(phase.locust_users, spawn_rate=spawn_rate)
         stopping: Any = None
         feed = StatsFeed(environment.stats, phase.profile.path, time.time_ns() - time.monotonic_ns())
         try:
-            while not _all_have_ended(runner):
+            while not _all_have_ended(runner, phase):
                 self._flush(feed)
                 if stopping is None and phase.over:
                     stopping = gevent.spawn(runner.stop)
@@ -183,8 +191,27 @@ class _Generator:
             _leave(1)
 
 
-def _all_have_ended(runner: Any) -> bool:
+class _Stages(locust.LoadTestShape):  # type: ignore[misc]  # Locust carries no types
+    """Numbers of users, one after the other; Locust asks for them once a second."""
+
+    def __init__(self, stages: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self._stages = stages
+
+    def tick(self) -> tuple[int, float]:
+        """Give the users that there are to be now, all at once."""
+        passed_ns = self.get_run_time() * 1e9
+        for users, lasts_ns in self._stages:
+            passed_ns -= lasts_ns
+            if passed_ns < 0:
+                return users, max(users, 1000)
+        return self._stages[-1][0], 1000
+
+
+def _all_have_ended(runner: Any, phase: Phase | WirePhase | ClientPhase) -> bool:
     """Wait a moment for all users to have come, and then for all to have gone."""
+    if isinstance(phase, WirePhase) and phase.profile.user_stages:  # a stage may have none
+        return bool(phase.ended.wait(timeout=_PROGRESS_S))
     runner.spawning_greenlet.join(timeout=_PROGRESS_S)
     ended: bool = runner.spawning_greenlet.ready() and runner.user_greenlets.join(timeout=_PROGRESS_S)
     return ended

@@ -44,6 +44,11 @@ class LoadProfile:
     stages
         Arrivals of an open loop: rate a second and nanoseconds that it lasts, one after the other; none
         for a closed loop. `wire` alone can drive them.
+    user_stages
+        Numbers of users of a closed loop and nanoseconds that each lasts, one after the other; `wire` alone
+        can take users away in order.
+    spawn_rate_per_s
+        How fast users come; None for all at once.
     poisson
         Whether arrivals come at random, independently of each other, and not at equal distances.
     reset
@@ -70,6 +75,8 @@ class LoadProfile:
     user: Literal["wire", "gevent", "http"] = "wire"
     locustfile: str | None = None
     stages: tuple[tuple[float, int], ...] = ()
+    user_stages: tuple[tuple[int, int], ...] = ()
+    spawn_rate_per_s: float | None = None
     poisson: bool = False
     reset: bool = False
 
@@ -128,4 +135,6 @@ class LoadProfile:
             A value that no load can be made of.
         """
         stages = tuple((float(rate), int(lasts)) for rate, lasts in values.get("stages", ()))
-        return cls(**{**values, "sources": tuple(values["sources"]), "stages": stages})
+        users = tuple((int(number), int(lasts)) for number, lasts in values.get("user_stages", ()))
+        sources = tuple(values["sources"])
+        return cls(**{**values, "sources": sources, "stages": stages, "user_stages": users})

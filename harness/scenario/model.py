@@ -174,9 +174,12 @@ class Application(_Model):
 
 
 class Stage(_Model):
-    """One rate of arrivals, for a while."""
+    """One rate of arrivals, or one number of users, for a while."""
 
-    rate_per_s: Rate = Field(description="How often requests arrive.")
+    rate_per_s: Rate | None = Field(default=None, description="How often requests arrive (open loop).")
+    users: int | None = Field(
+        default=None, ge=0, le=100_000, description="How many users there are (closed loop)."
+    )
     for_ns: LastingDuration = Field(description="How long.")
 
 
@@ -209,12 +212,16 @@ class Load(_Model):
         description="How many users ask at the same time; in an open loop, how many requests may be under "
         f"way at most ({OPEN_USERS:,} if left out).",
     )
+    spawn_rate_per_s: Rate | None = Field(
+        default=None, description="How fast users come in a closed loop; all at once, if left out."
+    )
     rate_per_s: Rate | None = Field(default=None, description="How often requests arrive in an open loop.")
     stages: tuple[Stage, ...] | None = Field(
         default=None,
         strict=False,  # a file has lists
         json_schema_extra={"minItems": 1},
-        description="Rates of an open loop, one after the other, in place of rate and duration.",
+        description="In place of duration, one after the other: rates of an open loop, in place of its rate, "
+        "or numbers of users of a closed one.",
     )
     arrivals: Literal["constant", "poisson"] = Field(
         default="constant",
@@ -258,11 +265,11 @@ class Load(_Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_an_open_loop(cls, given: Any, info: ValidationInfo) -> Any:
+    def _implied(cls, given: Any, info: ValidationInfo) -> Any:
         """Complete what the model and its stages imply."""
-        if info.context != WRITTEN or not isinstance(given, dict) or given.get("model") != "open":
+        if info.context != WRITTEN or not isinstance(given, dict):
             return given
-        implied: dict[str, Any] = {"users": OPEN_USERS}
+        implied: dict[str, Any] = {"users": OPEN_USERS} if given.get("model") == "open" else {}
         with suppress(KeyError, TypeError, ValueError):  # whatever is wrong with them is told below
             if given["stages"]:
                 implied["duration"] = format_duration(
@@ -270,16 +277,37 @@ class Load(_Model):
                 )
         return implied | given
 
-    @field_validator("rate_per_s", "stages")
+    @field_validator("rate_per_s", "spawn_rate_per_s")
     @classmethod
-    def _open_only(cls, given: Any, info: ValidationInfo) -> Any:
-        if given is not None and info.data.get("model") == "closed":
+    def _of_its_loop(cls, rate_per_s: float | None, info: ValidationInfo) -> float | None:
+        model = info.data.get("model")
+        if rate_per_s is None:
+            return None
+        if info.field_name == "rate_per_s" and model == "closed":
             raise ValueError("a closed loop has no rate; take it out and write users, or write model: open")
-        if given == ():
-            raise ValueError("is empty; write at least one rate, as in [{rate: 100/s, for: 10s}]")
-        if info.field_name == "rate_per_s" and given is not None and not 0 < given <= MOST_RATE_PER_S:
+        if info.field_name == "spawn_rate_per_s" and model == "open":
+            raise ValueError("users of an open loop don't come one by one; take it out")
+        if not 0 < rate_per_s <= MOST_RATE_PER_S:
             raise ValueError(f"write more than 0/s and at most {MOST_RATE_PER_S}/s")
-        return given
+        return rate_per_s
+
+    @field_validator("stages")
+    @classmethod
+    def _of_one_kind(cls, stages: tuple[Stage, ...] | None, info: ValidationInfo) -> tuple[Stage, ...] | None:
+        if stages is None:
+            return None
+        opens = info.data.get("model") == "open"
+        example = "{rate: 100/s, for: 10s}" if opens else "{users: 16, for: 10s}"
+        if not stages:
+            raise ValueError(f"is empty; write at least one, as in [{example}]")
+        if any((stage.rate_per_s is not None) != opens or (stage.users is None) != opens for stage in stages):
+            what = (
+                "an open loop has a rate, and no users" if opens else "a closed loop has users, and no rate"
+            )
+            raise ValueError(f"each stage of {what}, as in {example}")
+        if not opens and info.data.get("user") != "wire":
+            raise ValueError("only the compiled data plane takes users away in order; write user: wire")
+        return stages
 
     @field_validator("user")
     @classmethod
@@ -287,6 +315,11 @@ class Load(_Model):
         if user != "wire" and info.data.get("model") == "open":
             raise ValueError("only the compiled data plane drives an open loop; write user: wire")
         return user
+
+    @property
+    def most_users(self) -> int:
+        """How many users there are at a time, at most."""
+        return max([stage.users for stage in self.stages or () if stage.users] or [self.users])
 
     @model_validator(mode="after")
     def _locustfiles_decide_for_themselves(self) -> Self:
@@ -303,6 +336,9 @@ class Load(_Model):
 
     @model_validator(mode="after")
     def _one_rate_at_a_time(self) -> Self:
+        if self.model == "closed" and self.stages and self.spawn_rate_per_s:
+            words = "stages say how many users there are when; take out spawn_rate"
+            raise refuse(words, "load.spawn_rate", complete=True)
         if self.model == "open" and (self.rate_per_s is None) == (self.stages is None):
             words = (
                 "rate and stages exclude each other; keep one"

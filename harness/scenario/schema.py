@@ -39,7 +39,7 @@ def scenario_schema() -> dict[str, Any]:
     rated = [{"required": ["rate"]}, {"required": ["stages"]}]
     definitions["Load"]["if"] = {"properties": {"model": {"const": "open"}}, "required": ["model"]}
     definitions["Load"]["then"] = {"oneOf": rated}
-    definitions["Load"]["else"] = {"not": {"anyOf": rated}}
+    definitions["Load"]["else"] = {"not": {"required": ["rate"]}}
     schema["required"].remove("name")
     # Weights may name all instances, and so tell how many there are.
     schema["required"].remove("replicas")

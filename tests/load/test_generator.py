@@ -229,6 +229,22 @@ def test_closed_idle_connection_is_replaced(generator: Generator, serve: Serve, 
     assert max(uses.values()) == 2
 
 
+def test_users_come_at_the_spawn_rate(generator: Generator, serve: Serve, profile: Profiles) -> None:
+    """Six users at three a second: Locust has three come at once, and three a second later."""
+    server = serve(kind)
+    outcome = generator.drive(
+        profile(server.port, users=6, spawn_rate_per_s=3.0, requests_per_connection=None), 1.5
+    )
+    check(outcome, server)
+    first: dict[int, int] = {}
+    for record in outcome.records:
+        came = int(record["start_ns"]) - outcome.done["started_ns"]
+        first[int(record["connection"])] = min(came, first.get(int(record["connection"]), came))
+    came_s = sorted(ns / 1e9 for ns in first.values())
+    assert len(came_s) == 6
+    assert came_s[2] < 0.5 < came_s[3] < came_s[5] < 1.5
+
+
 def test_stop_ends_the_phase_early(generator: Generator, serve: Serve, profile: Profiles) -> None:
     """Requests at hand are finished, records written, and the report says that it was not the whole phase."""
     server = serve(kind)

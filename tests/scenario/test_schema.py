@@ -53,6 +53,8 @@ def test_every_scenario_here_is_right(file: Path) -> None:
         {"application": "sample", "tolerance": "12.5%"},
         {"load": {"model": "open", "rate": "200/s", "arrivals": "poisson", "close": "reset"}},
         {"load": {"model": "open", "stages": [{"rate": "100/s", "for": "5s"}, {"rate": "9/s", "for": "5s"}]}},
+        {"load": {"stages": [{"users": 3, "for": "10s"}]}},
+        {"load": {"spawn_rate": "10/s"}},
     ],
 )
 def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path: Path) -> None:
@@ -80,6 +82,7 @@ def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path
         {"load": {"model": "open", "rate": "1/s", "stages": [{"rate": "1/s", "for": "10s"}]}},
         {"load": {"rate": "200/s"}},
         {"load": {"user": "curl"}},
+        {"load": {"stages": []}},
         {"application": "smple"},
         {"application": {"command": []}},
         {"name": "../x"},
