@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.stats.design import corrected, design_effect
 from harness.stats.drift import drift, windows_table
 from harness.stats.equivalence import tolerance_verdict
@@ -28,7 +30,6 @@ from harness.watch import replay
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from harness.recording import Recording
@@ -71,7 +72,7 @@ def evidence(  # noqa: PLR0913  the question has this many parts
     shares: Sequence[float],
     *,
     looks: Sequence[Look] | None,
-    rate_per_s: float,
+    wall_ns: int,
 ) -> Evidence:
     """Make all tests of a recording.
 
@@ -83,12 +84,12 @@ def evidence(  # noqa: PLR0913  the question has this many parts
         What the strategy balances, and each instance's expected share of it.
     looks
         The looks that could have ended the load; None where none could.
-    rate_per_s
-        Units for each second of the load.
+    wall_ns
+        How long the load took.
     """
     units = recording.units_by_instance(unit)
     missing = recording.unattributed(unit)
-    drifted, order = _in_time(recording, unit)
+    drifted, order, rate_per_s = _in_time(recording, unit, wall_ns)
     inflation = drifted.inflation if drifted else 1.0
     sequential = None
     if looks is None:
@@ -128,13 +129,17 @@ def evidence(  # noqa: PLR0913  the question has this many parts
     return Evidence(judged, tests, intervals, fit.residuals if fit else None)
 
 
-def _in_time(recording: Recording, unit: Unit) -> tuple[Drift | None, OrderTest | None]:
-    """Test whether the shares changed, and how one choice followed the other."""
+def _in_time(recording: Recording, unit: Unit, wall_ns: int) -> tuple[Drift | None, OrderTest | None, float]:
+    """Test whether the shares changed, and how one choice followed the other; give the choices' rate.
+
+    Connections that are kept come to an end, and so do sources: the rate is that of the second half.
+    """
     times_ns, choices = recording.choices(unit)
     instances = len(recording.instances)
     drifted = drift(windows_table(times_ns, choices, instances))
     order = order_of_choices(choices, instances)
-    return drifted, OrderTest(**asdict(order)) if order else None
+    late = int(np.count_nonzero(times_ns - recording.started_ns > wall_ns / 2))
+    return drifted, OrderTest(**asdict(order)) if order else None, late / max(wall_ns, 1) * 2e9
 
 
 def _fit(fit: GoodnessOfFit) -> FitTest:

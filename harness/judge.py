@@ -110,8 +110,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     kinds: tuple[Unit, ...] = ("connection", "request", "source")
     counted = {f"{kind}s": recording.units_by_instance(kind) for kind in kinds}
     units = counted[f"{unit}s"]
-    rate_per_s = float(units.sum()) / max(observed.wall_ns, 1) * 1e9
-    shown = evidence(scenario, recording, unit, shares, looks=observed.looks, rate_per_s=rate_per_s)
+    shown = evidence(scenario, recording, unit, shares, looks=observed.looks, wall_ns=observed.wall_ns)
     judged = shown.judged
     errors = recording.errors_by_class()
     failed = sum(errors.values())

@@ -290,8 +290,7 @@ def _table(outcome: Outcome) -> str:
 
 def _what_would_help(summary: Summary) -> str:
     tolerance = summary.tests.tolerance
-    rate = f" ({tolerance.more_seconds:,.3g} s at the measured rate)" if tolerance.more_seconds else ""
-    return (
-        f"what would help: {tolerance.more_units:,} more {summary.unit}s{rate}, by a longer load.duration; "
-        "or a wider tolerance"
-    )
+    how = f", by another load.{summary.unit}s"  # those of a longer load would be the same
+    if tolerance.more_seconds:
+        how = f" ({tolerance.more_seconds:,.3g} s at the measured rate), by a longer load.duration"
+    return f"what would help: {tolerance.more_units:,} more {summary.unit}s{how}; or a wider tolerance"

@@ -110,9 +110,9 @@ class LookRow(_Model):
 class SequentialSummary(_Model):
     """A load that was to end with its verdict.
 
-    `decided_after_s` is when it had one, null where it never had. `half_width` is that of the widest
-    interval, relative to the expected share. `fit_p_value` tests the expected shares themselves
-    and holds however often somebody looked.
+    `decided_after_s` is when it had one, null where it had none before its end. `half_width` is that of
+    the widest interval, relative to the expected share. `fit_p_value` tests the expected shares
+    themselves and holds however often somebody looked.
     """
 
     looks: tuple[LookRow, ...]

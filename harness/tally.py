@@ -51,6 +51,12 @@ class Tally:
         self._counts = _grown(self._counts, len(found), 0)
         self._counts[: len(found)] += found
 
+    def newcomers(self, rows: NDArray[np.void]) -> NDArray[np.intp]:
+        """Give the places of those records, yet to be added, that are the first of their unit."""
+        units, places = np.unique(rows[self._unit], return_index=True)
+        occurs = np.append(self._occurs, False)  # what is beyond its end has not occurred
+        return np.sort(places[~occurs[np.minimum(units, len(self._occurs))]])
+
     def counts(self, instances: int) -> NDArray[np.int64]:
         """Give the units of each instance; more than `instances` where so many have answered."""
         return _grown(self._counts, instances, 0)

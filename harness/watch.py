@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from harness.load.records import STRUCT, as_array
-from harness.stats.sequential import SequentialTest
+from harness.stats.sequential import FEWEST_LOOKS, SequentialTest
 from harness.tally import Tally
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Watch:
         self._test = _test(self.scenario, self.names, self.expected_shares, self.unit)
         self._tally = Tally(self.unit)
         self._read = 0
+        self._counted = 0
 
     def look(self, file: int, elapsed_ns: int, identities: Sequence[str]) -> str:
         """Count what has come since the last look, unless that was just now.
@@ -85,11 +86,22 @@ class Watch:
         due_ns = self.looks[-1].elapsed_ns * (1 + _SPACING) if self.looks else 0
         if elapsed_ns >= due_ns and not self.decided:
             while len(rows := self._next_rows(file)):
-                self._tally.add(rows)
-            if (counts := self._in_order(identities)) is not None:
-                self.looks.append(Look(self._read, elapsed_ns))
-                self.decided = self._test.look(counts, self._tally.missing).verdict != "inconclusive"
+                for number, part in enumerate(_parts(rows, self._tally, self.scenario, self.unit)):
+                    if number:
+                        self._judge(elapsed_ns, identities)
+                    self._tally.add(part)
+                    self._counted += len(part)
+            self._judge(elapsed_ns, identities)
         return f"shares ±{self._test.half_width * 100:.1f} %"
+
+    def _judge(self, elapsed_ns: int, identities: Sequence[str]) -> None:
+        """Judge what is counted, unless that was judged before."""
+        seen = self.looks[-1].records if self.looks else 0
+        if self.decided or self._counted == seen:
+            return
+        if (counts := self._in_order(identities)) is not None:
+            self.looks.append(Look(self._counted, elapsed_ns))
+            self.decided = self._test.look(counts, self._tally.missing).verdict != "inconclusive"
 
     def _next_rows(self, file: int) -> np.ndarray:
         block = os.pread(file, _BLOCK_RECORDS * STRUCT.size, self._read * STRUCT.size)
@@ -124,13 +136,32 @@ def replay(
     tuple of ToleranceVerdict and SequentialTest
         The verdict, and the test with its intervals.
     """
-    test = _test(scenario, recording.instances, expected_shares, unit)
+    rows, names = recording.rows, recording.instances
+    test = _test(scenario, names, expected_shares, unit)
     tally = Tally(unit)
-    ends = [look.records for look in looks if look.records < len(recording.rows)]
-    for start, end in zip([0, *ends], [*ends, len(recording.rows)], strict=True):
-        tally.add(recording.rows[start:end])
-        verdict = test.look(tally.counts(len(recording.instances)), tally.missing)
+    ends = [look.records for look in looks if look.records < len(rows)]
+    *segments, rest = np.split(rows, ends)
+    for segment in segments:
+        tally.add(segment)
+        test.look(tally.counts(len(names)), tally.missing)
+    # A load that was over at once had no time for as many looks as a verdict takes.
+    for few in np.array_split(rest, max(FEWEST_LOOKS - len(segments), 1)):
+        for part in _parts(few, tally, scenario, unit):
+            tally.add(part)
+            verdict = test.look(tally.counts(len(names)), tally.missing)
     return verdict, test
+
+
+def _parts(rows: np.ndarray, tally: Tally, scenario: Scenario, unit: Unit) -> list[np.ndarray]:
+    """Cut new records so that there are enough looks at the sources before there are no more of them.
+
+    Connections and requests go on coming. Of sources there are so many and no more, and a short while
+    may bring them all.
+    """
+    if unit != "source":
+        return [rows]
+    most = max(scenario.load.sources // FEWEST_LOOKS, 1)
+    return np.split(rows, tally.newcomers(rows)[most - 1 :: most] + 1)
 
 
 def _test(

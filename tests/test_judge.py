@@ -95,6 +95,19 @@ def test_sources_are_a_unit_too() -> None:
     assert [row.share for row in summary.instances] == [1.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(("over_s", "rate_per_s"), [(2.0, 50), (0.9, None)])
+def test_what_is_lacking_takes_as_long_as_the_second_half_shows(
+    over_s: float, rate_per_s: float | None
+) -> None:
+    """Where all connections were made in the first half, a longer load would bring no more."""
+    rows = recording([34, 33, 33])
+    rows.rows["start_ns"] = np.linspace(0, over_s * 1e9, 200)
+    tolerance = summarise(scenario(), rows, observed()).tests.tolerance
+    assert tolerance.more_units is not None
+    expected = None if rate_per_s is None else pytest.approx(tolerance.more_units / rate_per_s)
+    assert tolerance.more_seconds == expected
+
+
 def test_totals_hold_what_no_instance_can_be_named_for() -> None:
     """Failed requests and their connections are in the totals, and missing in the tests."""
     summary = summarise(scenario(), recording([5000, 5000, 5000], failed=7), observed())

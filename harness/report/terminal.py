@@ -117,8 +117,7 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     yield from _generator_facts(summary, encoding)
     for warning in summary.warnings:
         yield "warning", warning, "yellow"
-    seconds = summary.tests.tolerance.more_seconds
-    takes = "" if seconds is None else f" (they take {_roughly(seconds)} at the measured rate)"
+    takes = _takes(summary)
     yield "verdict", f"{summary.verdict}: {summary.reason}{takes}", _COLOURS[summary.verdict]
     if summary.expect != "even":
         met = "as expected" if summary.passed else "not as expected"
@@ -168,9 +167,12 @@ def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
         yield "drift", what, "yellow"
     if sequential := tests.sequential:
         when, width = sequential.decided_after_s, sequential.half_width
+        undecided = summary.verdict == "inconclusive"
         ended = (
-            "no verdict in the time it had" if when is None else f"the evidence sufficed after {when:.1f} s"
+            "no verdict in the time it had" if undecided else "the evidence sufficed, but not before the end"
         )
+        if when is not None:
+            ended = f"the evidence sufficed after {when:.1f} s"
         known = f"; shares known to ±{width * 100:.1f} %" if width and summary.verdict != "uneven" else ""
         yield "until", f"{ended}, {len(sequential.looks)} looks{known}", ""
 
@@ -228,6 +230,17 @@ def percent_with_sign(fraction: float) -> str:
     """Write a deviation as a percentage."""
     # Adding 0 makes the negative zero that rounding leaves a positive one.
     return f"{round(fraction * 100, 1) + 0.0:+.1f} %"
+
+
+def _takes(summary: Summary) -> str:
+    """Say how long one has to wait for what is lacking."""
+    more, seconds = summary.tests.tolerance.more_units, summary.tests.tolerance.more_seconds
+    if seconds is not None:
+        return f" (they take {_roughly(seconds)} at the measured rate)"
+    if more is None or summary.unit == "request":
+        return ""
+    key = {"source": "load.sources", "connection": "load.connections"}[summary.unit]
+    return f" (a longer load alone would bring none; see {key})"
 
 
 def _roughly(seconds: float) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from harness.report.progress import Progress
 from harness.report.terminal import render_summary, verdict_line
-from harness.summary import Generator, Lag, LatencyIntervals
+from harness.summary import Generator, Lag, LatencyIntervals, SequentialSummary
 
 if TYPE_CHECKING:
     from harness.summary import Summary
@@ -92,11 +92,14 @@ def test_what_is_lacking_is_told_with_the_time_that_it_takes(measure: Measure) -
     """An inconclusive verdict says how many more units it takes, and how long they do."""
     _, summary = measure([79, 71], observed={"wall_ns": 10**9})
     assert summary.tests.tolerance.more_units == 1090
-    text = " ".join(rendered(summary, 200).split())
-    assert "about 1,090 more should decide it if the shares turn out as expected (they take 7.3 s at" in text
-    slower = summary.tests.tolerance.model_copy(update={"more_seconds": 9000.0})
-    tests = summary.tests.model_copy(update={"tolerance": slower})
-    assert "(they take 2.5 h at" in rendered(summary.model_copy(update={"tests": tests}), 200)
+    for seconds, said in (
+        (7.26, "should decide it if the shares turn out as expected (they take 7.3 s at the measured rate)"),
+        (9000.0, "(they take 2.5 h at the measured rate)"),
+        (None, "(a longer load alone would bring none; see load.connections)"),
+    ):
+        slower = summary.tests.tolerance.model_copy(update={"more_seconds": seconds})
+        tests = summary.tests.model_copy(update={"tolerance": slower})
+        assert said in " ".join(rendered(summary.model_copy(update={"tests": tests}), 200).split())
 
 
 def test_it_fits_eighty_columns(measure: Measure) -> None:
@@ -292,3 +295,22 @@ def test_processor_time_is_given_for_each_request_by_who_used_it(measure: Measur
     """Those who were not there are left out."""
     _, summary = measure([400, 600], observed={"cpu_ns": {"proxy": 30_000_000, "softirq": 2_500_000}})
     assert "cpu         proxy 30 µs  kernel 2.5 µs  generator 450 µs  per request" in rendered(summary)
+
+
+@pytest.mark.parametrize(
+    ("counts", "when", "said"),
+    [
+        ([9000, 9000], 2.345, "the evidence sufficed after 2.3 s"),
+        ([9000, 9000], None, "the evidence sufficed, but not before the end"),
+        ([90, 90], None, "no verdict in the time it had"),
+    ],
+)
+def test_a_load_that_waited_for_its_verdict_says_when_it_had_one(
+    measure: Measure, counts: list[int], when: float | None, said: str
+) -> None:
+    """While it ran, only at its end, or not at all."""
+    _, summary = measure(counts)
+    sequential = SequentialSummary(looks=(), decided_after_s=when, half_width=0.05, fit_p_value=1.0)
+    tests = summary.tests.model_copy(update={"sequential": sequential})
+    text = rendered(summary.model_copy(update={"tests": tests}), 120)
+    assert f"until       {said}, 0 looks; shares known to ±5.0 %" in text

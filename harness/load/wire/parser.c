@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum state { HEAD, BODY_OF_LENGTH, BODY_TO_END, CHUNK_LINE, CHUNK_DATA, CHUNK_END, TRAILERS };
 
-enum { MOST_LENGTH_DIGITS = 18, MOST_CHUNK_DIGITS = 15 };
+/* No number of a length counts beyond this, however many digits it has: nobody wants so many bytes. */
+enum { MOST_NUMBER = MOST_BODY_BYTES + 1 };
 
 static const char VERSION[] = "HTTP/1.";
 
@@ -107,9 +107,25 @@ static bool read_status_line(struct parser *parser, struct line line) {
     return true;
 }
 
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* Whether both are the same but for the case; strncasecmp() asks the locale, and in Turkish I is not i. */
+static bool same(const char *at, const char *word, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (lower(at[i]) != lower(word[i]))
+            return false;
+    return true;
+}
+
 static bool equals(const char *at, const char *end, const char *word) {
     size_t length = strlen(word);
-    return (size_t)(end - at) == length && !strncasecmp(at, word, length);
+    return (size_t)(end - at) == length && same(at, word, length);
+}
+
+static uint64_t with_digit(uint64_t number, unsigned base, unsigned digit) {
+    return number < MOST_NUMBER ? number * base + digit : number;
 }
 
 /* Several equal lengths, in one field or many, are one (RFC 9110, section 8.6); others could hide a response. */
@@ -119,8 +135,8 @@ static bool read_lengths(struct parser *parser, const char *at, const char *end)
             at++;
         const char *first = at;
         uint64_t length = 0;
-        while (at < end && is_digit(*at) && at - first < MOST_LENGTH_DIGITS)
-            length = length * 10 + (uint64_t)(*at++ - '0');
+        for (; at < end && is_digit(*at); at++)
+            length = with_digit(length, 10, (unsigned)(*at - '0'));
         if (at == first || (parser->has_length && length != parser->left))
             return false;
         parser->has_length = true;
@@ -163,15 +179,15 @@ static enum verdict read_field(struct parser *parser, const struct wanted *wante
     size_t length = (size_t)(colon - line.at);
     switch (length) {
     case 10:
-        if (!strncasecmp(line.at, "connection", 10))
+        if (same(line.at, "connection", 10))
             read_connection(parser, value, end);
         break;
     case 14:
-        if (!strncasecmp(line.at, "content-length", 14) && !read_lengths(parser, value, end))
+        if (same(line.at, "content-length", 14) && !read_lengths(parser, value, end))
             return MALFORMED;
         break;
     case 17:
-        if (!strncasecmp(line.at, "transfer-encoding", 17)) {
+        if (same(line.at, "transfer-encoding", 17)) {
             /* Other codings are for those who asked for them. */
             if (parser->chunked || !equals(value, end, "chunked"))
                 return MALFORMED;
@@ -180,7 +196,7 @@ static enum verdict read_field(struct parser *parser, const struct wanted *wante
         break;
     }
     if (wanted->header && length == wanted->header_length && !parser->name.length && end > value &&
-        !strncasecmp(line.at, wanted->header, length) &&
+        same(line.at, wanted->header, length) &&
         !bytes_append(&parser->name, value, (size_t)(end - value)))
         return NO_MEMORY;
     return NEED_MORE;
@@ -230,16 +246,31 @@ static enum verdict begin_body(struct parser *parser) {
 }
 
 /* Find the end of the head: an empty line. Gives the position after it, NULL if it has not come yet. */
-static const char *head_end(const char *data, size_t length, size_t from) {
-    const char *at = data + from, *limit = data + length;
+static const char *head_end(struct parser *parser, const char *data, size_t length) {
+    const char *at = data + parser->seen, *limit = data + length;
     while (at < limit && (at = memchr(at, '\n', (size_t)(limit - at)))) {
         at++;
         if (at < limit && *at == '\n')
             return at + 1;
         if (at + 1 < limit && *at == '\r' && at[1] == '\n')
             return at + 2;
+        if (at < limit && is_blank(*at))
+            parser->folded = true;
     }
     return NULL;
+}
+
+/* Make one line of each field that goes on in lines that begin with a blank: RFC 9112, section 5.2, asks user
+   agents for it. A status line does not go on; what seems to be its second line is left for a broken field. */
+static void unfold(char *head, size_t length) {
+    char *limit = head + length, *at = memchr(head, '\n', length);
+    while (at && (at = memchr(at + 1, '\n', (size_t)(limit - at - 1)))) {
+        if (at + 1 < limit && is_blank(at[1])) {
+            *at = ' ';
+            if (at[-1] == '\r')
+                at[-1] = ' ';
+        }
+    }
 }
 
 /* Whether bytes that came so far could be the beginning of a response at all. */
@@ -260,7 +291,7 @@ static enum verdict take_head(struct parser *parser, const struct wanted *wanted
     }
     if (!begins_well(whole, size))
         return MALFORMED;
-    const char *end = head_end(whole, size, parser->seen);
+    const char *end = head_end(parser, whole, size);
     if ((end ? (size_t)(end - whole) : size) > MOST_HEAD_BYTES)
         return MALFORMED;
     if (!end) {
@@ -272,14 +303,23 @@ static enum verdict take_head(struct parser *parser, const struct wanted *wanted
         *length = 0;
         return NEED_MORE;
     }
+    size_t head = (size_t)(end - whole), used = head - before;
+    if (parser->folded) {
+        /* What the caller has is not to be changed. */
+        if (!before && !bytes_append(&parser->head, whole, head))
+            return NO_MEMORY;
+        unfold(parser->head.data, head);
+        whole = parser->head.data;
+        end = whole + head;
+    }
     enum verdict verdict = read_head(parser, wanted, whole, end);
     if (verdict != NEED_MORE)
         return verdict;
-    size_t used = (size_t)(end - whole) - before;
     *data += used;
     *length -= used;
     parser->head.length = 0;
     parser->seen = 0;
+    parser->folded = false;
     return begin_body(parser);
 }
 
@@ -291,10 +331,11 @@ static enum verdict take_body(struct parser *parser, const struct wanted *wanted
         if (part > parser->left)
             part = (size_t)parser->left;
         parser->left -= part;
+    } else if (part > MOST_BODY_BYTES - parser->body_bytes) {
+        parser->body_bytes = MOST_BODY_BYTES;
+        return MALFORMED;
     }
     parser->body_bytes += part;
-    if (parser->body_bytes > MOST_BODY_BYTES)
-        return MALFORMED;
     if (wanted->body && !bytes_append(&parser->body, *data, part))
         return NO_MEMORY;
     *data += part;
@@ -307,16 +348,20 @@ static enum verdict take_body(struct parser *parser, const struct wanted *wanted
     return NEED_MORE;
 }
 
-/* Section 7.1: the chunk's size in hexadecimal digits, and perhaps extensions, which nobody knows. */
-static enum verdict read_chunk_line(struct parser *parser, const char *at, const char *end) {
+/* Section 7.1: the chunk's size in hexadecimal digits, and perhaps extensions, which nobody knows. Some servers
+   pad the size with blanks. Only a field's line may end with a bare line feed: in a chunk's, one side would see
+   an extension where the other sees the data. */
+static enum verdict read_chunk_line(struct parser *parser, const char *at, const char *feed) {
     uint64_t size = 0;
-    const char *first = at;
-    for (; at < end && at - first < MOST_CHUNK_DIGITS; at++) {
-        unsigned char c = (unsigned char)*at, low = c | 0x20;
-        if (is_digit((char)c))
-            size = size * 16 + (c - '0');
-        else if (low >= 'a' && low <= 'f')
-            size = size * 16 + (low - 'a' + 10U);
+    const char *first = at, *end = feed - 1;
+    if (feed == at || *end != '\r')
+        return MALFORMED;
+    for (; at < end; at++) {
+        char c = lower(*at);
+        if (is_digit(c))
+            size = with_digit(size, 16, (unsigned)(c - '0'));
+        else if (c >= 'a' && c <= 'f')
+            size = with_digit(size, 16, (unsigned)(c - 'a') + 10);
         else
             break;
     }
@@ -324,28 +369,42 @@ static enum verdict read_chunk_line(struct parser *parser, const char *at, const
         return MALFORMED;
     while (at < end && is_blank(*at))
         at++;
-    if (at < end && (*at != ';' || !all_text(at, end)))
+    if ((at < end && (*at != ';' || !all_text(at, end))) || size > MOST_BODY_BYTES - parser->body_bytes)
         return MALFORMED;
     parser->left = size;
     parser->state = size ? CHUNK_DATA : TRAILERS;
     return NEED_MORE;
 }
 
+/* Take what came of the line break behind a chunk's data; `left` counts its bytes. */
+static enum verdict take_chunk_end(struct parser *parser, const char **data, size_t *length) {
+    for (; *length && parser->left < 2; parser->left++, ++*data, --*length)
+        if (**data != "\r\n"[parser->left])
+            return MALFORMED;
+    if (parser->left == 2)
+        parser->state = CHUNK_LINE;
+    return NEED_MORE;
+}
+
 /* Section 7.1.2: fields after the last chunk, which say nothing here, up to an empty line. */
-static enum verdict read_trailer(const char *at, const char *end) {
+static enum verdict read_trailer(struct parser *parser, const char *at, const char *feed) {
+    const char *end = feed > at && feed[-1] == '\r' ? feed - 1 : feed, *colon = at;
     if (at == end)
         return COMPLETE;
-    const char *colon = at;
+    bool goes_on = parser->seen && is_blank(*at);
+    parser->seen += (size_t)(feed + 1 - at);
+    if (goes_on)
+        return all_text(at, end) ? NEED_MORE : MALFORMED;
     while (colon < end && is_token((unsigned char)*colon))
         colon++;
     return colon > at && colon < end && *colon == ':' && all_text(colon, end) ? NEED_MORE : MALFORMED;
 }
 
-/* Take what came of a line between chunks, and read it when all of it is there. */
+/* Take what came of a chunk's line or of a trailer, and read it when all of it is there. */
 static enum verdict take_line(struct parser *parser, const char **data, size_t *length) {
     const char *feed = memchr(*data, '\n', *length);
     size_t part = feed ? (size_t)(feed - *data) + 1 : *length;
-    if (parser->head.length + part > MOST_HEAD_BYTES)
+    if (parser->seen + parser->head.length + part > MOST_HEAD_BYTES)
         return MALFORMED;
     if (!bytes_append(&parser->head, *data, part))
         return NO_MEMORY;
@@ -353,19 +412,10 @@ static enum verdict take_line(struct parser *parser, const char **data, size_t *
     *length -= part;
     if (!feed)
         return NEED_MORE;
-    const char *at = parser->head.data, *end = at + parser->head.length - 1;
-    if (end > at && end[-1] == '\r')
-        end--;
+    const char *at = parser->head.data;
+    feed = at + parser->head.length - 1;
     parser->head.length = 0;
-    switch (parser->state) {
-    case CHUNK_LINE:
-        return read_chunk_line(parser, at, end);
-    case CHUNK_END:
-        parser->state = CHUNK_LINE;
-        return at == end ? NEED_MORE : MALFORMED;
-    default:
-        return read_trailer(at, end);
-    }
+    return parser->state == CHUNK_LINE ? read_chunk_line(parser, at, feed) : read_trailer(parser, at, feed);
 }
 
 static enum verdict take(struct parser *parser, const struct wanted *wanted, const char **data, size_t *length) {
@@ -376,6 +426,8 @@ static enum verdict take(struct parser *parser, const struct wanted *wanted, con
     case BODY_TO_END:
     case CHUNK_DATA:
         return take_body(parser, wanted, data, length);
+    case CHUNK_END:
+        return take_chunk_end(parser, data, length);
     default:
         return take_line(parser, data, length);
     }

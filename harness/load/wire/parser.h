@@ -32,12 +32,12 @@ struct wanted {
 struct parser {
     uint8_t state;
     bool one_one, closes, chunked, ended;
-    bool has_length;
+    bool has_length, folded;
     uint16_t status;
-    uint64_t left;       /* of the body, or of the chunk */
+    uint64_t left;       /* of the body, or of the chunk; behind a chunk, how much of its line break came */
     uint64_t body_bytes; /* so far */
-    size_t seen;         /* bytes of the head, or of a chunk's line, that are known not to end it */
-    struct bytes head;   /* what came of a head, or of a line between chunks, if it came in pieces */
+    size_t seen;         /* bytes of the head that are known not to end it, or of the trailers so far */
+    struct bytes head;   /* what came of a head, of a chunk's line, or of a trailer, if it came in pieces */
     struct bytes name;   /* the instance's, from its header field */
     struct bytes body;   /* only if it is wanted */
 };
