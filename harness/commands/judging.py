@@ -133,17 +133,16 @@ def _checked(
     cpu: float | None,
 ) -> list[Check]:
     from harness.gate.checks import Limits, check_against, check_alone
-    from harness.gate.stored import read_baseline, read_result
+    from harness.gate.stored import read_baseline, read_results
 
     limits = Limits(tolerance, latency, cpu)
-    summaries = {path: read_result(path) for path in dict.fromkeys(results)}
     checks: list[Check] = []
-    for name in dict.fromkeys(summary.name for summary in summaries.values()):
-        own = {path: summary for path, summary in summaries.items() if summary.name == name}
-        for path, summary in own.items():
-            checks += check_alone(path.resolve().name, summary, limits)
+    for name, own in read_results(results).items():
+        for folder, summary in own:
+            checks += check_alone(folder, summary, limits)
         if baseline is not None:
-            checks += check_against([*own.values()], read_baseline(baseline, name), limits)
+            summaries = [summary for _, summary in own]
+            checks += check_against(summaries, read_baseline(baseline, name), limits)
     return checks
 
 
@@ -152,12 +151,12 @@ def _tell(checks: Sequence[Check], junit: Path | None, *, github: bool, json_: b
 
     from harness.report import gate
 
-    if junit is not None:
-        _write(junit, gate.as_junit(checks), "w")
     if json_:
         click.echo(gate.as_json(checks))
     else:
         gate.render_checks(checks, Console())
+    if junit is not None:
+        _write(junit, gate.as_junit(checks), "w")
     if github:
         # Standard output is for --json alone, where that is given; GitHub reads both.
         for line in gate.as_annotations(checks):
@@ -195,13 +194,9 @@ def baseline(results: tuple[Path, ...], baselines: Path) -> int:
       harness run scenarios/dnat-10.yaml --set repeat=3
       harness baseline results/dnat-10-*
     """
-    from harness.gate.stored import baseline_of, read_result, write_baseline
+    from harness.gate.stored import baseline_of, read_results, write_baseline
 
-    summaries = [read_result(path) for path in dict.fromkeys(results)]
-    made = [
-        baseline_of([summary for summary in summaries if summary.name == name])
-        for name in dict.fromkeys(summary.name for summary in summaries)
-    ]
+    made = [baseline_of([summary for _, summary in own]) for own in read_results(results).values()]
     for one in made:
         path = write_baseline(one, baselines)
         runs = "1 run" if len(one.runs) == 1 else f"{len(one.runs)} runs"

@@ -6,10 +6,12 @@ import statistics
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from harness.errors import ResultError
 from harness.gate.stored import refuse_another, units_of
 from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.shares import compare_shares
+from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,13 +81,22 @@ def check_alone(result: str, summary: Summary, limits: Limits) -> Iterator[Check
 def check_against(summaries: Sequence[Summary], baseline: Baseline, limits: Limits) -> Iterator[Check]:
     """Check all results of a scenario, together, against its baseline.
 
+    Those that the baseline was made of are left out: they would make everything else look like it.
+
     Raises
     ------
     ResultError
-        The baseline is of another scenario.
+        The baseline is of another scenario, or was made of all these results.
     """
     for summary in summaries:
         refuse_another(baseline.scenario, summary)
+    kept = {run.started_at for run in baseline.runs}
+    summaries = [summary for summary in summaries if summary.started_at not in kept]
+    if not summaries:
+        raise ResultError(
+            f"{printable(baseline.name)}: its baseline was made of these results; run the scenario again, "
+            "and compare what that leaves"
+        )
     name, confidence = summaries[0].name, summaries[0].confidence
     yield _shares(name, summaries, baseline, limits.tolerance or summaries[0].tolerance, confidence)
     yield _errors(name, summaries, baseline.runs, confidence)

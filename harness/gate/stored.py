@@ -16,7 +16,7 @@ from harness.summary import CpuTime, LatencySummary, Summary, Verdict
 from harness.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _MODEL = TypeVar("_MODEL", bound=BaseModel)
@@ -42,8 +42,6 @@ class BaselineRun(_Model):
     errors: int
     latency_ns: LatencySummary
     cpu_us_per_request: CpuTime
-    throughput_per_s: float
-    versions: dict[str, str]
 
 
 class Baseline(_Model):
@@ -58,32 +56,54 @@ class Baseline(_Model):
     runs: tuple[BaselineRun, ...] = Field(min_length=1)
 
     def to_json(self) -> str:
-        """Give the file's text."""
-        return self.model_dump_json(indent=1, by_alias=True) + "\n"
+        """Give the file's text: a line for each key, and for each run."""
+        written = self.model_dump(mode="json", by_alias=True)
+        runs = ",\n  ".join(map(json.dumps, written.pop("runs")))
+        lines = [f'"{key}": {json.dumps(value)}' for key, value in written.items()]
+        lines.append(f'"runs": [\n  {runs}\n ]')
+        return "{\n " + ",\n ".join(lines) + "\n}\n"
 
 
-def read_result(path: Path) -> Summary:
-    """Read a stored result and make sure that all of it is there.
+def read_results(paths: Iterable[Path]) -> dict[str, list[tuple[str, Summary]]]:
+    """Read stored results, each once, however often and by whatever path it is named.
 
     Parameters
     ----------
-    path
-        The result's folder.
+    paths
+        The results' folders, or the summaries in them.
+
+    Returns
+    -------
+    dict of str to list of tuple of str and Summary
+        For each scenario's name, its results with their folders' names.
 
     Raises
     ------
     ResultError
         There is no result, a part of it is missing or damaged, or its parts contradict each other.
     """
+    found: dict[str, list[tuple[str, Summary]]] = {}
+    for path in paths:
+        folder = path.parent if path.name == "summary.json" else path
+        summary = _read_result(folder)
+        own = found.setdefault(summary.name, [])
+        if all(summary.started_at != other.started_at for _, other in own):
+            own.append((folder.resolve().name, summary))
+    return found
+
+
+def _read_result(folder: Path) -> Summary:
     import pyarrow as pa  # noqa: PLC0415  it takes a while, and help needs none
     import pyarrow.parquet as pq  # noqa: PLC0415  as above
 
-    if path.name == "summary.json":
-        path = path.parent
-    summary = _read(path / "summary.json", Summary, "a result's folder has one")
-    recording = path / "requests.parquet"
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise ResultError(f"{_shown(folder)}: {what}; name the folder of a result, which `harness run` left")
+    summary = _read(folder / "summary.json", Summary, "a result's folder has one; `harness run` leaves it")
+    recording = folder / "requests.parquet"
     try:
-        recorded = pq.read_metadata(recording).num_rows
+        with recording.open("rb") as file:
+            recorded = pq.read_metadata(file).num_rows
     except (OSError, pa.ArrowException) as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ResultError(
@@ -92,8 +112,8 @@ def read_result(path: Path) -> Summary:
         ) from error
     if recorded != summary.counts.requests:
         raise ResultError(
-            f"{_shown(path)}: summary.json speaks of {summary.counts.requests:,} requests, requests.parquet "
-            f"holds {recorded:,}; run the scenario again"
+            f"{_shown(folder)}: summary.json speaks of {summary.counts.requests:,} requests, "
+            f"requests.parquet holds {recorded:,}; run the scenario again"
         )
     return summary
 
@@ -197,8 +217,6 @@ def _run(summary: Summary) -> BaselineRun:
         errors=summary.counts.errors,
         latency_ns=summary.latency_ns,
         cpu_us_per_request=summary.cpu_us_per_request,
-        throughput_per_s=summary.throughput_per_s,
-        versions=summary.versions,
     )
 
 

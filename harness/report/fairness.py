@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.terminal import percent_with_sign
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.fairness import goodness_of_fit
 from harness.stats.intervals import simultaneous_intervals
@@ -127,10 +129,12 @@ def judge_counts(  # noqa: PLR0913  the question has this many parts
     Raises
     ------
     ValueError
-        A count is too large, or shares and counts don't fit each other.
+        A count is too large, shares and counts don't fit each other, or a name has several counts.
     """
     if sum(counts) > _LARGEST:
         raise ValueError(f"{sum(counts):,} units are too many to count exactly")
+    if twice := [name for name, lines in Counter(names or ()).items() if lines > 1]:
+        raise ValueError(f"{printable(twice[0])!r} has several counts; add them up")
     labels = tuple(names or [f"instance-{number}" for number in range(1, len(counts) + 1)])
     verdict = tolerance_verdict(counts, shares, tolerance, confidence, names=labels)
     fit = goodness_of_fit(counts, shares, alpha=verdict.alpha, seed=seed) if sum(counts) else None
@@ -182,7 +186,7 @@ def render(judged: Judged, console: Console) -> None:
             f"{judged.counts[i]:,}",
             "-" if found.share is None else _percent(found.share),
             _percent(judged.shares[i]),
-            "-" if found.deviation is None else f"{found.deviation * 100:+.1f} %",
+            "-" if found.deviation is None else percent_with_sign(found.deviation),
             f"{low * 100:.2f} to {high * 100:.2f} %",
         )
     console.print(table)

@@ -32,8 +32,8 @@ def stored(measure: Measure, tmp_path: Path) -> Stored:
         recording, summary = measure(
             counts, as_written=lambda: {"name": "made-up", **(written or SCENARIO)}, **kwargs
         )
-        if change:
-            summary = summary.model_copy(update=change)
+        started_at = f"2026-01-01T00:00:{len([*tmp_path.glob('results/*')]):02}+00:00"
+        summary = summary.model_copy(update={"started_at": started_at, **(change or {})})
         with PendingResult(tmp_path / "results", "made-up") as pending:
             pending.write_recording(recording)
             pending.write_summary(summary)

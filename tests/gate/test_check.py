@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -81,6 +82,32 @@ def test_missing_files_never_pass(stored: Stored, harness: Harness, missing: str
     assert missing in str(found.exception)
 
 
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("nowhere", "nowhere: does not exist; name the folder of a result"),
+        ("file", "file: is no folder; name the folder of a result"),
+        (".", "summary.json: can't be read: No such file or directory (a result's folder has one"),
+    ],
+)
+def test_what_is_no_result_is_refused(harness: Harness, tmp_path: Path, path: str, complaint: str) -> None:
+    """By its name, with what to name instead."""
+    (tmp_path / "file").touch()
+    found = harness("check", tmp_path / path)
+    assert isinstance(found.exception, ResultError)
+    assert complaint in str(found.exception)
+
+
+def test_a_report_that_can_not_be_written_is_an_error(
+    stored: Stored, harness: Harness, tmp_path: Path
+) -> None:
+    """A CI job must not go on without it; what was found is printed all the same."""
+    found = harness("check", stored(EVEN), "--junit", tmp_path)
+    assert found.exit_code == 2
+    assert f"{tmp_path}: can't be written: Is a directory" in str(found.exception)
+    assert "passed: 2 passed" in found.stdout
+
+
 def test_damaged_files_never_pass(stored: Stored, harness: Harness) -> None:
     """Neither does a summary that isn't one, nor a recording with fewer requests, nor one cut short."""
     folder = stored(EVEN)
@@ -117,6 +144,46 @@ def test_an_unchanged_system_passes_against_its_baseline(
     assert one.exit_code == 0, one.output
 
 
+def test_a_baseline_is_not_compared_with_itself(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+    """Results that it was made of prove nothing, and don't make others look better either."""
+    kept = [stored(EVEN), stored(EVEN), stored(EVEN)]
+    folder = baseline(harness, tmp_path, *kept)
+    alone = harness("check", *kept, "--baseline", folder)
+    assert "made-up: its baseline was made of these results; run the scenario again" in str(alone.exception)
+    found = harness("check", *kept, stored(UNEVEN), "--baseline", folder, "--json")
+    assert statuses(found.stdout)["shares"] == "failed"
+
+
+def test_a_result_counts_once(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+    """However often it is named, by whatever path, or copied."""
+    result = stored(EVEN)
+    shutil.copytree(result, tmp_path / "copy")
+    results = (result, result / "summary.json", result / ".." / result.name, tmp_path / "copy")
+    found = harness("check", *results, "--json")
+    assert [check["result"] for check in json.loads(found.stdout)["checks"]] == [result.name] * 2
+    kept = baseline(harness, tmp_path, *results) / "made-up.json"
+    assert len(json.loads(kept.read_text())["runs"]) == 1
+
+
+def test_results_of_the_same_folders_name_all_count(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+    """Two machines may have measured in the same second."""
+    first, second = stored(EVEN), stored(UNEVEN)
+    other = (tmp_path / "other" / first.name).resolve()
+    shutil.move(second, other)
+    found = harness("check", first, other, "--json")
+    verdicts = [each for each in json.loads(found.stdout)["checks"] if each["check"] == "verdict"]
+    assert [each["status"] for each in verdicts] == ["passed", "failed"]
+
+
+def test_a_baseline_has_a_line_for_each_run(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+    """It stays small, and a commit shows what has changed."""
+    kept = baseline(harness, tmp_path, stored(EVEN), stored(EVEN)) / "made-up.json"
+    text = kept.read_text()
+    assert len(text.splitlines()) == 12
+    assert [json.loads(line.rstrip(",")) for line in text.splitlines()[8:10]] == json.loads(text)["runs"]
+    assert len(text) < 1500
+
+
 def test_a_planted_regression_is_caught(stored: Stored, harness: Harness, tmp_path: Path) -> None:
     """One instance falls to 80 % of its share: the shares fail, and the verdict."""
     folder = baseline(harness, tmp_path, stored(EVEN))
@@ -148,12 +215,13 @@ def test_latency_needs_repeats(stored: Stored, harness: Harness, tmp_path: Path)
     before = [stored(EVEN, change=slower(1, jitter)) for jitter in (0.99, 1.0, 1.01)]
     folder = baseline(harness, tmp_path, *before)
     asked = ("--baseline", folder, "--latency-tolerance", "p99=20%", "--json")
-    found = harness("check", before[0], *asked)
+    found = harness("check", stored(EVEN, change=slower(1, 1.0)), *asked)
     assert statuses(found.stdout)["latency p99"] == "inconclusive"
     assert found.exit_code == 3
     after = [stored(EVEN, change=slower(1.5, jitter)) for jitter in (0.99, 1.0, 1.01)]
     assert statuses(harness("check", *after, *asked).stdout)["latency p99"] == "failed"
-    assert statuses(harness("check", *before, *asked).stdout)["latency p99"] == "passed"
+    again = [stored(EVEN, change=slower(1, jitter)) for jitter in (0.99, 1.0, 1.01)]
+    assert statuses(harness("check", *again, *asked).stdout)["latency p99"] == "passed"
 
 
 def test_another_scenario_is_refused(stored: Stored, harness: Harness, tmp_path: Path) -> None:

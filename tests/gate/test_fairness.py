@@ -53,6 +53,12 @@ def test_few_units_are_simulated(harness: Harness) -> None:
     assert "simulated" in harness("fairness", 3, 1, 2).stdout
 
 
+def test_no_deviation_has_no_sign_of_one(harness: Harness) -> None:
+    """What rounds to nothing is not shown as less than nothing."""
+    rows = harness("fairness", 100_000, 100_001).stdout.split("chi-square")[0]
+    assert rows.count("+0.0 %") == 2
+
+
 @pytest.mark.parametrize("intervals", ["exact", "goodman", "sison-glaz"])
 def test_intervals_can_be_chosen(harness: Harness, intervals: str) -> None:
     """Each holds the observed shares."""
@@ -71,6 +77,7 @@ def test_intervals_can_be_chosen(harness: Harness, intervals: str) -> None:
         ([], "a,1\nb,1.5\n", "line 2"),
         ([], b"\xff\xfe,1\n", "no UTF-8"),
         ([], f"a,{10**20}\n", "too large"),
+        ([], "a,1\nb,2\na,3\n", "'a' has several counts"),
         (["1", "2", "--expected", "9"], "", "2 counts, but 1"),
         (["1", "2", "--expected", "9:x"], "", "numbers with colons"),
         (["1", "2", "--expected", "1:0"], "", "above 0"),
