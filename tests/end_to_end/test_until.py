@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,20 +43,68 @@ def _checked(summary: dict[str, Any], folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "verdict"),
-    [("dnat-random", "even"), ("dnat-literal", "uneven"), ("haproxy", "even"), ("nft-hash", None)],
+    ("verdict", "strategy", "settings"),
+    [
+        ("even", "dnat-random", ()),
+        ("even", "dnat-random", ("load.warm_up=0s", "load.connections=10")),
+        ("uneven", "dnat-literal", ()),
+        ("even", "haproxy", ("load.connections=keep-alive",)),
+        ("even", "nft-hash", ("load.sources=10000",)),
+    ],
 )
-def test_the_load_ends_with_the_verdict(harness: Command, strategy: str, verdict: str | None) -> None:
+def test_the_load_ends_with_the_verdict(
+    harness: Command, verdict: str, strategy: str, settings: tuple[str, ...]
+) -> None:
     """Connections, requests and sources alike: within seconds, of the minute that it might have taken."""
-    if verdict is None:  # a hash of 16 addresses shows little, and no time makes them more
-        summary, folder = _ran(harness, strategy, "load.duration=3s")
-        assert summary["verdict"] == "inconclusive"
-        assert summary["tests"]["sequential"]["decided_after_s"] is None
-    else:
-        summary, folder = _ran(harness, strategy, f"expect={verdict}")
-        assert summary["verdict"] == verdict
-        assert summary["phases_s"]["load"] < 20
-        assert 0 < summary["tests"]["sequential"]["decided_after_s"] <= summary["phases_s"]["load"]
+    summary, folder = _ran(harness, strategy, f"expect={verdict}", *settings)
+    assert summary["verdict"] == verdict
+    assert summary["phases_s"]["load"] < 20
+    assert 0 < summary["tests"]["sequential"]["decided_after_s"] <= summary["phases_s"]["load"]
+    _checked(summary, folder)
+
+
+def test_shares_that_are_meant_to_differ_are_watched_by_name(harness: Command) -> None:
+    """Three to one is even where that was asked for; the looks know who is who."""
+    scenario = harness.scenario(f"strategy: dnat-random\nweights: {{big: 3, small: 1}}\n{_UNTIL}")
+    assert harness("run", scenario).returncode == 0
+    (folder,) = (harness.folder / "results").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["phases_s"]["load"] < 20
+    assert [row["name"] for row in summary["instances"]] == ["big", "small"]
+    _checked(summary, folder)
+
+
+def test_a_load_that_is_soon_over_may_have_shown_enough(harness: Command) -> None:
+    """load.requests is the most that it may take, and what it took is judged as a whole."""
+    summary, folder = _ran(harness, "dnat-random", "load.requests=10000")
+    assert summary["verdict"] == "even"
+    assert summary["counts"]["requests"] <= 10_000
+    _checked(summary, folder)
+
+
+def test_sources_that_are_too_few_stay_too_few(harness: Command) -> None:
+    """A hash of sixteen addresses shows little, no time makes them more, and the reason says so."""
+    scenario = harness.scenario(f"strategy: nft-hash\nreplicas: 4\n{_UNTIL}")
+    finished = harness("run", scenario, "--set", "load.duration=3s")
+    assert finished.returncode == 3
+    told = " ".join(finished.stdout.split())
+    assert "inconclusive: 16 sources are too few to tell at 20 % tolerance" in told
+    assert "(a longer load alone would bring none; see load.sources)" in told
+
+
+def test_ctrl_c_keeps_the_looks_so_far(harness: Command) -> None:
+    """Interrupted before the verdict: 130, a whole result, which says how well the shares are known."""
+    scenario = harness.scenario(f"strategy: dnat-random\nreplicas: 4\n{_UNTIL}")
+    process = harness.start("run", scenario, "--set", "tolerance=0.5%")
+    assert process.stderr is not None
+    assert next(line for line in process.stderr if "shares ±" in line)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (folder,) = (harness.folder / "results").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["interrupted"] is True
+    assert summary["tests"]["sequential"]["decided_after_s"] is None
     _checked(summary, folder)
 
 
