@@ -248,7 +248,7 @@ def _why_even(instances: Sequence[InstanceTolerance], names: Sequence[str], tole
     worst = max(range(len(instances)), key=lambda i: abs(deviations[i]))
     return (
         f"every instance's share lies within {tolerance * 100:.4g} % of what is expected; "
-        f"{names[worst]} deviates most, by {deviations[worst] * 100:+.1f} %"
+        f"{names[worst]} deviates most, by {round(deviations[worst] * 100, 1) + 0.0:+.1f} %"
     )
 
 
