@@ -19,7 +19,8 @@ enum {
     EVENTS = 256,
     CHUNK = 64 << 10,
     BUFFERED_RECORDS = 1024,
-    SLICE = 1400, /* a request that fits into one segment is never held back */
+    SLICE = 1400,    /* a request that fits into one segment is never held back */
+    MOST_CHUNKS = 64, /* of one answer, before others have their turn */
 };
 
 static const int64_t SECOND_NS = 1000000000;
@@ -36,6 +37,7 @@ struct connection {
     int64_t intended_ns, start_ns, connected_ns, first_byte_ns;
     int64_t wakes_ns; /* while paused */
     size_t place;     /* in the heap of those that pause, or in the stack of the free */
+    uint64_t opened;  /* in which batch of events */
     int fd;
     uint32_t serial, left; /* requests that the connection still takes; 0: no limit */
     uint32_t sent;
@@ -57,7 +59,9 @@ struct engine {
     struct profile profile;
     int records, epoll, wake, done;
     pthread_t thread;
-    bool started, joined;
+    pthread_mutex_t joining;
+    bool started;
+    _Atomic bool joined;
     int64_t end_ns;
     _Atomic size_t users;
     _Atomic bool stopped;
@@ -72,6 +76,7 @@ struct engine {
     struct connection **paused; /* binary heap, the first wakes first */
     size_t paused_length;
     int64_t unbegun;
+    uint64_t batch; /* number of the events at hand */
 
     size_t stage;
     int64_t stage_start_ns, next_ns; /* the next arrival */
@@ -217,21 +222,27 @@ size_t engine_odd_answer(struct engine *engine, char *to, size_t most) {
 
 /* ---- records ---- */
 
+/* After these there was no answer, the connection is gone, and the next attempt may fail as fast. */
+static bool is_broken(enum error error) {
+    return error != NONE && error != STATUS && error != UNIDENTIFIED;
+}
+
 static void flush(struct engine *engine, int64_t now) {
     const char *data = (const char *)engine->buffer;
     size_t left = engine->buffered * sizeof *engine->buffer;
-    while (left) {
+    /* Behind a record that is missing or cut off, nothing could be told from anything. */
+    bool lossy = atomic_load_explicit(&engine->counters.lost_records, memory_order_relaxed);
+    while (left && !lossy) {
         ssize_t written = write(engine->records, data, left);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0) {
-            add(&engine->counters.lost_records, (int64_t)(left / sizeof *engine->buffer + 1));
-            fail(engine, errno);
-            break;
+        if (written > 0) {
+            data += written;
+            left -= (size_t)written;
+        } else if (written == 0 || errno != EINTR) {
+            fail(engine, written ? errno : EIO);
+            lossy = true;
         }
-        data += written;
-        left -= (size_t)written;
     }
+    add(&engine->counters.lost_records, (int64_t)((left + sizeof *engine->buffer - 1) / sizeof *engine->buffer));
     engine->buffered = 0;
     engine->flushed_ns = now;
     struct timespec used;
@@ -258,7 +269,8 @@ static void record(struct engine *engine, struct connection *connection, int64_t
     };
     add(&engine->counters.requests, 1);
     add(&engine->counters.by_error[error], 1);
-    add(&engine->counters.body_bytes, (int64_t)connection->parser.body_bytes);
+    if (!is_broken(error))
+        add(&engine->counters.body_bytes, (int64_t)connection->parser.body_bytes);
 }
 
 /* ---- those with a request under way, the oldest first: all have the same time-out ---- */
@@ -343,11 +355,6 @@ static enum error error_of(int number) {
     default:
         return OTHER;
     }
-}
-
-/* After these the connection is gone, and the next attempt may fail as fast. */
-static bool is_broken(enum error error) {
-    return error != NONE && error != STATUS && error != UNIDENTIFIED;
 }
 
 static void begin(struct engine *engine, struct connection *connection, int64_t intended_ns);
@@ -470,6 +477,7 @@ static void open_connection(struct engine *engine, struct connection *connection
         return;
     }
     connection->fd = fd;
+    connection->opened = engine->batch;
     int yes = 1;
     if (profile->request_length > SLICE)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
@@ -491,8 +499,8 @@ static void open_connection(struct engine *engine, struct connection *connection
     int64_t connected_ns = now_ns();
     enum sending sending = send_rest(engine, connection);
     int error = sending == BROKEN ? errno : 0;
-    /* Only what was there can be reset: before, it is refused. */
-    if (sending == SENT || connection->sent || (error && error != ECONNREFUSED)) {
+    /* Only what was there can be reset: before, it is refused, or not reached. */
+    if (sending == SENT || connection->sent || error == ECONNRESET || error == EPIPE) {
         connection->connected_ns = connected_ns;
         add(&engine->counters.established, 1);
     }
@@ -552,8 +560,49 @@ static void complete(struct engine *engine, struct connection *connection, int64
     finish(engine, connection, received_ns, instance, error, parser_keeps(parser) && !connection->hung_up);
 }
 
-static void receive(struct engine *engine, struct connection *connection) {
-    for (;;) {
+/* Say why nothing more comes: `error` is of a request that could not be sent to its end, 0 for none. */
+static void end_of_stream(struct engine *engine, struct connection *connection, int64_t now, int error) {
+    if (error) /* the reset was told already, and once is all it is told */
+        gone(engine, connection, error_of(error));
+    else if (connection->reused && !connection->spoke)
+        gone(engine, connection, TRUNCATED_ANSWER);
+    else if (parser_feed(&connection->parser, &engine->profile.wanted, NULL, 0) == COMPLETE)
+        complete(engine, connection, now, NULL, 0);
+    else
+        finish(engine, connection, now, NO_INSTANCE, TRUNCATED_ANSWER, false);
+}
+
+/* Take the next bytes of an answer; false when it has ended. */
+static bool take_bytes(struct engine *engine, struct connection *connection, size_t length, int64_t received_ns) {
+    const char *data = engine->chunk;
+    if (!connection->spoke) {
+        connection->spoke = true;
+        connection->first_byte_ns = received_ns;
+    }
+    switch (parser_feed(&connection->parser, &engine->profile.wanted, data, length)) {
+    case NEED_MORE:
+        remember(engine, connection, data, length);
+        return true;
+    case COMPLETE:
+        if (connection->phase != WAITING)
+            /* Answered before it was asked to the end: nothing can follow on this connection. */
+            connection->parser.closes = true;
+        complete(engine, connection, received_ns, data, length);
+        return false;
+    case NO_MEMORY:
+        fail(engine, ENOMEM);
+        finish(engine, connection, received_ns, NO_INSTANCE, OTHER, false);
+        return false;
+    default:
+        note_odd(engine, connection, data, length);
+        finish(engine, connection, received_ns, NO_INSTANCE, MALFORMED_ANSWER, false);
+        return false;
+    }
+}
+
+/* Read what came. `error` is why the request could not be sent to its end, 0 if it could. */
+static void receive(struct engine *engine, struct connection *connection, int error) {
+    for (int chunks = 0; chunks < MOST_CHUNKS;) {
         ssize_t length = recv(connection->fd, engine->chunk, CHUNK, 0);
         if (length < 0) {
             if (errno == EINTR)
@@ -565,53 +614,36 @@ static void receive(struct engine *engine, struct connection *connection) {
             return;
         }
         int64_t received_ns = now_ns();
-        if (connection->phase == IDLE) {
-            /* Nobody asked: the server has closed a kept connection, or speaks out of turn. */
-            disconnect(engine, connection);
+        if (!length) {
+            end_of_stream(engine, connection, received_ns, error);
             return;
         }
-        if (!length && !connection->spoke && connection->reused) {
-            gone(engine, connection, TRUNCATED_ANSWER);
+        if (!take_bytes(engine, connection, (size_t)length, received_ns))
             return;
-        }
-        if (length && !connection->spoke) {
-            connection->spoke = true;
-            connection->first_byte_ns = received_ns;
-        }
-        switch (parser_feed(&connection->parser, &engine->profile.wanted, engine->chunk, (size_t)length)) {
-        case NEED_MORE:
-            remember(engine, connection, engine->chunk, (size_t)length);
-            if (length < CHUNK && !connection->hung_up)
-                return; /* the socket is empty: the next bytes make an event of their own */
-            continue;
-        case COMPLETE:
-            if (connection->phase != WAITING)
-                /* Answered before it was asked to the end: nothing can follow on this connection. */
-                connection->parser.closes = true;
-            complete(engine, connection, received_ns, engine->chunk, (size_t)length);
-            return;
-        case TRUNCATED:
-            finish(engine, connection, received_ns, NO_INSTANCE, TRUNCATED_ANSWER, false);
-            return;
-        case MALFORMED:
-            note_odd(engine, connection, engine->chunk, (size_t)length);
-            finish(engine, connection, received_ns, NO_INSTANCE, MALFORMED_ANSWER, false);
-            return;
-        case NO_MEMORY:
-            fail(engine, ENOMEM);
-            finish(engine, connection, received_ns, NO_INSTANCE, OTHER, false);
-            return;
-        }
+        if (length == CHUNK)
+            chunks++;
+        else if (!connection->hung_up)
+            return; /* the socket is empty: the next bytes make an event of their own */
     }
+    /* An answer without an end must not keep the others, their time-outs, and the end of all from coming.
+       What is left makes an event again. */
+    poll_for(engine, connection, connection->polls_out, EPOLL_CTL_MOD);
 }
 
 static void ready(struct engine *engine, struct connection *connection, uint32_t events) {
-    if (connection->fd < 0)
+    /* An event of this batch can't be one of a socket that was opened since: it was its predecessor's. */
+    if (connection->fd < 0 || connection->opened == engine->batch)
         return;
+    if (connection->phase == IDLE) {
+        /* Nobody asked: the server has closed a kept connection, has reset it, or speaks out of turn. */
+        if (events & ~(uint32_t)EPOLLOUT)
+            disconnect(engine, connection);
+        return;
+    }
     if (events & (EPOLLRDHUP | EPOLLHUP))
         connection->hung_up = true;
+    int error = 0;
     if (connection->phase == CONNECTING) {
-        int error = 0;
         socklen_t size = sizeof error;
         if (events & (EPOLLERR | EPOLLHUP))
             getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -631,11 +663,12 @@ static void ready(struct engine *engine, struct connection *connection, uint32_t
         case BLOCKED:
             break;
         case BROKEN:
+            error = errno;
             events |= EPOLLIN; /* the server may have answered before it closed */
         }
     }
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))
-        receive(engine, connection);
+        receive(engine, connection, error);
 }
 
 /* ---- arrivals of the open loop ---- */
@@ -710,6 +743,8 @@ static void arrive(struct engine *engine, int64_t now) {
         schedule(engine);
         engine->active++;
         begin(engine, connection, intended_ns);
+        if (connection->start_ns - now > FLUSH_NS)
+            break; /* they come faster than they can be sent: answers and time-outs must not wait for the last */
     }
     engine->seen_ns = now;
     engine->arriving = false;
@@ -746,15 +781,17 @@ static int64_t patience_ns(const struct engine *engine, int64_t now) {
     if (engine->end_ns > now && engine->end_ns < until_ns)
         until_ns = engine->end_ns;
     bool room = engine->idle_length || engine->made < engine->most;
-    if (is_open(engine) && room && engine->next_ns < until_ns)
+    if (is_open(engine) && room && engine->next_ns < until_ns && may_arrive(engine, now))
         until_ns = engine->next_ns;
-    return until_ns > now ? until_ns - now : 0;
+    /* Sending took its time, by which the next arrival must not be late. */
+    int64_t since = is_open(engine) ? now_ns() : now;
+    return until_ns > since ? until_ns - since : 0;
 }
 
 static int wait_for_events(struct engine *engine, struct epoll_event *events, int64_t patience) {
     struct timespec most = {patience / SECOND_NS, patience % SECOND_NS};
     int count = epoll_pwait2(engine->epoll, events, EVENTS, &most, NULL);
-    if (count < 0 && errno == ENOSYS) /* before Linux 5.11: to the millisecond, rather too early */
+    if (count < 0 && errno != EINTR) /* before Linux 5.11, or not let through: to the millisecond, rather too early */
         count = epoll_wait(engine->epoll, events, EVENTS, (int)(patience / 1000000));
     return count;
 }
@@ -802,6 +839,7 @@ static void *run(void *argument) {
             fail(engine, errno);
             break;
         }
+        engine->batch++;
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr)
                 ready(engine, events[i].data.ptr, events[i].events);
@@ -833,6 +871,7 @@ struct engine *engine_new(const struct profile *profile, int records, size_t mos
     engine->random = profile->seed;
     engine->epoll = engine->wake = engine->done = -1;
     pthread_mutex_init(&engine->lock, NULL);
+    pthread_mutex_init(&engine->joining, NULL);
     engine->connections = calloc(most_connections, sizeof *engine->connections);
     engine->idle = calloc(most_connections, sizeof *engine->idle);
     engine->paused = calloc(most_connections, sizeof *engine->paused);
@@ -853,6 +892,8 @@ struct engine *engine_new(const struct profile *profile, int records, size_t mos
 }
 
 int engine_start(struct engine *engine, int64_t start_ns, int64_t end_ns) {
+    if (engine->started)
+        return EALREADY;
     engine->end_ns = end_ns;
     engine->flushed_ns = engine->stage_start_ns = engine->next_ns = start_ns;
     engine->seen_ns = start_ns - 1;
@@ -877,10 +918,17 @@ void engine_stop(struct engine *engine) {
     wake(engine);
 }
 
+bool engine_is_caller(const struct engine *engine) {
+    return engine->started && !atomic_load(&engine->joined) && pthread_equal(pthread_self(), engine->thread);
+}
+
 void engine_join(struct engine *engine) {
-    if (engine->started && !engine->joined)
+    pthread_mutex_lock(&engine->joining);
+    if (engine->started && !atomic_load(&engine->joined)) {
         pthread_join(engine->thread, NULL);
-    engine->joined = true;
+        atomic_store(&engine->joined, true);
+    }
+    pthread_mutex_unlock(&engine->joining);
 }
 
 int engine_done_fd(const struct engine *engine) {
@@ -918,5 +966,6 @@ void engine_free(struct engine *engine) {
     free((char *)engine->profile.wanted.header);
     free(engine->profile.stages);
     pthread_mutex_destroy(&engine->lock);
+    pthread_mutex_destroy(&engine->joining);
     free(engine);
 }

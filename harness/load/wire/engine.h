@@ -81,7 +81,7 @@ struct engine;
 /* Make one; NULL without memory or descriptors, with errno set. It takes over what the profile points to. */
 struct engine *engine_new(const struct profile *profile, int records, size_t most_connections);
 
-/* Begin: requests start until `end_ns` of the monotonic clock. Gives 0 or an errno. */
+/* Begin, once: requests start until `end_ns` of the monotonic clock. Gives 0 or an errno. */
 int engine_start(struct engine *engine, int64_t start_ns, int64_t end_ns);
 
 /* Say how many users there are to be (closed loop). From any thread. */
@@ -90,8 +90,11 @@ void engine_set_users(struct engine *engine, size_t users);
 /* Let no further request begin; those under way are finished. From any thread. */
 void engine_stop(struct engine *engine);
 
-/* Wait until the thread has ended; the first time after engine_start. */
+/* Wait until the thread has ended, if it was started. From any thread but its own. */
 void engine_join(struct engine *engine);
+
+/* Whether this is called in the engine's own thread, by `name_body`. */
+bool engine_is_caller(const struct engine *engine);
 
 /* Readable when the thread has ended. */
 int engine_done_fd(const struct engine *engine);

@@ -6,12 +6,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine.h"
 
-enum { KNOWN_BODIES = 4096, MOST_KNOWN_BODY_BYTES = 4096 };
+enum { KNOWN_BODIES = 4096, MOST_KNOWN_BODY_BYTES = 4096, MOST_REQUEST_BYTES = 1 << 30 };
+
+/* Thirty years: sums of a few such times fit into 64 bits. */
+static const long long MOST_NS = 1000000000000000000;
 
 struct known_body {
     char *data;
@@ -54,7 +58,9 @@ static uint32_t ask_for_name(Engine *self, const char *body, size_t length) {
     uint32_t instance = NO_INSTANCE;
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *name = PyObject_CallFunction(self->find, "y#", body ? body : "", (Py_ssize_t)length);
-    if (name && PyBytes_Check(name) && PyBytes_GET_SIZE(name))
+    if (name && name != Py_None && !PyBytes_Check(name))
+        PyErr_Format(PyExc_TypeError, "find must give bytes or None, not %s", Py_TYPE(name)->tp_name);
+    else if (name && name != Py_None && PyBytes_GET_SIZE(name))
         instance = engine_identity(self->engine, PyBytes_AS_STRING(name), (size_t)PyBytes_GET_SIZE(name));
     Py_XDECREF(name);
     if (PyErr_Occurred())
@@ -121,6 +127,7 @@ static int take_stages(PyObject *stages, struct profile *profile) {
     if (!list)
         return -1;
     Py_ssize_t length = PySequence_Fast_GET_SIZE(list);
+    long long left = MOST_NS;
     int failed = 0;
     profile->stages = calloc(length ? (size_t)length : 1, sizeof *profile->stages);
     if (!profile->stages) {
@@ -132,10 +139,11 @@ static int take_stages(PyObject *stages, struct profile *profile) {
         long long lasts;
         if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list, i), "dL", &rate, &lasts)) {
             failed = -1;
-        } else if (!(rate >= 0 && rate <= 1e9) || lasts < 1) {
-            PyErr_SetString(PyExc_ValueError, "a stage has a rate from 0 to 1e9 and lasts a nanosecond or more");
+        } else if (!(rate >= 0 && rate <= 1e9) || lasts < 1 || lasts > left) {
+            PyErr_SetString(PyExc_ValueError, "a stage has a rate from 0 to 1e9 and lasts 1 ns to 30 years");
             failed = -1;
         } else {
+            left -= lasts;
             profile->stages[i] = (struct stage){rate, lasts};
         }
     }
@@ -167,8 +175,10 @@ static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
                                      &request_length, &records, &connections, &timeout, &each, &requests, &reset,
                                      &header, &header_length, &find, &sources, &stages, &poisson, &seed))
         return NULL;
-    if (connections < 1 || connections > 1000000 || timeout < 1 || request_length < 1) {
-        PyErr_SetString(PyExc_ValueError, "connections (1 to 1,000,000), timeout_ns and request must be positive");
+    if (connections < 1 || connections > 1000000 || timeout < 1 || timeout > MOST_NS || request_length < 1 ||
+        request_length > MOST_REQUEST_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "connections can be 1 to 1,000,000, timeout_ns 1 to 10^18, "
+                                          "and a request has a byte to a gibibyte");
         return NULL;
     }
     if (find != Py_None && !PyCallable_Check(find)) {
@@ -181,7 +191,7 @@ static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->records = -1;
     profile.requests_per_connection = each;
     profile.timeout_ns = timeout;
-    profile.most_requests = requests;
+    profile.most_requests = requests < 0 ? -1 : requests;
     profile.close_by_reset = reset;
     profile.poisson = poisson;
     profile.seed = seed;
@@ -220,6 +230,12 @@ failed:
 static void Engine_dealloc(Engine *self) {
     if (self->engine) {
         engine_stop(self->engine);
+        /* Whoever lets go of the last reference in `find` (as the collector of garbage may) can't wait for the
+           thread that it is: it ends by itself, and what it uses until then is not given back. */
+        if (engine_is_caller(self->engine)) {
+            pthread_detach(pthread_self());
+            return;
+        }
         Py_BEGIN_ALLOW_THREADS /* the thread may be waiting for the interpreter */
             engine_join(self->engine);
         Py_END_ALLOW_THREADS
@@ -238,6 +254,10 @@ static PyObject *Engine_start(Engine *self, PyObject *args) {
     long long start, end;
     if (!PyArg_ParseTuple(args, "LL", &start, &end))
         return NULL;
+    if (start < 0 || start > MOST_NS) {
+        PyErr_SetString(PyExc_ValueError, "start_ns must be a time of the monotonic clock");
+        return NULL;
+    }
     int error = engine_start(self->engine, start, end);
     if (error) {
         errno = error;
@@ -260,6 +280,10 @@ static PyObject *Engine_stop(Engine *self, PyObject *Py_UNUSED(ignored)) {
 }
 
 static PyObject *Engine_join(Engine *self, PyObject *Py_UNUSED(ignored)) {
+    if (engine_is_caller(self->engine)) {
+        PyErr_SetString(PyExc_RuntimeError, "find can't wait for the thread that calls it");
+        return NULL;
+    }
     Py_BEGIN_ALLOW_THREADS
         engine_join(self->engine);
     Py_END_ALLOW_THREADS

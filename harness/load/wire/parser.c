@@ -92,17 +92,17 @@ static bool line_at(const char *at, const char *limit, struct line *line) {
     return true;
 }
 
-/* Section 4: HTTP-version SP status-code [SP reason]. */
+/* Section 4: HTTP-version SP status-code [SP reason]. A higher minor version is read as 1.1 (RFC 9110, 2.5). */
 static bool read_status_line(struct parser *parser, struct line line) {
     size_t length = (size_t)(line.end - line.at);
     const char *at = line.at;
-    if (length < 12 || memcmp(at, VERSION, 7) || (at[7] != '0' && at[7] != '1') || at[8] != ' ')
+    if (length < 12 || memcmp(at, VERSION, 7) || !is_digit(at[7]) || at[8] != ' ')
         return false;
     if (at[9] < '1' || !is_digit(at[9]) || !is_digit(at[10]) || !is_digit(at[11]))
         return false;
     if (length > 12 && (at[12] != ' ' || !all_text(at + 13, line.end)))
         return false;
-    parser->one_one = at[7] == '1';
+    parser->one_one = at[7] != '0';
     parser->status = (uint16_t)((at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0'));
     return true;
 }
@@ -111,10 +111,10 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-/* Whether both are the same but for the case; strncasecmp() asks the locale, and in Turkish I is not i. */
+/* Whether this is the word, which is in lower case; strncasecmp() asks the locale, and in Turkish I is not i. */
 static bool same(const char *at, const char *word, size_t length) {
     for (size_t i = 0; i < length; i++)
-        if (lower(at[i]) != lower(word[i]))
+        if (at[i] != word[i] && lower(at[i]) != word[i])
             return false;
     return true;
 }
@@ -261,16 +261,24 @@ static const char *head_end(struct parser *parser, const char *data, size_t leng
 }
 
 /* Make one line of each field that goes on in lines that begin with a blank: RFC 9112, section 5.2, asks user
-   agents for it. A status line does not go on; what seems to be its second line is left for a broken field. */
-static void unfold(char *head, size_t length) {
-    char *limit = head + length, *at = memchr(head, '\n', length);
-    while (at && (at = memchr(at + 1, '\n', (size_t)(limit - at - 1)))) {
-        if (at + 1 < limit && is_blank(at[1])) {
-            *at = ' ';
-            if (at[-1] == '\r')
-                at[-1] = ' ';
+   agents for it. A status line does not go on; what seems to be its second line is left for a broken field.
+   Gives the new length. */
+static size_t unfold(char *head, size_t length) {
+    size_t to = 0;
+    bool status_line = true;
+    for (size_t from = 0; from < length;) {
+        char c = head[to++] = head[from++];
+        if (c != '\n')
+            continue;
+        if (!status_line && from < length && is_blank(head[from])) {
+            to -= to > 1 && head[to - 2] == '\r' ? 2 : 1;
+            head[to++] = ' ';
+            while (from < length && is_blank(head[from]))
+                from++;
         }
+        status_line = false;
     }
+    return to;
 }
 
 /* Whether bytes that came so far could be the beginning of a response at all. */
@@ -308,9 +316,8 @@ static enum verdict take_head(struct parser *parser, const struct wanted *wanted
         /* What the caller has is not to be changed. */
         if (!before && !bytes_append(&parser->head, whole, head))
             return NO_MEMORY;
-        unfold(parser->head.data, head);
         whole = parser->head.data;
-        end = whole + head;
+        end = whole + unfold(parser->head.data, head);
     }
     enum verdict verdict = read_head(parser, wanted, whole, end);
     if (verdict != NEED_MORE)
@@ -353,9 +360,9 @@ static enum verdict take_body(struct parser *parser, const struct wanted *wanted
    an extension where the other sees the data. */
 static enum verdict read_chunk_line(struct parser *parser, const char *at, const char *feed) {
     uint64_t size = 0;
-    const char *first = at, *end = feed - 1;
-    if (feed == at || *end != '\r')
+    if (feed == at || feed[-1] != '\r')
         return MALFORMED;
+    const char *first = at, *end = feed - 1;
     for (; at < end; at++) {
         char c = lower(*at);
         if (is_digit(c))
