@@ -94,20 +94,23 @@ def _run_command() -> int:
     except click.ClickException as error:
         error.show()
     except HarnessError as error:
-        _complain(str(error))
+        _complain(str(error), error)
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo("interrupted: everything that was started has ended; nothing was stored", err=True)
-        return 143 if isinstance(error.__cause__ or error, Terminated) else 130  # click wraps it
+        came = error.__cause__ or error  # click wraps it
+        kept = "; ".join(getattr(came, "__notes__", ["nothing was stored"]))
+        click.echo(f"interrupted: everything that was started has ended; {kept}", err=True)
+        return 143 if isinstance(came, Terminated) else 130
     except BrokenPipeError:
         raise
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
-        _complain(defect(error))
+        _complain(defect(error), error)
     return 2
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, error: Exception) -> None:
+    message = "\n".join([message, *getattr(error, "__notes__", ())])
     click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
 
 

@@ -29,9 +29,19 @@ def end_on_sigterm() -> None:
 
 @dataclass
 class Deferred:
-    """Whether somebody asked for the end meanwhile."""
+    """Whether somebody asked for the end meanwhile, and by which signal."""
 
-    came: bool = False
+    number: int | None = None
+
+    @property
+    def came(self) -> bool:
+        """Whether somebody did."""
+        return self.number is not None
+
+    def heed(self) -> None:
+        """Raise what the signal would have raised, if one came."""
+        if self.number is not None:
+            raise Terminated if self.number == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextmanager
@@ -42,10 +52,10 @@ def deferred() -> Iterator[Deferred]:
         yield asked  # signals are the main thread's matter
         return
 
-    def remember(_number: int, _frame: object) -> None:
+    def remember(number: int, _frame: object) -> None:
         if asked.came:
             raise KeyboardInterrupt
-        asked.came = True
+        asked.number = number
 
     former = {number: signal.signal(number, remember) for number in _SIGNALS}
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,18 +64,49 @@ class Recording:
     named: bool = True
 
     @classmethod
-    def from_file(
-        cls, file: IO[bytes] | int, identities: Sequence[str], instance_names: Sequence[str]
-    ) -> Recording:
-        """Read what the load generator wrote.
+    def of_generator(cls, rows: NDArray[np.void], identities: Sequence[str]) -> Recording:
+        """Give records as the load generator numbered their instances.
 
         Parameters
         ----------
-        file
-            A file or its descriptor, read from its beginning. A last record that
-            was cut short is dropped: its writer was killed.
+        rows
+            Of type `harness.load.records.dtype()`.
         identities
-            What the generator's column `instance` is an index into.
+            What the column `instance` is an index into; they become the recording's instances.
+
+        Raises
+        ------
+        LoadError
+            A record can't be right.
+        """
+        # An identity came from the network; what UTF-8 can't hold, neither JSON nor Parquet can.
+        clean = tuple(name.encode("utf-8", "backslashreplace").decode("utf-8") for name in identities)
+        # Of numbers without a sign, the one after NO_INSTANCE is 0: it takes no part.
+        highest = int((rows["instance"] + np.uint32(1)).max(initial=0)) - 1
+        if highest >= len(clean):
+            raise LoadError(
+                f"the generator's records name identity number {highest}, but it listed only "
+                f"{len(clean)}: they are damaged; run again"
+            )
+        if int(rows["error"].max(initial=0)) >= len(ERRORS):
+            raise LoadError("the generator's records hold an unknown error: they are damaged; run again")
+        now_ns, now = time.monotonic_ns(), time.time_ns()
+        started_ns = int(rows["start_ns"].min()) if rows.size else now_ns
+        started_at = datetime.fromtimestamp((now - now_ns + started_ns) / 1e9, tz=UTC)
+        return cls(rows, clean, started_ns, started_at, named=False)
+
+    @classmethod
+    def of_run(
+        cls, rows: NDArray[np.void], identities: Sequence[str], instance_names: Sequence[str]
+    ) -> Recording:
+        """Give a run's records, with the scenario's instances.
+
+        Parameters
+        ----------
+        rows
+            Of type `harness.load.records.dtype()`; the column `instance` is written anew.
+        identities
+            What that is an index into.
         instance_names
             The scenario's instances. Where an identity is none of them, the recording's instances
             are the identities in natural order, filled up with `(unseen 1)`, ….
@@ -85,26 +116,16 @@ class Recording:
         LoadError
             More identities than instances answered, or a record can't be right.
         """
-        rows = _read_rows(file)
-        # An identity came from the network; what UTF-8 can't hold, neither JSON nor Parquet can.
-        clean = [name.encode("utf-8", "backslashreplace").decode("utf-8") for name in identities]
-        named = set(clean) <= set(instance_names)
-        instances = tuple(instance_names) if named else _own_names(clean, len(instance_names))
+        given = cls.of_generator(rows, identities)
+        named = set(given.instances) <= set(instance_names)
+        instances = tuple(instance_names) if named else _own_names(given.instances, len(instance_names))
         place = {name: index for index, name in enumerate(instances)}
-        identified = rows["instance"] != NO_INSTANCE
-        found = rows["instance"][identified]
-        if found.size and int(found.max()) >= len(clean):
-            raise LoadError(
-                f"the generator's records name identity number {int(found.max())}, but it listed only "
-                f"{len(clean)}: its file is damaged; run again"
-            )
-        if int(rows["error"].max(initial=0)) >= len(ERRORS):
-            raise LoadError("the generator's records hold an unknown error: its file is damaged; run again")
-        rows["instance"][identified] = np.array([place[name] for name in clean], dtype=np.uint32)[found]
-        now_ns, now = time.monotonic_ns(), time.time_ns()
-        started_ns = int(rows["start_ns"].min()) if rows.size else now_ns
-        started_at = datetime.fromtimestamp((now - now_ns + started_ns) / 1e9, tz=UTC)
-        return cls(rows, instances, started_ns, started_at, named)
+        places = np.array([place[name] for name in given.instances], dtype=np.uint32)
+        for begin in range(0, len(rows), _PART):
+            numbers = rows["instance"][begin : begin + _PART]
+            identified = numbers != NO_INSTANCE
+            numbers[identified] = places[numbers[identified]]
+        return replace(given, instances=instances, named=named)
 
     def requests_by_instance(self) -> NDArray[np.int64]:
         """Count the requests that each instance answered, with an error or without."""
@@ -314,15 +335,6 @@ def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str]) -> None:
         rows[column] = table[column].fill_null(NOT_THERE).to_numpy()
     rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
     rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
-
-
-def _read_rows(file: IO[bytes] | int) -> NDArray[np.void]:
-    if isinstance(file, int):
-        with open(file, "rb", closefd=False) as opened:
-            return _read_rows(opened)
-    file.seek(0)
-    # Leaves out what is less than a record at the end.
-    return np.fromfile(file, dtype=dtype())
 
 
 def _own_names(identities: Sequence[str], replicas: int) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The results folder: one folder a run, written whole or not at all.
 
 A run writes into a hidden folder beside its destination and renames it when all is there. The hidden
-folder's lock tells a run that is still going from one that was killed.
+folder's lock tells a run that is still going from one that was killed. Of a run that was killed, or
+failed, after instances had answered, what was recorded is kept, and visibly no whole result.
 """
 
 from __future__ import annotations
@@ -13,28 +14,39 @@ import secrets
 import shutil
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import ResultError
+from harness.errors import HarnessError, ResultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
+    from harness.blocks import Blocks
     from harness.recording import Recording
+    from harness.scenario import Scenario
     from harness.summary import Summary
 
 PARTIAL = ".partial"
+INCOMPLETE = "-incomplete"
+"""What the folder's name ends with that has a recording, but no summary."""
+
+_BLOCKS = "blocks"
+_RECORDED = ("requests.parquet", "scenario.yaml")
 
 
 class PendingResult:
-    """A result that is being written; leaving the context without `commit` removes it.
+    """A result that is being written.
+
+    Leaving the context without `commit` removes it; but where instances had answered, what was recorded
+    is kept as an incomplete result, of which a note of the error tells.
 
     Parameters
     ----------
     root
-        The folder of all results, made if it is missing. What killed runs left in it is removed.
+        The folder of all results, made if it is missing. What killed runs left in it is removed, or
+        kept as incomplete results.
     name
         The scenario's name.
 
@@ -42,6 +54,8 @@ class PendingResult:
     ----------
     path
         The folder to write into; after `commit`, the result.
+    incomplete
+        The results of killed runs that were found and kept.
 
     Raises
     ------
@@ -52,9 +66,10 @@ class PendingResult:
     def __init__(self, root: Path, name: str) -> None:
         self._root = root
         self._name = name
-        with _explained(root):
+        self._blocks: Blocks | None = None
+        with explained(root):
             root.mkdir(parents=True, exist_ok=True)
-            _sweep(root)
+            self.incomplete = _sweep(root)
             self.path, self._lock = _locked_folder(root, name)
         self._committed = False
 
@@ -65,13 +80,26 @@ class PendingResult:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._committed:
-            # What can't be removed now, the next run sweeps; the error that led here matters more.
-            shutil.rmtree(self.path, ignore_errors=True)
+            # What can't be written now, a full disk as a rule, is lost; the error that led here matters more.
+            with contextlib.suppress(ResultError):
+                if self._blocks is not None:
+                    self._blocks.flush()
+            kept = _dissolve(self.path)
+            if kept and error is not None:
+                error.add_note(f"what was recorded until then: {kept}")
         os.close(self._lock)
+
+    def begin(self, scenario: Scenario) -> Blocks:
+        """Give what takes the records of this scenario's load; the scenario is written down first."""
+        from harness.blocks import Blocks  # noqa: PLC0415  numpy takes a while, and is imported by now
+
+        self._write_scenario(scenario.as_written())
+        self._blocks = Blocks(self.path / _BLOCKS)
+        return self._blocks
 
     def write_recording(self, recording: Recording) -> None:
         """Write requests.parquet."""
-        with _explained(self.path):
+        with explained(self.path):
             recording.to_parquet(self.path / "requests.parquet")
 
     def write_plots(self, recording: Recording, summary: Summary) -> None:
@@ -79,21 +107,24 @@ class PendingResult:
         # Imported here: matplotlib takes most of a second, and whoever reads results needs none.
         from harness.report.plots import distribution_figure, latency_figure, save  # noqa: PLC0415  see above
 
-        with _explained(self.path):
+        with explained(self.path):
             save(distribution_figure(summary), self.path / "distribution.png")
             save(latency_figure(recording, summary), self.path / "latency.png")
 
     def write_summary(self, summary: Summary) -> None:
         """Write summary.json, and scenario.yaml with the scenario as it was run."""
-        from ruamel.yaml import YAML  # noqa: PLC0415  only a run's end needs it
+        with explained(self.path):
+            (self.path / "summary.json").write_text(summary.to_json(), encoding="utf-8")
+        self._write_scenario(summary.scenario)
+
+    def _write_scenario(self, scenario: dict[str, Any]) -> None:
+        from ruamel.yaml import YAML  # noqa: PLC0415  only a run needs it, and not at its beginning
 
         yaml = YAML()
         yaml.default_flow_style = False
         yaml.allow_unicode = False  # written as itself, U+0085 and its like would be read as a line's end
-        with _explained(self.path):
-            (self.path / "summary.json").write_text(summary.to_json(), encoding="utf-8")
-            with (self.path / "scenario.yaml").open("w", encoding="utf-8") as file:
-                yaml.dump(summary.scenario, file)
+        with explained(self.path), (self.path / "scenario.yaml").open("w", encoding="utf-8") as file:
+            yaml.dump(scenario, file)
 
     def commit(self) -> Path:
         """Make the result visible under its name and the time, which is in UTC.
@@ -103,19 +134,19 @@ class PendingResult:
         Path
             The result's folder.
         """
-        with _explained(self._root):
-            for file in self.path.rglob("*"):
+        with explained(self._root):
+            for file in self.path.iterdir():
                 _sync(file)
             _sync(self.path)
-            stamp = datetime.now(tz=UTC).strftime("%Y%m%d-%H%M%S")
-            self.path = _rename(self.path, self._root / f"{self._name}-{stamp}")
+            self.path = _rename(self.path, self._root / f"{self._name}-{_stamp(datetime.now(tz=UTC))}")
             self._committed = True
             _sync(self._root)
+            shutil.rmtree(self.path / _BLOCKS, ignore_errors=True)
         return self.path
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what the system refuses into one line that the user can act on."""
     try:
         yield
@@ -144,17 +175,50 @@ def _locked_folder(root: Path, name: str) -> tuple[Path, int]:
             os.close(descriptor)
 
 
-def _sweep(root: Path) -> None:
-    """Remove hidden folders whose run is gone: nobody holds their lock."""
+def _sweep(root: Path) -> list[Path]:
+    """Dissolve hidden folders whose run is gone: nobody holds their lock."""
+    kept = []
     for path in root.glob(f".*{PARTIAL}"):
         # Another run may sweep the same folder, or it may be another user's: neither is this run's trouble.
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
+                if found := _dissolve(path):
+                    kept.append(found)
             finally:
                 os.close(descriptor)
+    return kept
+
+
+def _dissolve(path: Path) -> Path | None:
+    """Remove a hidden folder, unless it has a recording: then make that visible, and give its folder."""
+    blocks = path / _BLOCKS
+    if not blocks.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return None
+    from harness.blocks import recovered  # noqa: PLC0415  as in PendingResult.begin
+    from harness.scenario import load_scenario  # noqa: PLC0415  as in PendingResult.begin
+
+    try:
+        recording = recovered(blocks, list(load_scenario(path / "scenario.yaml").instances()))
+        if recording is not None:
+            recording.to_parquet(path / "requests.parquet")
+            for file in path.iterdir():  # plots and a summary would look like those of a whole run
+                if file.is_file() and file.name not in _RECORDED:
+                    file.unlink()
+            name = path.name.removeprefix(".").removesuffix(PARTIAL).rpartition("-")[0]
+            kept = _rename(path, path.with_name(f"{name}-{_stamp(recording.started_at)}{INCOMPLETE}"))
+            shutil.rmtree(kept / _BLOCKS)  # not before: killed just now, it would have lost everything
+            return kept
+    except (OSError, HarnessError):
+        return None  # as it is, it may be of use to somebody; nobody's run depends on it
+    shutil.rmtree(path, ignore_errors=True)
+    return None
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y%m%d-%H%M%S")
 
 
 def _rename(source: Path, target: Path) -> Path:

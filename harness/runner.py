@@ -23,12 +23,16 @@ from harness.strategies.base import Endpoint
 from harness.witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from harness.blocks import Blocks
     from harness.channel import Message
     from harness.judge import WitnessTable
-    from harness.load.driver import Driven
+    from harness.load.driver import Driven, Live
     from harness.report.progress import Progress
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (
+    "harness.blocks",
     "harness.recording",
     "harness.judge",
     "harness.watch",
@@ -81,12 +86,14 @@ def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int
     _require_programs(strategy)
     phases = _Phases(progress)
     with PendingResult(results, scenario.name) as pending, _host(scenario) as host:
+        for folder in pending.incomplete:
+            progress.heading(f"kept what a run had recorded that was killed: {folder}")
         lab = _Lab(scenario, strategy, host, phases)
         lab.provision()
         lab.expose()
         lab.warm_up()
-        lab.drive()
-        with deferred() as asked_to_end, lab.driven.records:
+        lab.drive(pending)
+        with deferred() as asked_to_end:
             lab.collect()
             lab.tear_down()
             with phases("analyse", "analysis"):
@@ -135,6 +142,7 @@ class _Lab:
 
     members: list[Member]
     driven: Driven
+    blocks: Blocks
     tables: dict[str, WitnessTable]
     cpu_ns: dict[str, int]
 
@@ -187,17 +195,17 @@ class _Lab:
                 stages = tuple((rate, duration_ns) for rate, _ in self._profile.stages[:1])
                 unbounded = replace(self._profile, requests=None, stages=stages, user_stages=())
                 driven = self._driver.drive("warm_up", unbounded, duration_ns, self._live(duration_ns))
-                driven.records.close()
                 raise_if_nobody_answered(driven, self._profile)
             self._analysis.result()  # what it could not import is told here
 
-    def drive(self) -> None:
+    def drive(self, pending: PendingResult) -> None:
         self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
+        self.blocks = pending.begin(self.scenario)
         with self._phases("load", "load", _asking(self.scenario)):
             try:
-                live = self._live(duration_ns, self._watch)
+                live = self._live(duration_ns, self.blocks, self._watch)
                 self.driven = self._driver.drive("load", self._profile, duration_ns, live)
             except KeyboardInterrupt:
                 self.driven = self._driver.stop()
@@ -231,14 +239,16 @@ class _Lab:
         names, shares = list(self.scenario.instances()), self.strategy.expected_shares(self.members)
         return Watch(self.scenario, self.strategy.unit, names, shares)
 
-    def _live(self, duration_ns: int, watch: Watch | None = None) -> Callable[[Message], None]:
+    def _live(self, duration_ns: int, blocks: Blocks | None = None, watch: Watch | None = None) -> Live:
         rate = _Rate()
 
-        def show(message: Message) -> None:
+        def show(message: Message, rows: NDArray[np.void]) -> None:
             known = ""
-            if watch is not None and not watch.decided:
-                recorded = self._driver.recorded.fileno()
-                known = watch.look(recorded, message["elapsed_ns"], message["identities"])
+            if blocks is not None:
+                blocks.add(rows, message["identities"])
+            if watch is not None and not watch.decided and message["event"] == "progress":
+                watch.take(rows, message["elapsed_ns"], message["identities"])
+                known = watch.known
                 if watch.decided:
                     self._driver.end()
             self._phases.progress.live(
@@ -305,9 +315,8 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     from harness.recording import Recording  # noqa: PLC0415  imported while the host warmed up
 
     driven = lab.driven
-    recording = Recording.from_file(
-        driven.records, driven.identities, [member.name for member in lab.members]
-    )
+    names = [member.name for member in lab.members]
+    recording = Recording.of_run(lab.blocks.rows(), driven.identities, names)
     observed = Observed(
         unit=lab.strategy.unit,
         layer=lab.strategy.layer,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.load.records import STRUCT, as_array
 from harness.stats.sequential import FEWEST_LOOKS, SequentialTest
 from harness.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from harness.recording import Recording
     from harness.scenario import Scenario
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _SPACING: Final = 0.01
 """Looks are at least this fraction of the time so far apart: an hour has some 600."""
-
-_BLOCK_RECORDS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -63,35 +61,34 @@ class Watch:
     def __post_init__(self) -> None:
         self._test = _test(self.scenario, self.names, self.expected_shares, self.unit)
         self._tally = Tally(self.unit)
-        self._read = 0
         self._counted = 0
 
-    def look(self, file: int, elapsed_ns: int, identities: Sequence[str]) -> str:
-        """Count what has come since the last look, unless that was just now.
+    def take(self, rows: NDArray[np.void], elapsed_ns: int, identities: Sequence[str]) -> None:
+        """Count new records, and judge them unless that was done just now.
 
         Parameters
         ----------
-        file
-            Descriptor of the packed records, of which a part may still be written.
+        rows
+            Of type `harness.load.records.dtype()`.
         elapsed_ns
             How long the load has run.
         identities
             What the records' instance numbers stand for.
-
-        Returns
-        -------
-        str
-            How well the shares are known.
         """
+        if self.decided:
+            return
+        for number, part in enumerate(_parts(rows, self._tally, self.scenario, self.unit)):
+            if number:
+                self._judge(elapsed_ns, identities)
+            self._tally.add(part)
+            self._counted += len(part)
         due_ns = self.looks[-1].elapsed_ns * (1 + _SPACING) if self.looks else 0
-        if elapsed_ns >= due_ns and not self.decided:
-            while len(rows := self._next_rows(file)):
-                for number, part in enumerate(_parts(rows, self._tally, self.scenario, self.unit)):
-                    if number:
-                        self._judge(elapsed_ns, identities)
-                    self._tally.add(part)
-                    self._counted += len(part)
+        if elapsed_ns >= due_ns:
             self._judge(elapsed_ns, identities)
+
+    @property
+    def known(self) -> str:
+        """How well the shares are known."""
         return f"shares ±{self._test.half_width * 100:.1f} %"
 
     def _judge(self, elapsed_ns: int, identities: Sequence[str]) -> None:
@@ -102,12 +99,6 @@ class Watch:
         if (counts := self._in_order(identities)) is not None:
             self.looks.append(Look(self._counted, elapsed_ns))
             self.decided = self._test.look(counts, self._tally.missing).verdict != "inconclusive"
-
-    def _next_rows(self, file: int) -> np.ndarray:
-        block = os.pread(file, _BLOCK_RECORDS * STRUCT.size, self._read * STRUCT.size)
-        rows = as_array(block)
-        self._read += len(rows)
-        return rows
 
     def _in_order(self, identities: Sequence[str]) -> np.ndarray | None:
         """Give the counts in the order of the shares; None where no telling which is whose."""

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -38,13 +36,9 @@ def read(
     records: np.ndarray[Any, Any],
     identities: Sequence[str] = NAMES,
     names: Sequence[str] = NAMES,
-    cut: int = 0,
 ) -> Recording:
-    """Write records as the generator does, with some bytes cut off, and read them."""
-    with tempfile.TemporaryFile() as file:
-        file.write(records.tobytes()[: records.nbytes - cut])
-        file.flush()
-        return Recording.from_file(file.fileno(), identities, names)
+    """Give the recording of these records, which stay as they are."""
+    return Recording.of_run(records.copy(), identities, names)
 
 
 def test_the_generators_order_becomes_the_scenarios() -> None:
@@ -87,25 +81,6 @@ def test_a_source_counts_once_for_whoever_answered_it_first() -> None:
     assert recording.sources_by_instance().tolist() == [1, 0, 1]
     assert recording.units_by_instance("source").tolist() == [1, 0, 1]
     assert recording.unattributed("source") == 1
-
-
-def test_a_record_cut_short_is_dropped() -> None:
-    """A generator killed in the middle of a write costs one request, not the recording."""
-    assert len(read(rows([0, 1, 2]), cut=5).rows) == 2
-
-
-def test_an_open_file_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """Where the file stands after writing doesn't matter, and a file is as good as a descriptor."""
-    with (tmp_path / "records").open("w+b") as file:
-        file.write(rows([0, 1]).tobytes())
-        assert Recording.from_file(file, NAMES, NAMES).requests_by_instance().tolist() == [1, 1, 0]
-
-
-def test_reading_a_descriptor_leaves_it_open() -> None:
-    """The descriptor belongs to whoever passed it."""
-    with tempfile.TemporaryFile() as file:
-        Recording.from_file(file.fileno(), NAMES, NAMES)
-        os.fstat(file.fileno())
 
 
 def test_an_application_may_name_its_instances_itself() -> None:

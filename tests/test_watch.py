@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from harness.stats.sequential import FEWEST_LOOKS
 from harness.watch import Watch, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,13 +37,6 @@ def scenario(tmp_path: Path) -> Scenario:
     return load_scenario(file)
 
 
-@pytest.fixture
-def file() -> Iterator[IO[bytes]]:
-    """Give a file for records."""
-    with tempfile.TemporaryFile(buffering=0) as records:
-        yield records
-
-
 def records(count: int, sources: int, shares: list[float] | None = None) -> NDArray[np.void]:
     """Make up requests with a connection each, whose sources take turns and keep their instances."""
     rng = np.random.default_rng(4)
@@ -56,14 +47,11 @@ def records(count: int, sources: int, shares: list[float] | None = None) -> NDAr
     return rows
 
 
-def watched(
-    scenario: Scenario, unit: Unit, rows: NDArray[np.void], every: int, file: IO[bytes]
-) -> tuple[Watch, Recording]:
+def watched(scenario: Scenario, unit: Unit, rows: NDArray[np.void], every: int) -> tuple[Watch, Recording]:
     """Look after every so many records until there is a verdict or nothing more comes."""
     watch = Watch(scenario, unit, NAMES, SHARES)
     for number, start in enumerate(range(0, len(rows), every), 1):
-        file.write(rows[start : start + every].tobytes())
-        watch.look(file.fileno(), number * LOOK_NS, NAMES)
+        watch.take(rows[start : start + every], number * LOOK_NS, NAMES)
         if watch.decided:
             break
     return watch, Recording(rows, NAMES, 0, datetime(2026, 1, 1, tzinfo=UTC))
@@ -72,10 +60,10 @@ def watched(
 @pytest.mark.parametrize("unit", ["connection", "request", "source"])
 @pytest.mark.parametrize(("shares", "verdict"), [(None, "even"), ([0.4, 0.2, 0.2, 0.2], "uneven")])
 def test_the_recording_gives_the_verdict_that_ended_the_load(
-    scenario: Scenario, file: IO[bytes], unit: Unit, shares: list[float] | None, verdict: str
+    scenario: Scenario, unit: Unit, shares: list[float] | None, verdict: str
 ) -> None:
     """The same looks at the same records: the verdict, and the look that found it, are the same."""
-    watch, recording = watched(scenario, unit, records(60_000, 4000, shares), 1500, file)
+    watch, recording = watched(scenario, unit, records(60_000, 4000, shares), 1500)
     assert watch.decided
     assert watch.looks[-1].records < 15_000
     found, test = replay(recording, watch.looks, scenario, unit, SHARES)
@@ -83,17 +71,17 @@ def test_the_recording_gives_the_verdict_that_ended_the_load(
     assert test.decided_at == len(watch.looks) - 1
 
 
-def test_sources_that_all_come_at_once_suffice(scenario: Scenario, file: IO[bytes]) -> None:
+def test_sources_that_all_come_at_once_suffice(scenario: Scenario) -> None:
     """Where the first look sees them all, it is cut: no others would come for more looks."""
-    watch, _ = watched(scenario, "source", records(60_000, 4000), 50_000, file)
+    watch, _ = watched(scenario, "source", records(60_000, 4000), 50_000)
     assert watch.decided
     assert [look.records for look in watch.looks] == [500 * number for number in range(1, 9)]
     assert {look.elapsed_ns for look in watch.looks} == {LOOK_NS}
 
 
-def test_sources_that_ran_out_are_looked_at_no_more_often(scenario: Scenario, file: IO[bytes]) -> None:
+def test_sources_that_ran_out_are_looked_at_no_more_often(scenario: Scenario) -> None:
     """Records that bring no new source are not cut, however few sources there are."""
-    watch, recording = watched(scenario, "source", records(60_000, 16), 6000, file)
+    watch, recording = watched(scenario, "source", records(60_000, 16), 6000)
     assert len(watch.looks) == 10
     found, _ = replay(recording, watch.looks, scenario, "source", SHARES)
     assert found.reason.startswith("16 sources are too few to tell")
@@ -101,12 +89,10 @@ def test_sources_that_ran_out_are_looked_at_no_more_often(scenario: Scenario, fi
 
 @pytest.mark.parametrize("every", [3000, 5000, 100_000])
 @pytest.mark.parametrize("unit", ["connection", "request", "source"])
-def test_a_load_that_is_soon_over_can_have_its_verdict(
-    scenario: Scenario, file: IO[bytes], unit: Unit, every: int
-) -> None:
+def test_a_load_that_is_soon_over_can_have_its_verdict(scenario: Scenario, unit: Unit, every: int) -> None:
     """With load.requests a fast one ends before eight looks were taken; the recording is cut into as many."""
     rows = records(5000, 4000)
-    watch, recording = watched(scenario, unit, rows, every, file)
+    watch, recording = watched(scenario, unit, rows, every)
     assert unit == "source" or not watch.decided
     found, _ = replay(recording, watch.looks, scenario, unit, SHARES)
     assert found.verdict == "even"
@@ -115,8 +101,8 @@ def test_a_load_that_is_soon_over_can_have_its_verdict(
 def test_nobody_has_looked_at_an_empty_recording(scenario: Scenario) -> None:
     """Nothing came, nothing is known, and the reason says so."""
     watch = Watch(scenario, "connection", NAMES, SHARES)
-    with tempfile.TemporaryFile() as empty:
-        assert watch.look(empty.fileno(), LOOK_NS, ()) == "shares ±200.0 %"
+    watch.take(np.zeros(0, dtype()), LOOK_NS, ())
+    assert watch.known == "shares ±200.0 %"
     assert watch.looks == []
     recording = Recording(np.zeros(0, dtype()), NAMES, 0, datetime(2026, 1, 1, tzinfo=UTC))
     found, test = replay(recording, [], scenario, "connection", SHARES)
@@ -124,24 +110,20 @@ def test_nobody_has_looked_at_an_empty_recording(scenario: Scenario) -> None:
     assert test.decided_at is None
 
 
-def test_a_record_that_is_being_written_is_left_for_the_next_look(
-    scenario: Scenario, file: IO[bytes]
-) -> None:
-    """Half a record is none yet, and counts once when it is whole."""
-    data = records(1000, 4000).tobytes()
-    half = 400 * dtype().itemsize + 7
+def test_records_between_two_looks_count(scenario: Scenario) -> None:
+    """What comes too soon after a look for another is counted, and judged by the next."""
+    rows = records(3000, 4000)
     watch = Watch(scenario, "request", NAMES, SHARES)
-    for part in (data[:half], data[half:]):
-        file.write(part)
-        watch.look(file.fileno(), len(watch.looks) * LOOK_NS + LOOK_NS, NAMES)
-    assert [look.records for look in watch.looks] == [400, 1000]
+    for number, elapsed_ns in enumerate((100_000, 100_500, 102_000)):
+        watch.take(rows[number * 1000 : number * 1000 + 1000], elapsed_ns, NAMES)
+    assert [look.records for look in watch.looks] == [1000, 3000]
 
 
-def test_failed_requests_hold_the_verdict_back(scenario: Scenario, file: IO[bytes]) -> None:
+def test_failed_requests_hold_the_verdict_back(scenario: Scenario) -> None:
     """Units that no instance can be named for might be anybody's, while the load runs and afterwards."""
     rows = records(40_000, 4000)
     rows["instance"][::4] = NO_INSTANCE
-    watch, recording = watched(scenario, "request", rows, 2000, file)
+    watch, recording = watched(scenario, "request", rows, 2000)
     assert not watch.decided
     assert len(watch.looks) == 20 > FEWEST_LOOKS
     found, _ = replay(recording, watch.looks, scenario, "request", SHARES)

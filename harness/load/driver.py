@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.channel import ChannelClosedError, Message
 from harness.errors import LoadError
+from harness.interrupts import deferred
 from harness.load.profile import LoadProfile
+from harness.load.shared import SharedRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
     from harness.hosts.base import Host
     from harness.load.records import User
     from harness.scenario import Scenario
     from harness.scenario.model import Load
+
+Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
+"""Told of a phase's progress or end, and given the new records, of type `harness.load.records.dtype()`."""
 
 _READY_DEADLINE_S = 60
 _SILENCE_S = 30  # the generator reports four times a second
@@ -29,8 +35,6 @@ class Driven:
 
     Attributes
     ----------
-    records
-        The packed records of `harness.load.records`; close it.
     identities
         What the records' instance numbers stand for.
     requests, errors, error_counts
@@ -45,7 +49,6 @@ class Driven:
         The beginning of the first answer that named no instance or was not HTTP; None if all did.
     """
 
-    records: IO[bytes]
     identities: tuple[str, ...]
     requests: int
     errors: int
@@ -67,20 +70,18 @@ class Driver:
 
     Attributes
     ----------
-    recorded
-        The packed records of the phase that runs, as far as they are written.
-
     wire
         Whether the generator has the compiled data plane.
     """
-
-    recorded: IO[bytes]
 
     def __init__(self, host: Host) -> None:
         self._program = host.spawn([sys.executable, "-m", "harness.load"], "client", "generator")
         self.versions: dict[str, str] = {}
         self.wire = False
         self._silence_s = float(_SILENCE_S)
+        self._recorded = SharedRecords()
+        self._live: Live = lambda _message, _rows: None
+        self._driven: Driven | None = None
 
     def wait_ready(self) -> None:
         """Wait until the generator has imported what it needs.
@@ -98,7 +99,7 @@ class Driver:
         phase: str,
         profile: LoadProfile,
         duration_ns: int,
-        live: Callable[[Message], None],
+        live: Live,
     ) -> Driven:
         """Drive one phase to its end.
 
@@ -109,8 +110,8 @@ class Driver:
         profile, duration_ns
             What to drive, and for how long.
         live
-            Told of the progress, about four times a second: elapsed_ns, requests, errors, identities.
-            It may read what is recorded by then from `recorded`, and end the phase with `end`.
+            Told of the progress, about four times a second, and of the end: elapsed_ns, requests, errors,
+            identities. It may end the phase with `end`.
 
         Raises
         ------
@@ -119,13 +120,13 @@ class Driver:
         KeyboardInterrupt
             Ctrl-C; the phase still runs, `stop` ends it and gives what it recorded.
         """
-        self.recorded = tempfile.TemporaryFile()  # noqa: SIM115  handed on with what was driven
+        self._recorded, self._live, self._driven = SharedRecords(), live, None
         self._silence_s = _SILENCE_S + profile.timeout_ns / 1e9
         self._send(
             {"do": "drive", "phase": phase, "profile": profile.to_json(), "duration_ns": duration_ns},
-            (self.recorded.fileno(),),
+            (self._recorded.fileno(),),
         )
-        return self._until_done(live)
+        return self._until_done()
 
     def end(self) -> None:
         """Let no further request of the running phase begin; those under way are finished."""
@@ -134,23 +135,18 @@ class Driver:
     def stop(self) -> Driven:
         """End the running phase early, and give what it came to."""
         self.end()
-        return self._until_done(lambda _: None)
+        return self._until_done()
 
-    def _until_done(self, live: Callable[[Message], None]) -> Driven:
-        while (message := self._receive(self._silence_s))["event"] == "progress":
-            live(message)
-        return Driven(
-            records=self.recorded,
-            identities=tuple(message["identities"]),
-            requests=message["requests"],
-            errors=message["errors"],
-            error_counts=message["error_counts"],
-            wall_ns=message["wall_ns"],
-            cpu_ns=message["cpu_ns"],
-            odd_answer=message["odd_answer"],
-            user=message["user"],
-            unsent=message["unsent"],
-        )
+    def _until_done(self) -> Driven:
+        while self._driven is None:
+            message = self._receive(self._silence_s)
+            # Cut off in between, records would be neither here nor there any more.
+            with deferred() as asked_to_end:
+                self._live(message, self._recorded.take(message["requests"]))
+                if message["event"] == "done":
+                    self._driven = _driven(message)
+            asked_to_end.heed()
+        return self._driven
 
     def _send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         try:
@@ -168,6 +164,20 @@ class Driver:
 
     def _gone(self) -> LoadError:
         return LoadError(f"the load generator has gone: {self._program.last_words() or 'it was killed'}")
+
+
+def _driven(done: Message) -> Driven:
+    return Driven(
+        identities=tuple(done["identities"]),
+        requests=done["requests"],
+        errors=done["errors"],
+        error_counts=done["error_counts"],
+        wall_ns=done["elapsed_ns"],
+        cpu_ns=done["cpu_ns"],
+        odd_answer=done["odd_answer"],
+        user=done["user"],
+        unsent=done["unsent"],
+    )
 
 
 def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadProfile:

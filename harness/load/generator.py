@@ -143,6 +143,7 @@ class _Drive:
         return {
             "event": "done",
             "phase": self._name,
+            "elapsed_ns": ended_ns - phase.started_ns,
             "started_ns": phase.started_ns,
             "ended_ns": ended_ns,
             "requests": self._requests,
@@ -150,7 +151,6 @@ class _Drive:
             "error_counts": {name: n for name, n in counts.items() if n and name != ERRORS[NONE]},
             "identities": phase.identities,
             "cpu_ns": ended_cpu_ns - phase.started_cpu_ns,
-            "wall_ns": ended_ns - phase.started_ns,
             "stopped_early": phase.stopped,
             **phase.report(),
             "locust": {"num_requests": stats.num_requests, "num_failures": stats.num_failures},

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.recording import Recording
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -69,6 +71,44 @@ def test_killing_the_run_leaves_nothing(harness: Command, moment: int) -> None:
     # What it was writing is swept away by the next run; a whole result is never half there.
     for folder in (harness.folder / "results").glob("[!.]*"):
         assert (folder / "summary.json").exists()
+
+
+def test_a_killed_run_keeps_what_it_had_written(harness: Command) -> None:
+    """The next run, of whatever scenario, makes it visible, and says where."""
+    process = harness.start("run", harness.scenario(_SCENARIO), "--set", "load.duration=60s")
+    blocks = _wait_for_a_block(harness)
+    process.kill()
+    process.communicate(timeout=20)
+    written = sum(len(Recording.from_parquet(path).rows) for path in blocks.glob("*.parquet"))
+    assert harness("run", "scenario.yaml", "--set", "name=next").returncode != 2
+    (folder,) = (harness.folder / "results").glob("*-incomplete")
+    assert sorted(file.name for file in folder.iterdir()) == ["requests.parquet", "scenario.yaml"]
+    kept = Recording.from_parquet(folder / "requests.parquet")
+    assert len(kept.rows) == written > 0
+    assert int(kept.requests_by_instance().sum()) + kept.unattributed("request") == written
+
+
+def test_a_run_whose_generator_is_killed_keeps_what_it_had_recorded(harness: Command) -> None:
+    """Whatever the generator had told of is in a folder that the error names."""
+    process = harness.start("run", harness.scenario(_SCENARIO), "--set", "load.duration=60s")
+    _wait_for_a_block(harness)
+    for pid in harness.look().processes:
+        if b"harness.load" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.kill(pid, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 2
+    (folder,) = (harness.folder / "results").iterdir()
+    assert f"what was recorded until then: results/{folder.name}" in stderr
+    assert len(Recording.from_parquet(folder / "requests.parquet").rows) > 0
+
+
+def _wait_for_a_block(harness: Command) -> Path:
+    """Give the folder of the run's blocks, as soon as there is one in it."""
+    end_s = time.monotonic() + 40
+    while not (found := list((harness.folder / "results").glob(".*/blocks/*.parquet"))):
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+    return found[0].parent
 
 
 @pytest.mark.parametrize("moment", range(10))
