@@ -32,6 +32,7 @@ def cli() -> None:
 for _command in (
     running.run,
     running.suite,
+    running.worker,
     judging.check,
     judging.baseline,
     judging.fairness,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from harness.summary import (
     Summary,
     Witnesses,
     WitnessTotals,
+    Worker,
 )
 from harness.witnesses import IN_ALL
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 LIMITED_FROM = 0.9
 """Fraction of the processor time that there is for somebody, from which he counts as the bottleneck."""
+
+_OF_WORKER = ("number", "machine", "requests", "same_clock", "offset_ns", "uncertainty_ns", "lost")
 
 WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
 
@@ -68,6 +71,8 @@ class Observed:
         The looks at the counts that could have ended the load; None where none could.
     started_at
         When the run started; by default, when the measured load did.
+    workers
+        What each of several workers did, as `harness.load.master` reports it.
     user, unsent
         What sent the requests, and how many arrivals of an open loop were never sent.
     cores
@@ -88,6 +93,7 @@ class Observed:
     repeat_index: int = 0
     looks: Sequence[Look] | None = None
     started_at: datetime | None = None
+    workers: Sequence[Mapping[str, Any]] = ()
     user: User = "wire"
     unsent: int = 0
     cores: int = 1
@@ -184,6 +190,12 @@ def _generator(scenario: Scenario, recording: Recording, observed: Observed) -> 
         "machine": observed.cores,
     }
     busy = {who: used.get(who, 0) / wall_ns / cores for who, cores in there_is.items()}
+    workers = tuple(
+        Worker(cpu_fraction=worker["cpu_ns"] / wall_ns, **{key: worker[key] for key in _OF_WORKER})
+        for worker in observed.workers
+    )
+    if workers:
+        busy["generator"] = max(worker.cpu_fraction for worker in workers)
     late_ns = recording.rows["start_ns"] - recording.rows["intended_start_ns"]
     lag = None
     if late_ns.any():  # in a closed loop, nobody waits for a turn
@@ -196,6 +208,7 @@ def _generator(scenario: Scenario, recording: Recording, observed: Observed) -> 
         limit=next((who for who in there_is if busy[who] >= LIMITED_FROM), None),
         lag_ns=lag,
         unsent=observed.unsent,
+        workers=workers,
     )
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.engines.process import ProcessEngine
-from harness.errors import StrategyError
+from harness.errors import LoadError, StrategyError
 from harness.hosts.netns import NetnsHost, find_program
 from harness.interrupts import deferred
-from harness.load.driver import Driver, profile_for, raise_if_nobody_answered
+from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results import PendingResult
 from harness.strategies.base import Endpoint
 from harness.witnesses import Witnesses
@@ -61,7 +61,13 @@ class Outcome:
     interrupted: bool
 
 
-def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int = 0) -> Outcome:
+def run(
+    scenario: Scenario,
+    results: Path,
+    progress: Progress,
+    repeat_index: int = 0,
+    joining: Workers = NOBODY,
+) -> Outcome:
     """Run a scenario once.
 
     Parameters
@@ -74,6 +80,8 @@ def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int
         Told of each phase.
     repeat_index
         Which of the scenario's repetitions this is, from 0.
+    joining
+        Workers that join from elsewhere.
 
     Raises
     ------
@@ -90,7 +98,7 @@ def run(scenario: Scenario, results: Path, progress: Progress, repeat_index: int
             progress.heading(f"kept what a run had recorded that was killed: {folder}")
         lab = _Lab(scenario, strategy, host, phases)
         lab.provision()
-        lab.expose()
+        lab.expose(joining)
         lab.warm_up()
         lab.drive(pending)
         with deferred() as asked_to_end:
@@ -169,17 +177,26 @@ class _Lab:
             started = self._engine.start(list(instances))
             self.members = [replace(member, weight=instances[member.name]) for member in started]
 
-    def expose(self) -> None:
+    def expose(self, joining: Workers) -> None:
         worker = ThreadPoolExecutor(1)
         self._analysis = worker.submit(_prepare_analysis)
         worker.shutdown(wait=False)  # it takes no more work; this one goes on beside the run
         with self._phases("expose", "exposing", self.strategy.name):
             self.strategy.expose(self._host, self._endpoint, self.members)
             self._host.exposed()
-        with self._phases("generator", "load generator"):
+        workers = replace(joining, own=self.scenario.load.workers)
+        if workers.others:
+            self._phases.progress.heading(
+                f"waiting for {workers.others} workers from elsewhere: harness worker --join "
+                f"ADDRESS:{workers.port}, with the address under which they reach this run"
+            )
+        shared = workers.own > 1 or workers.others > 0
+        with self._phases("generator", "load generator", f"{workers.number} workers" if shared else ""):
             self.versions = _versions(self._host, self.strategy)
             self._driver.wait_ready()
             self.versions |= self._driver.versions
+            if shared:
+                self._driver.gather(workers)
 
     def warm_up(self) -> None:
         self._profile = profile_for(self.scenario, self._host, wire=self._driver.wire)
@@ -211,8 +228,10 @@ class _Lab:
                 self.driven = self._driver.stop()
                 self.interrupted = True
                 self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
-        if self.interrupted and not self.driven.requests:
-            raise KeyboardInterrupt
+        if not self.driven.requests:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            raise LoadError("the load made no request at all; see load.rate, load.stages and load.duration")
         ended_early = self.interrupted or self.decided
         if not ended_early and self.driven.requests < (asked := self.scenario.load.requests or 0):
             self.warnings.append(
@@ -220,6 +239,12 @@ class _Lab:
                 f"({duration_ns / 1e9:g} s); lengthen it"
             )
         raise_if_nobody_answered(self.driven, self._profile)
+        self.warnings += [
+            f"worker {worker['number']} on {worker['machine']} disappeared during the load; the "
+            f"{worker['requests']:,} requests that it had told of by then count, others that it made do not"
+            for worker in self.driven.workers
+            if worker["lost"]
+        ]
 
     @property
     def decided(self) -> bool:
@@ -269,6 +294,7 @@ class _Lab:
 
     def tear_down(self) -> None:
         with self._phases("teardown", "teardown"):
+            self._driver.quit()
             self._host.close()
 
 
@@ -333,6 +359,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         looks=lab.looks,
         user=driven.user,
         unsent=driven.unsent,
+        workers=driven.workers,
         cores=len(os.sched_getaffinity(0)),
     )
     summary = summarise(lab.scenario, recording, observed)

@@ -211,6 +211,24 @@ class Lag(_Model):
     max: int
 
 
+class Worker(_Model):
+    """One of the processes that shared the load.
+
+    `offset_ns` is how far its clock was ahead of the master's, which the records' times are on: estimated
+    before the load, and wrong by `uncertainty_ns` at most, by the comparison after it; both are 0 where it
+    was the same clock. One that was `lost` disappeared during the load; what it had sent by then counts.
+    """
+
+    number: int
+    machine: str
+    requests: int
+    cpu_fraction: float
+    same_clock: bool
+    offset_ns: int
+    uncertainty_ns: int
+    lost: bool
+
+
 class Generator(_Model):
     """The load generator on itself.
 
@@ -220,6 +238,7 @@ class Generator(_Model):
     processor time that there was for it: of one core for the generator, of one for each instance, of all
     for a proxy and for all together (`machine`); null if nobody did. `lag_ns` and `unsent` are an
     open loop's: how late arrivals were sent, and how many found no free connection before the end.
+    Where several `workers` shared the load, `cpu_fraction` is that of the busiest.
     """
 
     user: User = "wire"
@@ -228,6 +247,7 @@ class Generator(_Model):
     limit: Limit | None = None
     lag_ns: Lag | None = None
     unsent: int = 0
+    workers: tuple[Worker, ...] = ()
 
 
 class CpuTime(_Model):

@@ -28,9 +28,36 @@ if TYPE_CHECKING:
     show_default=True,
     help="The folder that result folders are made in.",
 )
+@click.option(
+    "--workers", type=click.IntRange(1, 1000), metavar="N", help="Share the load among N processes."
+)
+@click.option(
+    "--await-workers",
+    type=click.IntRange(0, 1000),
+    default=0,
+    metavar="N",
+    help="Wait for N more that join from other machines (`harness worker`).",
+)
+@click.option(
+    "--listen",
+    default="0.0.0.0:5557",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    help="Where they join, on the load's side of the host.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one line a run.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
-def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: bool, quiet: bool) -> int:
+def run(  # noqa: PLR0913, PLR0917  one for each option
+    scenario: Path,
+    overrides: tuple[str, ...],
+    results: Path,
+    workers: int | None,
+    await_workers: int,
+    listen: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Run SCENARIO and judge how even its distribution is.
 
     It builds a throw-away host, starts the instances, exposes them by the scenario's strategy, drives
@@ -46,17 +73,26 @@ def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: b
       harness run scenarios/dnat-10.yaml
       harness run scenarios/dnat-10.yaml --set replicas=4 --set load.duration=5s
       harness run scenarios/dnat-10.yaml --json | jq .verdict
+      harness run scenarios/dnat-10.yaml --workers 2
     """
+    from harness.load.driver import NOBODY, Workers
     from harness.report.progress import Progress
     from harness.runner import run as run_once
     from harness.scenario import load_scenario
 
+    if workers is not None:
+        overrides = (*overrides, f"load.workers={workers}")
     loaded = load_scenario(scenario, overrides)
+    if await_workers and loaded.repeat > 1:
+        raise click.UsageError(
+            f"--await-workers goes with a single run; the scenario has repeat: {loaded.repeat}"
+        )
+    joining = Workers(0, await_workers, *_place(listen)) if await_workers else NOBODY
     status = 0
     for repeat_index in range(loaded.repeat):
         progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))
         try:
-            outcome = run_once(loaded, results, progress, repeat_index)
+            outcome = run_once(loaded, results, progress, repeat_index, joining)
         except RefusedError as error:
             if loaded.expect != "refused":
                 raise
@@ -69,6 +105,33 @@ def run(scenario: Path, overrides: tuple[str, ...], results: Path, *, as_json: b
         if outcome.interrupted:
             return 130
     return status
+
+
+def _place(listen: str) -> tuple[str, int]:
+    """Read ADDRESS:PORT."""
+    address, _, port = listen.rpartition(":")
+    if not address or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.BadParameter(f"{listen!r} is not ADDRESS:PORT", param_hint="--listen")
+    return address.strip("[]"), int(port)
+
+
+@click.command()
+@click.option("--join", "address", required=True, metavar="ADDRESS[:PORT]", help="Where the run listens.")
+def worker(address: str) -> None:
+    """Be one of the processes that share the load of a run on another machine.
+
+    The run waits for it (`harness run … --await-workers`), gives it its share, and takes what it
+    records. This machine must reach both the run and the port that is measured. It ends with the run.
+    The run decides what is sent, so join only runs of people whom you trust.
+
+    \b
+    Examples:
+      harness worker --join 192.168.37.1
+      harness worker --join 192.168.37.1:5600
+    """
+    from harness.load.worker import join
+
+    join(address, lambda words: click.echo(words, err=True))
 
 
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:

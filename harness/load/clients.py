@@ -70,10 +70,14 @@ class ClientPhase:
     feeds: ClassVar[bool] = False
     """Whether Locust's statistics have to be told of the requests: it counts these itself."""
 
+    ends_itself: ClassVar[bool] = False
+    """Whether users know by themselves when the phase is over: a locustfile's have no idea of it."""
+
     def __init__(self, profile: LoadProfile, duration_ns: int, records: int) -> None:
         self.profile = profile
         self.started_ns = 0
         self.started_cpu_ns = 0
+        self.opened_ns = 0
         self.stopped = False
         self.identities: list[str] = []
         self._end_ns = 0
@@ -88,14 +92,8 @@ class ClientPhase:
         self._odd: str | None = None
         self._attempts = 0
         self._established = 0
-        self._classes = _classes_of(profile.locustfile) if profile.locustfile else [AskingUser]
         # A function, which becomes a method of the socket; a method of this object would not.
         gevent.socket.socket.connect = lambda sock, address: self._connect(sock, address)  # noqa: PLW0108
-
-    @property
-    def user_classes(self) -> list[type[User]]:
-        """The Locust users of this phase."""
-        return self._classes
 
     @property
     def locust_users(self) -> int:
@@ -225,7 +223,14 @@ class ClientPhase:
 
 
 @cache  # once in a process: it may register listeners of its own
-def _classes_of(locustfile: str) -> list[type[User]]:
+def classes_of(locustfile: str) -> list[type[User]]:
+    """Give the classes of users in a locustfile.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
     classes, _ = load_locustfile(locustfile)
     if not classes:
         raise ValueError(f"{locustfile} has no class of users")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,7 +27,37 @@ Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
 """Told of a phase's progress or end, and given the new records, of type `harness.load.records.dtype()`."""
 
 _READY_DEADLINE_S = 60
+_QUIT_DEADLINE_S = 5
 _SILENCE_S = 30  # the generator reports four times a second
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who sends the requests, where one process is not to do it alone.
+
+    Attributes
+    ----------
+    own
+        How many workers are started on the client side.
+    others
+        How many join from elsewhere.
+    address, port
+        Where the master listens for them, on the client side; port 0 is any that is free.
+    """
+
+    own: int = 0
+    others: int = 0
+    address: str = "127.0.0.1"
+    port: int = 0
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return self.own + self.others
+
+
+NOBODY = Workers()
+"""One process sends everything."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +78,8 @@ class Driven:
         Arrivals of an open loop that were due, but found no free connection before the end.
     odd_answer
         The beginning of the first answer that named no instance or was not HTTP; None if all did.
+    workers
+        What each worker did, as `harness.load.master` reports it; none where one process did all.
     """
 
     identities: tuple[str, ...]
@@ -58,6 +91,7 @@ class Driven:
     odd_answer: str | None
     user: User = "wire"
     unsent: int = 0
+    workers: tuple[Message, ...] = ()
 
 
 class Driver:
@@ -75,6 +109,7 @@ class Driver:
     """
 
     def __init__(self, host: Host) -> None:
+        self._host = host
         self._program = host.spawn([sys.executable, "-m", "harness.load"], "client", "generator")
         self.versions: dict[str, str] = {}
         self.wire = False
@@ -93,6 +128,24 @@ class Driver:
         """
         ready = self._receive(_READY_DEADLINE_S)
         self.versions, self.wire = ready["versions"], ready["wire"]
+
+    def gather(self, workers: Workers) -> None:
+        """Have others send the requests: start the own ones, and wait until all have joined.
+
+        Raises
+        ------
+        LoadError
+            The master can't listen there, or the own workers did not come within a minute.
+        """
+        self._send(
+            {"do": "gather", "address": workers.address, "port": workers.port, "workers": workers.number}
+        )
+        port = self._receive(_READY_DEADLINE_S)["port"]
+        here = "127.0.0.1" if workers.address in {"0.0.0.0", "*"} else workers.address  # noqa: S104  to connect to
+        for _ in range(workers.own):
+            argv = [sys.executable, "-m", "harness.load", f"{here}:{port}"]
+            self._host.spawn(argv, "client", "generator")
+        self.wire = self._receive(None if workers.others else _READY_DEADLINE_S)["wire"]
 
     def drive(
         self,
@@ -137,6 +190,13 @@ class Driver:
         self.end()
         return self._until_done()
 
+    def quit(self) -> None:
+        """End the generator, and have it tell the workers on other machines that the run is over."""
+        self._send({"do": "quit"})
+        with contextlib.suppress(ChannelClosedError, TimeoutError):
+            while True:
+                self._program.channel.receive(_QUIT_DEADLINE_S)
+
     def _until_done(self) -> Driven:
         while self._driven is None:
             message = self._receive(self._silence_s)
@@ -154,13 +214,16 @@ class Driver:
         except ChannelClosedError as error:
             raise self._gone() from error
 
-    def _receive(self, patience_s: float) -> Message:
+    def _receive(self, patience_s: float | None) -> Message:
         try:
-            return self._program.channel.receive(patience_s)
+            message = self._program.channel.receive(patience_s)
         except ChannelClosedError as error:
             raise self._gone() from error
         except TimeoutError as error:
             raise LoadError(f"the load generator has said nothing for {patience_s:.0f} s") from error
+        if message["event"] == "failed":
+            raise LoadError(message["why"])
+        return message
 
     def _gone(self) -> LoadError:
         return LoadError(f"the load generator has gone: {self._program.last_words() or 'it was killed'}")
@@ -177,6 +240,7 @@ def _driven(done: Message) -> Driven:
         odd_answer=done["odd_answer"],
         user=done["user"],
         unsent=done["unsent"],
+        workers=tuple(done.get("workers", ())),
     )
 
 

@@ -53,6 +53,11 @@ class SharedRecords:
         self._give_back()
         return rows
 
+    def drop(self, records: int) -> None:
+        """Do without what is there: so many records since the beginning."""
+        self._taken = max(records * STRUCT.size, self._taken)
+        self._give_back()
+
     def _give_back(self) -> None:
         """Punch a hole where everything was taken; the file keeps its length."""
         end = self._taken - self._taken % mmap.ALLOCATIONGRANULARITY

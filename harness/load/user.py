@@ -84,6 +84,8 @@ class Phase:
         Requests that may still begin; negative where the profile sets no bound.
     started_cpu_ns : int
         The process's CPU time at `started_ns`.
+    opened_ns : int
+        Monotonic clock: when the phase began for everybody; by default, when the first user runs.
     """
 
     def __init__(self, profile: LoadProfile, duration_ns: int, records: int) -> None:
@@ -101,6 +103,7 @@ class Phase:
         self.end_ns = 0
         self.unbegun = profile.requests or -1
         self.started_cpu_ns = 0
+        self.opened_ns = 0
         self.stopped = False
         self._duration_ns = duration_ns
         self._sweeper = gevent.spawn(self.sweep)
@@ -108,16 +111,11 @@ class Phase:
     feeds: ClassVar[bool] = True
     """Whether Locust's statistics have to be told of the requests."""
 
-    over: ClassVar[bool] = False
-    """Whether the users have to be told to end; these know by themselves."""
+    ends_itself: ClassVar[bool] = True
+    """Whether users know by themselves when the phase is over."""
 
     def attach(self, environment: Any) -> None:
         """Have no need of Locust's events."""
-
-    @property
-    def user_classes(self) -> list[type[User]]:
-        """The Locust users of this phase."""
-        return [BareUser]
 
     @property
     def locust_users(self) -> int:
@@ -163,7 +161,15 @@ class Phase:
         if not self.started_ns:
             self.started_cpu_ns = time.process_time_ns()
             self.started_ns = time.monotonic_ns()
-            self.end_ns = 0 if self.stopped else self.started_ns + self._duration_ns
+            self.end_ns = 0 if self.stopped else (self.opened_ns or self.started_ns) + self._duration_ns
+
+    @property
+    def over(self) -> bool:
+        """Whether no request may begin any more."""
+        if self.stopped or not self.unbegun:
+            return True
+        began_ns = self.opened_ns or self.started_ns
+        return bool(began_ns) and time.monotonic_ns() >= began_ns + self._duration_ns
 
     def stop(self) -> None:
         """Let no further request begin."""

@@ -55,6 +55,8 @@ class WirePhase:
         The process's CPU time at `started_ns`.
     stopped : bool
         Whether the phase was told to end early.
+    opened_ns : int
+        Monotonic clock: when the phase began for everybody; by default, when the first user runs.
     ended : gevent.event.Event
         Set when the last request has ended.
     """
@@ -63,6 +65,7 @@ class WirePhase:
         self.profile = profile
         self.started_ns = 0
         self.started_cpu_ns = 0
+        self.opened_ns = 0
         self.stopped = False
         self.ended: Any = gevent.event.Event()
         self._duration_ns = duration_ns
@@ -93,21 +96,25 @@ class WirePhase:
     feeds: ClassVar[bool] = True
     """Whether Locust's statistics have to be told of the requests."""
 
-    over: ClassVar[bool] = False
-    """Whether the users have to be told to end; these know by themselves."""
+    ends_itself: ClassVar[bool] = True
+    """Whether users know by themselves when the phase is over."""
 
     def attach(self, environment: Any) -> None:
         """Have no need of Locust's events."""
 
     @property
-    def user_classes(self) -> list[type[User]]:
-        """The Locust users of this phase."""
-        return [WireUser]
-
-    @property
     def locust_users(self) -> int:
         """How many Locust users there are to be."""
         return 1 if self.profile.stages else self.profile.users
+
+    @property
+    def over(self) -> bool:
+        """Whether the last request has ended, or none can begin any more."""
+        if self.started_ns:
+            return bool(self.ended.is_set())
+        if self.stopped:
+            return True
+        return bool(self.opened_ns) and time.monotonic_ns() >= self.opened_ns + self._duration_ns
 
     def join(self) -> None:
         """Take one more user; the first one starts the clock."""
@@ -116,7 +123,7 @@ class WirePhase:
         if not self.started_ns:
             self.started_cpu_ns = time.process_time_ns()
             self.started_ns = time.monotonic_ns()
-            self._engine.start(self.started_ns, self.started_ns + self._duration_ns)
+            self._engine.start(self.started_ns, (self.opened_ns or self.started_ns) + self._duration_ns)
 
     def leave(self) -> None:
         """Take one user less, after its request."""

@@ -133,6 +133,8 @@ def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str
     else:
         limit = f"; {generator.limit} limited the load" if generator.limit else "; nothing was used up"
         yield "generator", f"{busy}{limit}", ""
+    if generator.workers:
+        yield "workers", _workers(summary), ""
     if lag := generator.lag_ns:
         late = ", ".join(f"{name} {_duration(value, encoding)}" for name, value in lag.model_dump().items())
         yield "lag", f"arrivals were sent late by {late}", ""
@@ -261,3 +263,19 @@ def _duration(duration_ns: int, encoding: str) -> str:
         micro = "u" if printable("µ", encoding) != "µ" else "µ"
         return f"{duration_ns / 1e3:.3g} {micro}s"
     return f"{duration_ns / 1e6:.3g} ms" if duration_ns < 999_500_000 else f"{duration_ns / 1e9:.3g} s"
+
+
+def _workers(summary: Summary) -> str:
+    """Say who shared the load, and how far apart their clocks were."""
+    workers = summary.generator.workers
+    words = (
+        f"{len(workers)} shared the load: {' + '.join(f'{worker.requests:,}' for worker in workers)} requests"
+    )
+    far = [worker for worker in workers if not worker.same_clock]
+    if not far:
+        return f"{words}, one clock"
+    offsets = (
+        f"worker {worker.number} {worker.offset_ns / 1e6:+,.3f} ms ± {worker.uncertainty_ns / 1e6:,.3f} ms"
+        for worker in far
+    )
+    return f"{words}; clocks ahead of this one: {', '.join(offsets)}"

@@ -212,6 +212,12 @@ class Load(_Model):
         description="How many users ask at the same time; in an open loop, how many requests may be under "
         f"way at most ({OPEN_USERS:,} if left out).",
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="How many processes share the load: from two on Locust's workers, with a master.",
+    )
     spawn_rate_per_s: Rate | None = Field(
         default=None, description="How fast users come in a closed loop; all at once, if left out."
     )
