@@ -23,6 +23,11 @@ class Tally:
     ----------
     unit
         What the strategy balances.
+
+    Attributes
+    ----------
+    seen
+        Units so far, whether or not an instance can be named for them.
     """
 
     def __init__(self, unit: Unit) -> None:
@@ -31,12 +36,12 @@ class Tally:
         self._answers = np.empty(0, dtype=np.uint32)
         self._occurs = np.empty(0, dtype=np.bool_)
         self._counts = np.empty(0, dtype=np.int64)
-        self._seen = 0
+        self.seen = 0
 
     @property
     def missing(self) -> int:
         """Units seen so far that no instance can be named for."""
-        return self._seen - int(self._counts.sum())
+        return self.seen - int(self._counts.sum())
 
     def add(self, rows: NDArray[np.void]) -> None:
         """Count records of type `harness.load.records.dtype()`."""
@@ -44,7 +49,7 @@ class Tally:
             return
         instance = rows["instance"]
         if self._unit == "request":
-            self._seen += len(rows)
+            self.seen += len(rows)
         else:
             instance = self._first(rows[self._unit], instance)
         found = np.bincount(instance[instance != NO_INSTANCE])
@@ -72,7 +77,7 @@ class Tally:
         block = self._occurs[int(values.min()) : most]
         before = np.count_nonzero(block)
         self._occurs[values] = True
-        self._seen += int(np.count_nonzero(block) - before)
+        self.seen += int(np.count_nonzero(block) - before)
         new = (instance != NO_INSTANCE) & (self._answers[values] == NO_INSTANCE)
         values, instance = values[new], instance[new]
         # Of assignments to one place numpy keeps the last: reversed, the place of the first answer.

@@ -152,7 +152,7 @@ def _parts(rows: np.ndarray, tally: Tally, scenario: Scenario, unit: Unit) -> li
     if unit != "source":
         return [rows]
     most = max(scenario.load.sources // FEWEST_LOOKS, 1)
-    return np.split(rows, tally.newcomers(rows)[most - 1 :: most] + 1)
+    return np.split(rows, tally.newcomers(rows)[most - 1 - tally.seen % most :: most] + 1)
 
 
 def _test(

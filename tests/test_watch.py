@@ -79,6 +79,17 @@ def test_sources_that_all_come_at_once_suffice(scenario: Scenario) -> None:
     assert {look.elapsed_ns for look in watch.looks} == {LOOK_NS}
 
 
+@pytest.mark.parametrize("every", [1, 250, 501, 740, 999, 1999, 3999])
+def test_sources_suffice_however_they_come(scenario: Scenario, every: int) -> None:
+    """What a look leaves over counts for the next: the last of the sources bring the last look needed."""
+    watch, recording = watched(scenario, "source", records(6000, 4000), every)
+    assert watch.decided
+    assert watch.looks[-1].records <= 4000
+    found, test = replay(recording, watch.looks, scenario, "source", SHARES)
+    assert found.verdict == "even"
+    assert test.decided_at == len(watch.looks) - 1
+
+
 def test_sources_that_ran_out_are_looked_at_no_more_often(scenario: Scenario) -> None:
     """Records that bring no new source are not cut, however few sources there are."""
     watch, recording = watched(scenario, "source", records(60_000, 16), 6000)
