@@ -1,4 +1,4 @@
-"""What benchmarks/latency_truth.py drives: its server, the harness's generator, and other load generators."""
+"""What benchmarks/latency_truth.py drives: its server, and load generators that tell quantiles."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import csv
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from harness.channel import Channel, ChannelClosedError
+from benchmarks._load import LOCUSTFILE, SECOND_NS
 from harness.errors import LoadError
-from harness.load.records import NONE, as_array
 from harness.stats.latency import Quantiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from harness.load.profile import LoadProfile
 
     Array = NDArray[Any]
 
@@ -28,20 +24,7 @@ SOURCE: Final = Path(__file__).with_name("latency_server.c")
 LOGGED: Final = np.dtype([(name, "<i8") for name in ("connection", "read_ns", "sending_ns", "written_ns")])
 """An answer in the server's log, `struct answer`."""
 
-SECOND_NS: Final = 10**9
 PATIENCE_S: Final = 60.0
-
-LOCUSTFILE: Final = """
-from locust import FastHttpUser, constant, task
-
-
-class Asking(FastHttpUser):
-    wait_time = constant(0)
-
-    @task
-    def ask(self):
-        self.client.get("/")
-"""
 
 
 def compile_server(folder: Path) -> Path:
@@ -96,68 +79,6 @@ class Server:
         if self._process.returncode:
             raise LoadError(f"benchmarks/latency_server.c has failed: status {self._process.returncode}")
         return np.fromfile(self._log, LOGGED)
-
-
-class Generator:
-    """The harness's load generator, driven over its channel."""
-
-    def __init__(self) -> None:
-        self._channel, theirs = Channel.pair()
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  __exit__ closes it
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.load.generator", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._channel.close()
-        try:
-            self._process.wait(PATIENCE_S)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._said.close()
-
-    def has_wire(self) -> bool:
-        """Wait until it is ready, and say whether it has the compiled data plane; to be asked once."""
-        return bool(self._receive()["wire"])
-
-    def drive(self, profile: LoadProfile, seconds: float) -> Array:
-        """Drive a load to its end, and give its records.
-
-        Raises
-        ------
-        LoadError
-            A request failed or was never sent, or the generator ended.
-        """
-        with tempfile.TemporaryFile() as file:
-            message = {"do": "drive", "phase": "load", "profile": profile.to_json()}
-            self._channel.send({**message, "duration_ns": int(seconds * SECOND_NS)}, (file.fileno(),))
-            while (done := self._receive())["event"] != "done":
-                pass
-            file.seek(0)
-            records = as_array(file.read())
-        failed = int(np.count_nonzero(records["error"] != NONE))
-        if failed or done["unsent"] or len(records) != done["requests"]:
-            raise LoadError(
-                f"of {done['requests']:,} requests, {len(records):,} were recorded and {failed:,} failed; "
-                f"{done['unsent']:,} were never sent: no latencies to compare"
-            )
-        return records
-
-    def _receive(self) -> dict[str, Any]:
-        try:
-            return self._channel.receive(PATIENCE_S)
-        except (ChannelClosedError, TimeoutError):
-            self._said.seek(0)
-            raise LoadError(f"the load generator has gone: {self._said.read().decode()}") from None
 
 
 def took_ns(log: Array) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What benchmarks/generator.py drives: a server that counts, the harness's generator, other generators."""
+"""What benchmarks drive: the harness's load generator, other programs, an nginx that counts."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
 ADDRESS: Final = "127.0.0.1"
 INSTANCE: Final = "one"
 SECOND_NS: Final = 10**9
+
+LOCUSTFILE: Final = """\
+from locust import FastHttpUser, constant, task
+
+
+class Asking(FastHttpUser):
+    wait_time = constant(0)
+
+    @task
+    def ask(self):
+        self.client.get("/")
+"""
+"""A user as people write it."""
 
 _PATIENCE_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.005
@@ -223,7 +236,15 @@ class Nginx:
 
 
 class Generator:
-    """The harness's load generator: a process of its own, driven over its channel."""
+    """The harness's load generator: a process of its own, driven over its channel.
+
+    Attributes
+    ----------
+    wire
+        Whether it has the compiled data plane.
+    """
+
+    wire: bool
 
     def __init__(self) -> None:
         self._channel, theirs = Channel.pair()
@@ -239,7 +260,7 @@ class Generator:
 
     def __enter__(self) -> Self:
         try:
-            self._receive()
+            self.wire = bool(self._receive()["wire"])
         except BaseException:
             self.__exit__()
             raise
@@ -254,23 +275,22 @@ class Generator:
             self._process.wait()
             self._said.close()
 
-    def drive(self, profile: LoadProfile, seconds: float) -> Measured:
-        """Drive a load to its end.
+    def drive(self, profile: LoadProfile, seconds: float) -> tuple[Message, NDArray[Any]]:
+        """Drive a load to its end; give what the generator says of it, and its records.
 
         Raises
         ------
         LoadError
-            A request failed, or the generator ended.
+            A request failed or was never sent, or the generator ended.
         """
         recorded = SharedRecords()
         message = {"do": "drive", "phase": "load", "profile": profile.to_json()}
-        duration_ns = int(seconds * SECOND_NS)
-        self._send({**message, "duration_ns": duration_ns}, (recorded.fileno(),))
+        self._send({**message, "duration_ns": int(seconds * SECOND_NS)}, (recorded.fileno(),))
         while (done := self._receive())["event"] != "done":
             pass
-        if list(done["identities"]) != [INSTANCE]:
-            raise LoadError(f"the answers of one nginx name {done['identities']}, not {INSTANCE}")
-        return Measured(done["requests"], done["cpu_ns"], done["elapsed_ns"], _good(recorded))
+        if done["unsent"]:
+            raise LoadError(f"{done['unsent']:,} arrivals were never sent: no figures from the others")
+        return done, _good(recorded)
 
     def _send(self, message: Message, fds: tuple[int, ...]) -> None:
         try:
@@ -321,7 +341,7 @@ def run_engine(engine_class: type[_wire.Engine], profile: LoadProfile, seconds: 
     if not over or engine.failure():
         why = os.strerror(engine.failure()) if over else "it has not ended in time"
         raise LoadError(f"the engine has failed: {why}")
-    return Measured(engine.counters()["requests"], cpu_ns, wall_ns, _good(recorded))
+    return Measured(engine.counters()["requests"], cpu_ns, wall_ns, len(_good(recorded)))
 
 
 def run_program(command: Sequence[str], seconds: float) -> tuple[str, int]:
@@ -375,19 +395,19 @@ def _free_ports(few: int) -> list[int]:
         return [int(listener.getsockname()[1]) for listener in listeners]
 
 
-def _good(recorded: SharedRecords) -> int:
-    """Count the records in a file.
+def _good(recorded: SharedRecords) -> NDArray[Any]:
+    """Take all records.
 
     Raises
     ------
     LoadError
         A request failed: what it cost is not what an answered one costs.
     """
-    rows: NDArray[Any] = recorded.take(sys.maxsize)
+    rows = recorded.take(sys.maxsize)
     failed = rows["error"][rows["error"] != NONE]
     if len(failed):
         classes = ", ".join(ERRORS[code] for code in np.unique(failed))
         raise LoadError(
             f"{len(failed):,} of {len(rows):,} requests failed ({classes}): no figures from these"
         )
-    return len(rows)
+    return rows

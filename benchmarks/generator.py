@@ -58,6 +58,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from benchmarks._load import (
     ADDRESS,
     INSTANCE,
+    LOCUSTFILE,
     SECOND_NS,
     Generator,
     Measured,
@@ -120,17 +121,6 @@ function done()
 end
 """
 
-LOCUSTFILE: Final = """\
-from locust import FastHttpUser, constant, task
-
-
-class Asking(FastHttpUser):
-    wait_time = constant(0)
-
-    @task
-    def ask(self):
-        self.client.get("/")
-"""
 CLOSES: Final = "        self.client.client.close()\n"
 
 
@@ -210,7 +200,7 @@ class Bench:
             profile = self._profile(mode, name)
             with Generator() as generator:
                 generator.drive(profile, WARM_UP_S)
-                yield functools.partial(generator.drive, profile, self._seconds)
+                yield functools.partial(self._harness, generator, profile)
 
     def _profile(self, mode: Mode, name: str) -> LoadProfile:
         return LoadProfile(
@@ -228,6 +218,14 @@ class Bench:
             user="gevent" if name == "gevent" else "http" if name == "http" else "wire",
             locustfile=str(self._locustfiles[mode]) if name == "locustfile" else None,
         )
+
+    def _harness(self, generator: Generator, profile: LoadProfile) -> Measured:
+        done, rows = generator.drive(profile, self._seconds)
+        if done["user"] != ("locustfile" if profile.locustfile else profile.user):
+            raise LoadError(f"{profile.user} was asked to send, and {done['user']} did")
+        if list(done["identities"]) != [INSTANCE]:
+            raise LoadError(f"the answers of one nginx name {done['identities']}, not {INSTANCE}")
+        return Measured(done["requests"], done["cpu_ns"], done["elapsed_ns"], len(rows))
 
     def _wrk(self, mode: Mode, *, counting: bool) -> Measured:
         seconds = math.ceil(self._seconds)  # it knows whole ones only

@@ -51,8 +51,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks._latency import (
-    SECOND_NS,
-    Generator,
     Server,
     compile_server,
     paired,
@@ -60,6 +58,7 @@ from benchmarks._latency import (
     run_wrk,
     took_ns,
 )
+from benchmarks._load import SECOND_NS, Generator
 from harness.errors import HarnessError, LoadError
 from harness.load.profile import LoadProfile
 from harness.load.records import NOT_THERE
@@ -177,13 +176,13 @@ class Bench:
     def delayed(self, load: Load, seconds: float) -> tuple[Array, Array]:
         """Drive a load at the server that takes 5 ms, and give records and log, request by request."""
         with self._server(DELAY_NS) as server:
-            records = self._generator.drive(load.profile(server.port, seconds), seconds)
+            _, records = self._generator.drive(load.profile(server.port, seconds), seconds)
             return paired(records, server.end())
 
     def stalled(self, load: Load, seconds: float) -> list[Row]:
         """Drive a load at the server that stalls: from the intended start and, if open, from sending, too."""
         with self._server(0, PERIOD_NS, STALL_NS) as server:
-            records = self._generator.drive(load.profile(server.port, seconds), seconds)
+            _, records = self._generator.drive(load.profile(server.port, seconds), seconds)
             logged = quantiles_ns(took_ns(server.end()))
         waited_ns = records["start_ns"] - records["intended_start_ns"]
         whole = quantiles_ns(waited_ns + records["latency_ns"])
@@ -346,7 +345,7 @@ def main() -> int:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             generator = stack.enter_context(Generator())
-            if not generator.has_wire():
+            if not generator.wire:
                 raise LoadError(
                     "the compiled data plane is missing: install a C compiler, then the harness again"
                 )

@@ -1,6 +1,6 @@
 """The bare Locust user: one raw socket, one gevent watcher, one endless task.
 
-Locust's own users cost 160 µs of CPU a request and more: a gevent socket with a timer for every wait, an
+Locust's own users cost more than 100 µs of CPU a request: a gevent socket with a timer for every wait, an
 event and a statistics entry for every request. This one waits on a single reusable watcher, leaves
 timing out to one sweeper for all users, and packs a record for each request, from which Locust's
 statistics are fed in batches (`harness.load.feed`).
