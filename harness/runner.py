@@ -187,7 +187,7 @@ class _Lab:
         workers = replace(joining, own=self.scenario.load.workers)
         if workers.others:
             self._phases.progress.heading(
-                f"waiting for {workers.others} workers from elsewhere: harness worker --join "
+                f"waiting for {workers.others} to join from elsewhere: harness worker --join "
                 f"ADDRESS:{workers.port}, with the address under which they reach this run"
             )
         shared = workers.own > 1 or workers.others > 0

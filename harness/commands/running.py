@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from harness.runner import Outcome
     from harness.scenario import Scenario
 
+_LISTEN = "0.0.0.0:5557"
+"""Where workers join unless somebody says otherwise: Locust's own port."""
+
 
 @click.command()
 @click.argument("scenario", type=click.Path(path_type=Path))
@@ -40,10 +43,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--listen",
-    default="0.0.0.0:5557",
-    show_default=True,
     metavar="ADDRESS:PORT",
-    help="Where they join, on the load's side of the host.",
+    help=f"Where they join, on the load's side of the host.  [default: {_LISTEN}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one line a run.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
@@ -53,7 +54,7 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
     results: Path,
     workers: int | None,
     await_workers: int,
-    listen: str,
+    listen: str | None,
     *,
     as_json: bool,
     quiet: bool,
@@ -87,7 +88,9 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
         raise click.UsageError(
             f"--await-workers goes with a single run; the scenario has repeat: {loaded.repeat}"
         )
-    joining = Workers(0, await_workers, *_place(listen)) if await_workers else NOBODY
+    if listen and not await_workers:
+        raise click.UsageError("--listen says where workers join: say how many, too, with --await-workers")
+    joining = Workers(0, await_workers, *_place(listen or _LISTEN)) if await_workers else NOBODY
     status = 0
     for repeat_index in range(loaded.repeat):
         progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))

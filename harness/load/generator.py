@@ -28,6 +28,7 @@ import locust
 from locust.env import Environment
 
 from harness.channel import Channel, ChannelClosedError, Message
+from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, AnyPhase, Drive, user_classes
 from harness.load.master import Master
 from harness.load.process import leave, quieten
@@ -131,8 +132,7 @@ class _Generator:
             while True:
                 message = self._channel.receive()
                 if message["do"] == "gather":
-                    self._master = Master(message["address"], message["port"])
-                    self._jobs.put(lambda channel, few=message["workers"]: self._master.gather(channel, few))
+                    self._gather(message)
                 elif message["do"] == "drive":
                     self._latest = self._job(message, self._channel.take_fd())
                     self._jobs.put(self._latest.run)
@@ -147,6 +147,14 @@ class _Generator:
         except Exception:  # noqa: BLE001  whatever it is: a generator that nobody can stop must not live on
             traceback.print_exc()
             leave(1)
+
+    def _gather(self, message: Message) -> None:
+        try:
+            master = self._master = Master(message["address"], message["port"])
+        except LoadError as error:
+            self._channel.send({"event": "failed", "why": str(error)})
+        else:
+            self._jobs.put(lambda channel: master.gather(channel, message["workers"]))
 
     def _job(self, message: Message, fd: int) -> _Job:
         return _LocalDrive(message, fd) if self._master is None else self._master.job(message, fd)

@@ -18,9 +18,11 @@ import gevent
 import locust
 import numpy as np
 from locust.env import Environment
+from locust.exception import RPCError
 from locust.runners import MasterRunner
 
 from harness import __version__
+from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, user_classes
 from harness.load.profile import LoadProfile
 from harness.load.records import ERRORS, NO_INSTANCE, NONE, as_array
@@ -86,13 +88,19 @@ class Master:
 
     Raises
     ------
-    OSError
+    LoadError
         That can't be listened at.
     """
 
     def __init__(self, address: str, port: int) -> None:
         self.environment: Any = Environment(user_classes=[], events=locust.events)
-        self.runner = _Runner(self.environment, address, port)
+        try:
+            self.runner = _Runner(self.environment, address, port)
+        except (RPCError, SystemExit) as error:  # the latter where the port is taken
+            raise LoadError(
+                f"workers can't be awaited at {address}:{port}: it is taken, or no address of the load's "
+                "side (0.0.0.0 stands for all of these)"
+            ) from error
         self.environment.runner = self.runner
         self.workers: dict[str, _Worker] = {}
         self.current: MasterDrive | None = None

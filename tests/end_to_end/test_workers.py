@@ -48,6 +48,8 @@ def test_workers_share_the_load(harness: Command) -> None:
     [
         (("--workers", "3", "--set", "load.users=2"), "2 users are too few for 3 workers"),
         (("--await-workers", "1", "--listen", "here"), "'here' is not ADDRESS:PORT"),
+        (("--listen", "0.0.0.0:5557"), "say how many, too, with --await-workers"),
+        (("--await-workers", "1", "--listen", "198.18.200.9:5557"), "can't be awaited at 198.18.200.9:5557"),
         (("--await-workers", "1", "--set", "repeat=2"), "goes with a single run"),
     ],
 )
