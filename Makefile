@@ -1,10 +1,11 @@
 # Each installs what it needs and this machine lacks first.
-.PHONY: help run suite test lint check format docs schemas setup setup-all
+.PHONY: help run suite test test-vagrant lint check format docs schemas setup setup-all setup-vagrant
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
 	@echo 'make suite    run every scenario below scenarios/, and print one table'
 	@echo 'make test     run the tests'
+	@echo 'make test-vagrant   run the tests that bring up virtual machines (root, 15 minutes)'
 	@echo 'make lint     run the linters and the type checker'
 	@echo 'make check    run scenarios/dnat-10.yaml and compare it with its baseline'
 	@echo 'make format   format the code'
@@ -16,6 +17,9 @@ setup:
 setup-all:
 	@./tools/setup --all
 
+setup-vagrant:
+	@./tools/setup --vagrant
+
 run: setup
 	@.venv/bin/harness run scenarios/dnat-10.yaml
 
@@ -24,6 +28,9 @@ suite: setup-all
 
 test: setup-all
 	@.venv/bin/python -m pytest
+
+test-vagrant: setup-vagrant
+	@timeout --kill-after=30 1200 .venv/bin/python -m pytest -m vagrant
 
 lint: setup-all
 	.venv/bin/ruff check .

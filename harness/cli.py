@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness import __version__
-from harness.commands import judging, running, scenarios
+from harness.commands import box, images, judging, running, scenarios
 from harness.errors import HarnessError, defect
 from harness.interrupts import Terminated, end_on_sigterm
 
@@ -36,10 +36,14 @@ for _command in (
     judging.check,
     judging.baseline,
     judging.fairness,
+    judging.compare,
     scenarios.plan,
     scenarios.validate,
     scenarios.schema,
     scenarios.list_,
+    images.images,
+    box.box,
+    images.clean,
 ):
     cli.add_command(_command)
 

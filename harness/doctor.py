@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.engines import ENGINES
 from harness.engines.process import ProcessEngine
 from harness.errors import HarnessError, KernelLacksError, RefusedError
-from harness.hosts.netns import NetnsHost, find_program
+from harness.hosts.netns import NetnsHost, find_program, may_map_everyone
 from harness.scenario import Application
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
+    from harness.engines import EngineKind
     from harness.hosts.base import Placement
     from harness.strategies.base import Member, Strategy
 
@@ -31,7 +34,7 @@ class Finding:
     Attributes
     ----------
     state
-        `works`; `missing`, which can be mended; `lacking`, which this kernel can't do.
+        `works`; `missing`, which can be mended; `lacking`, which this kernel can't do, or this user may not.
     detail
         What works, or why it does not.
     mend
@@ -65,8 +68,48 @@ def examine() -> Iterator[Finding]:
             yield Finding("engine", "process", "missing", "needs host netns")
         else:
             yield _tried("engine", "process", "instances start and listen", start)
+        able = {"process"} if members else set()
+        for name, kind in ENGINES.items():
+            if kind.images:
+                found = _container_engine(name, kind)
+                able |= {name} if found.state == "works" else set()
+                yield found
+        yield _virtual_machine()
         for name in strategy_names():
-            yield _strategy(name, host, members)
+            yield _strategy(name, host, members, able)
+
+
+def _virtual_machine() -> Finding:
+    """Say who would run a virtual machine; none is brought up, which takes minutes."""
+    from harness.machines.providers import choose  # noqa: PLC0415  it asks Vagrant, which is slow
+
+    try:
+        provider = choose()
+    except HarnessError as error:
+        # A machine without one is as good as any for all other hosts.
+        return Finding("host", "vagrant", "lacking", str(error))
+    return Finding("host", "vagrant", "works", f"{provider.name}: {provider.why}")
+
+
+def _container_engine(name: str, kind: EngineKind) -> Finding:
+    missing = {program: install for program, install in kind.commands.items() if not find_program(program)}
+    if missing:
+        mend = " && ".join(sorted({_as_root(install) for install in missing.values()}))
+        return Finding("engine", name, "missing", f"{', '.join(missing)} not found", mend)
+    if not may_map_everyone():
+        return Finding("engine", name, "lacking", "containers on host netns need root: sudo harness doctor")
+
+    def start() -> None:
+        from harness.engines.daemons import DAEMONS  # noqa: PLC0415  needed by root alone
+
+        with NetnsHost("external", privileged=True) as host:
+            host.start()
+            host.link()
+            daemon = DAEMONS[name](host)
+            daemon.start()
+            daemon.wait()
+
+    return _tried("engine", name, "starts and answers", start)
 
 
 def _tried(kind: str, name: str, good: str, attempt: Callable[[], None]) -> Finding:
@@ -79,11 +122,17 @@ def _tried(kind: str, name: str, good: str, attempt: Callable[[], None]) -> Find
     return Finding(kind, name, "works", good)
 
 
-def _strategy(name: str, host: NetnsHost, members: dict[Placement, list[Member]]) -> Finding:
+def _strategy(
+    name: str, host: NetnsHost, members: dict[Placement, list[Member]], able: AbstractSet[str]
+) -> Finding:
     try:
         strategy = find_strategy(name)
     except HarnessError as error:
         return Finding("strategy", name, "missing", str(error))
+    if "process" not in strategy.engines:
+        engines = " or ".join(sorted(strategy.engines))
+        state: State = "works" if strategy.engines & able else "lacking"
+        return Finding("strategy", name, state, f"{strategy.summary} (on engine {engines})")
     missing = {
         program: install for program, install in strategy.commands.items() if not find_program(program)
     }

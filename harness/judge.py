@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from harness.aftermath import event_rows
 from harness.errors import LoadError
 from harness.evidence import evidence
 from harness.stats.latency import quantile_intervals, quantiles_ns
@@ -20,6 +21,7 @@ from harness.summary import (
     LatencyIntervals,
     LatencySummary,
     Limit,
+    Memory,
     Summary,
     Witnesses,
     WitnessTotals,
@@ -38,11 +40,16 @@ if TYPE_CHECKING:
     from harness.recording import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
+    from harness.timeline import Happened
     from harness.watch import Look
 
 LIMITED_FROM = 0.9
 """Fraction of the processor time that there is for somebody, from which he counts as the bottleneck."""
 
+_EMULATED = (
+    "the host was emulated, without hardware virtualisation: shares and the verdict are as good as anywhere, "
+    "but no time is that of a real machine"
+)
 _OF_WORKER = ("number", "machine", "requests", "same_clock", "offset_ns", "uncertainty_ns", "lost")
 
 WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
@@ -77,6 +84,12 @@ class Observed:
         What sent the requests, and how many arrivals of an open loop were never sent.
     cores
         Processor cores that all had together.
+    emulated
+        Whether no hardware ran the host, so that its times are those of no real one.
+    memory_bytes
+        Memory that containers of `proxy` and `instances` had at most.
+    happened
+        What happened to instances meanwhile; the verdict is on what came before the first of it.
     """
 
     unit: Unit
@@ -97,6 +110,9 @@ class Observed:
     user: User = "wire"
     unsent: int = 0
     cores: int = 1
+    emulated: bool = False
+    memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    happened: Sequence[Happened] = ()
 
 
 def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> Summary:
@@ -116,7 +132,11 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     kinds: tuple[Unit, ...] = ("connection", "request", "source")
     counted = {f"{kind}s": recording.units_by_instance(kind) for kind in kinds}
     units = counted[f"{unit}s"]
-    shown = evidence(scenario, recording, unit, shares, looks=observed.looks, wall_ns=observed.wall_ns)
+    undisturbed, wall_ns = recording, observed.wall_ns
+    if observed.happened:
+        first_ns = observed.happened[0].began_ns
+        undisturbed, wall_ns = recording.before(first_ns), first_ns - recording.started_ns
+    shown = evidence(scenario, undisturbed, unit, shares, looks=observed.looks, wall_ns=wall_ns)
     judged = shown.judged
     errors = recording.errors_by_class()
     failed = sum(errors.values())
@@ -126,6 +146,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         strategy=scenario.strategy.name,
         host=scenario.host,
         engine=scenario.engine,
+        emulated=observed.emulated,
         client=scenario.client,
         replicas=scenario.replicas,
         unit=unit,
@@ -154,9 +175,11 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         latency_intervals_ns=intervals,
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
         cpu_us_per_request=_cpu_time(observed, len(recording.rows)),
+        memory_bytes=Memory(**observed.memory_bytes),
+        events=event_rows(recording, observed.happened),
         generator=_generator(scenario, recording, observed),
         versions=dict(observed.versions),
-        warnings=(*observed.warnings, *_own_warnings(recording, units)),
+        warnings=(*observed.warnings, *_own_warnings(recording, units, emulated=observed.emulated)),
         scenario=scenario.as_written(),
     )
 
@@ -183,10 +206,10 @@ def _generator(scenario: Scenario, recording: Recording, observed: Observed) -> 
     used = {who: ns for who, ns in observed.cpu_ns.items() if who != "softirq"}
     used["generator"] = observed.generator_cpu_ns
     used["machine"] = sum(used.values())
-    there_is: dict[Limit, int] = {
+    there_is: dict[Limit, float] = {
         "generator": 1,
-        "instances": min(scenario.replicas, observed.cores),
-        "proxy": observed.cores,
+        "instances": _cores_of_instances(scenario, observed.cores),
+        "proxy": min(scenario.resources.proxy.cpus or observed.cores, observed.cores),
         "machine": observed.cores,
     }
     busy = {who: used.get(who, 0) / wall_ns / cores for who, cores in there_is.items()}
@@ -210,6 +233,11 @@ def _generator(scenario: Scenario, recording: Recording, observed: Observed) -> 
         unsent=observed.unsent,
         workers=workers,
     )
+
+
+def _cores_of_instances(scenario: Scenario, cores: int) -> float:
+    """Give how many cores instances can use at a time: each one, as they are single threads, or its limit."""
+    return min(scenario.replicas * min(scenario.resources.instances.cpus or 1, 1), cores)
 
 
 def _cpu_time(observed: Observed, requests: int) -> CpuTime:
@@ -240,8 +268,8 @@ def _rows(
     )
 
 
-def _own_warnings(recording: Recording, units: NDArray[np.int64]) -> list[str]:
-    warnings = []
+def _own_warnings(recording: Recording, units: NDArray[np.int64], *, emulated: bool) -> list[str]:
+    warnings = [_EMULATED] if emulated else []
     if not recording.named and not units.all():
         seen, replicas = int(np.count_nonzero(units)), len(units)
         warnings.append(

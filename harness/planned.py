@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from harness.channel import Channel, Message
+from harness.engines import ENGINES
 from harness.errors import RefusedError
+from harness.hosts import HOSTS
 from harness.hosts.base import Finished
 from harness.hosts.links import FIRST_EXTERNAL_SOURCE, FIRST_LOCAL_SOURCE, instance_address
 from harness.hosts.netns import NetnsHost, may_map_everyone
@@ -125,12 +127,22 @@ def provisioned(scenario: Scenario) -> list[Step]:
         A run would fail with it. That the strategy refuses so many members is a remark, and no error.
     """
     strategy = scenario.strategy.made()
-    host = DryHost(scenario.client, scenario.load.sources)
+    host = DryHost(scenario.client, scenario.load.sources, HOSTS[scenario.host].address)
     endpoint = Endpoint(host.address, scenario.port)
     members = members_of(scenario, strategy.placement)
     steps = host.steps
     steps.append(Machine(scenario.host, endpoint, scenario.client, host.sources[0], len(host.sources)))
     steps.append(Instances(tuple(members), strategy.placement, scenario.application.command))
+    if ENGINES[scenario.engine].images:
+        words = "instances are containers: their addresses are the engine's to give, so others than these"
+        if strategy.image:
+            words += (
+                f"; the strategy's programs run in a container of the image {strategy.image}, on the "
+                f"instances' network, which publishes port {scenario.port}"
+            )
+        elif strategy.published:
+            words += f"; the engine publishes port {scenario.port}, in place of all that follows"
+        steps.append(Remark(words))
     try:
         strategy.expose(host, endpoint, members)
     except _AnswerNeeded as needed:
@@ -146,7 +158,7 @@ def members_of(scenario: Scenario, placement: Placement) -> list[Member]:
     members = []
     for position, (name, weight) in enumerate(scenario.instances().items()):
         own = {"own": position, "sandbox": 0}.get(placement)
-        address = NetnsHost.address if own is None else instance_address(own)
+        address = HOSTS[scenario.host].address if own is None else instance_address(own)
         members.append(Member(name, address, port, weight))
     return members
 
@@ -184,6 +196,8 @@ class DryHost:
     ----------
     side, sources
         As for `NetnsHost`.
+    address
+        That clients know.
 
     Attributes
     ----------
@@ -191,9 +205,12 @@ class DryHost:
         What was asked, in order.
     """
 
-    address = NetnsHost.address
+    published = False
+    resolver: str | None = None
+    engine_socket = ""
 
-    def __init__(self, side: ClientSide, sources: int) -> None:
+    def __init__(self, side: ClientSide, sources: int, address: str = NetnsHost.address) -> None:
+        self.address = address
         first = IPv4Address(FIRST_EXTERNAL_SOURCE if side == "external" else FIRST_LOCAL_SOURCE)
         self.sources = tuple(str(first + k) for k in range(sources))
         self.steps: list[Step] = []
@@ -243,8 +260,11 @@ class DryHost:
         self._taken.add(place)
         return _DryProgram(_DryChannel(self.steps, argv, {"event": "listening"}, obeys=True))
 
-    def serve(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> _DryService:
+    def serve(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, role: Role = "proxy"
+    ) -> _DryService:
         """Write down a program that goes on."""
+        del role
         self.steps.append(Served(name, tuple(argv), tuple((env or {}).items())))
         return _DryService()
 

@@ -127,6 +127,10 @@ class Recording:
             numbers[identified] = places[numbers[identified]]
         return replace(given, instances=instances, named=named)
 
+    def before(self, moment_ns: int) -> Recording:
+        """Give the requests alone that began before a moment of the monotonic clock."""
+        return replace(self, rows=self.rows[self.rows["start_ns"] < moment_ns])
+
     def requests_by_instance(self) -> NDArray[np.int64]:
         """Count the requests that each instance answered, with an error or without."""
         return self._count(self.rows["instance"])

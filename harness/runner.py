@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness import __version__
-from harness.engines.process import ProcessEngine
-from harness.errors import LoadError, StrategyError
-from harness.hosts.netns import NetnsHost, find_program
+from harness.engines import ENGINES
+from harness.engines.making import find_images, make_engine, require_programs
+from harness.errors import LoadError
+from harness.hosts import HOSTS
+from harness.hosts.making import make_host
 from harness.interrupts import deferred
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results import PendingResult
 from harness.strategies.base import Endpoint
+from harness.timeline import Timeline, Watcher
 from harness.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
     from harness.blocks import Blocks
     from harness.channel import Message
+    from harness.engines.containers import Images
+    from harness.hosts.base import Host
+    from harness.hosts.making import AnyHost
     from harness.judge import WitnessTable
     from harness.load.driver import Driven, Live
     from harness.report.progress import Progress
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from harness.strategies.base import Member, Strategy
     from harness.summary import Phases as PhaseSeconds
     from harness.summary import Summary
+    from harness.timeline import Happened
     from harness.watch import Look, Watch
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
@@ -52,6 +58,9 @@ _ANALYSIS = (
 )
 
 
+_LONGER_WHERE_EMULATED = 4
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to: its summary, the folder that holds it, and whether Ctrl-C ended it."""
@@ -61,12 +70,14 @@ class Outcome:
     interrupted: bool
 
 
-def run(
+def run(  # noqa: PLR0913  what a run takes
     scenario: Scenario,
     results: Path,
     progress: Progress,
     repeat_index: int = 0,
     joining: Workers = NOBODY,
+    *,
+    keep: bool = False,
 ) -> Outcome:
     """Run a scenario once.
 
@@ -82,6 +93,8 @@ def run(
         Which of the scenario's repetitions this is, from 0.
     joining
         Workers that join from elsewhere.
+    keep
+        Whether to leave a virtual machine up for the next run.
 
     Raises
     ------
@@ -91,12 +104,19 @@ def run(
         Ctrl-C before anything was measured; nothing is stored.
     """
     strategy = scenario.strategy.made()
-    _require_programs(strategy)
+    made = make_host(scenario, progress.heading, keep=keep)
+    scenario = _adapted(scenario, made, progress)
+    if HOSTS[scenario.host].here:
+        require_programs(scenario, strategy, made)
     phases = _Phases(progress)
-    with PendingResult(results, scenario.name) as pending, _host(scenario) as host:
+    with PendingResult(results, scenario.name) as pending, made as host:
         for folder in pending.incomplete:
             progress.heading(f"kept what a run had recorded that was killed: {folder}")
-        lab = _Lab(scenario, strategy, host, phases)
+        images = None
+        if ENGINES[scenario.engine].images:
+            with phases("images", "images"):
+                images = find_images(scenario, strategy, progress.heading)
+        lab = _Lab(scenario, strategy, images, host, phases)
         lab.provision()
         lab.expose(joining)
         lab.warm_up()
@@ -111,17 +131,15 @@ def run(
             return Outcome(summary, pending.commit(), lab.interrupted or asked_to_end.came)
 
 
-def _require_programs(strategy: Strategy) -> None:
-    for program, install in strategy.commands.items():
-        if find_program(program) is None:
-            raise StrategyError(
-                f"strategy {strategy.name} needs {program}, which is not on this machine: "
-                f"{install} (`harness doctor` shows what else is missing)"
-            )
-
-
-def _host(scenario: Scenario) -> NetnsHost:
-    return NetnsHost(scenario.client, scenario.load.sources)
+def _adapted(scenario: Scenario, host: AnyHost, progress: Progress) -> Scenario:
+    """Have the load last longer on an emulated host, which answers less often."""
+    load = scenario.load
+    counted = load.requests is not None or load.until is not None
+    if not host.emulated or counted or load.stages or scenario.events:
+        return scenario
+    longer = load.model_copy(update={"duration_ns": load.duration_ns * _LONGER_WHERE_EMULATED})
+    progress.heading(f"the host is emulated, so the load lasts {longer.duration_ns / 1e9:g} s")
+    return scenario.model_copy(update={"load": longer})
 
 
 class _Phases:
@@ -153,53 +171,77 @@ class _Lab:
     blocks: Blocks
     tables: dict[str, WitnessTable]
     cpu_ns: dict[str, int]
+    memory_bytes: dict[str, int]
+    happened: list[Happened]
 
-    def __init__(self, scenario: Scenario, strategy: Strategy, host: NetnsHost, phases: _Phases) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategy: Strategy,
+        images: Images | None,
+        host: AnyHost,
+        phases: _Phases,
+    ) -> None:
         self.scenario = scenario
         self.strategy = strategy
         self.warnings: list[str] = []
         self.versions: dict[str, str] = {}
         self.interrupted = False
-        self._host = host
+        self._images = images
+        self.host = host
         self._phases = phases
         self._endpoint = Endpoint(host.address, scenario.port)
 
     def provision(self) -> None:
-        scenario, host = self.scenario, self._host
+        scenario, host = self.scenario, self.host
+        if not HOSTS[scenario.host].here:
+            with self._phases("machine", "virtual machine"):
+                host.start()
+            require_programs(scenario, self.strategy, host)
         with self._phases("provision", "provisioning", f"{scenario.replicas} instances on {scenario.host}"):
-            host.start()
+            if HOSTS[scenario.host].here:
+                host.start()
             self._driver = Driver(host)  # it imports Locust while the instances start
-            self._engine = ProcessEngine(
-                host, scenario.application, scenario.replicas, self.strategy.placement, scenario.port
-            )
+            self._engine = make_engine(scenario, host, self.strategy, self._images)
             host.link()
-            instances = scenario.instances()
-            started = self._engine.start(list(instances))
-            self.members = [replace(member, weight=instances[member.name]) for member in started]
+            if self._images is None:
+                self._start_instances()
+        if self._images is not None:
+            with self._phases("engine", "engine", self._engine.title):
+                self._engine.prepare()
+            with self._phases("instances", "instances", f"{scenario.replicas} containers"):
+                self._start_instances()
+
+    def _start_instances(self) -> None:
+        instances = self.scenario.instances()
+        started = self._engine.start(list(instances))
+        self.members = [replace(member, weight=instances[member.name]) for member in started]
 
     def expose(self, joining: Workers) -> None:
         worker = ThreadPoolExecutor(1)
         self._analysis = worker.submit(_prepare_analysis)
         worker.shutdown(wait=False)  # it takes no more work; this one goes on beside the run
         with self._phases("expose", "exposing", self.strategy.name):
-            self.strategy.expose(self._host, self._endpoint, self.members)
-            self._host.exposed()
+            self._stage, self._endpoint = self._engine.exposure(self._endpoint)
+            self.strategy.expose(self._stage, self._endpoint, self.members)
+            self.host.exposed()
         workers = replace(joining, own=self.scenario.load.workers)
         if workers.others:
             self._phases.progress.heading(
                 f"waiting for {workers.others} to join from elsewhere: harness worker --join "
                 f"ADDRESS:{workers.port}, with the address under which they reach this run"
             )
-        shared = workers.own > 1 or workers.others > 0
+        shared = workers.own > 1 or workers.others > 0 or self.host.apart
         with self._phases("generator", "load generator", f"{workers.number} workers" if shared else ""):
-            self.versions = _versions(self._host, self.strategy)
+            self.versions = {"kernel": self.host.kernel} | _versions(self._stage, self.strategy)
+            self.versions |= self._engine.versions()
             self._driver.wait_ready()
             self.versions |= self._driver.versions
             if shared:
                 self._driver.gather(workers)
 
     def warm_up(self) -> None:
-        self._profile = profile_for(self.scenario, self._host, wire=self._driver.wire)
+        self._profile = profile_for(self.scenario, self.host, wire=self._driver.wire)
         if self.scenario.load.user == "wire" and not self._driver.wire:
             self.warnings.append(
                 "the compiled data plane is missing, so users of plain Python took its place, which cost "
@@ -216,18 +258,23 @@ class _Lab:
             self._analysis.result()  # what it could not import is told here
 
     def drive(self, pending: PendingResult) -> None:
-        self._witnesses = Witnesses(self._host, self._engine, self.strategy, self._endpoint, self.members)
+        self._witnesses = Witnesses(self._stage, self._engine, self.strategy, self._endpoint, self.members)
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
         self.blocks = pending.begin(self.scenario)
-        with self._phases("load", "load", _asking(self.scenario)):
+        timeline = Timeline(self.scenario.events, list(self.scenario.instances()), self._engine)
+        with self._phases("load", "load", _asking(self.scenario)), self._followed() as watcher:
             try:
                 live = self._live(duration_ns, self.blocks, self._watch)
-                self.driven = self._driver.drive("load", self._profile, duration_ns, live)
+                with timeline:
+                    self.driven = self._driver.drive("load", self._profile, duration_ns, live)
             except KeyboardInterrupt:
                 self.driven = self._driver.stop()
                 self.interrupted = True
                 self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
+        self.happened = timeline.told(watcher)
+        self._members_changed = bool(watcher and watcher.followed)
+        self.warnings += watcher.failures if watcher else []
         if not self.driven.requests:
             if self.interrupted:
                 raise KeyboardInterrupt
@@ -245,6 +292,19 @@ class _Lab:
             for worker in self.driven.workers
             if worker["lost"]
         ]
+
+    @contextmanager
+    def _followed(self) -> Iterator[Watcher | None]:
+        """Have the strategy follow its members, where it is to."""
+        if not self.strategy.watched and self.scenario.membership == "static":
+            yield None
+            return
+        with Watcher(
+            self._engine,
+            self.members,
+            lambda left: self.strategy.update(self._stage, self._endpoint, left),
+        ) as watcher:
+            yield watcher
 
     @property
     def decided(self) -> bool:
@@ -288,14 +348,17 @@ class _Lab:
         return show
 
     def collect(self) -> None:
-        self.tables, warnings = self._witnesses.collect()
+        self.tables, warnings = self._witnesses.collect(
+            changed=bool(self.happened), followed=self._members_changed
+        )
+        self.memory_bytes = self._engine.memory_bytes()
         self.cpu_ns = self._witnesses.cpu_ns
         self.warnings += warnings
 
     def tear_down(self) -> None:
         with self._phases("teardown", "teardown"):
             self._driver.quit()
-            self._host.close()
+            self.host.close()
 
 
 def _asking(scenario: Scenario) -> str:
@@ -328,8 +391,8 @@ def _prepare_analysis() -> None:
     import_module("harness.report.plots").warm_up()
 
 
-def _versions(host: NetnsHost, strategy: Strategy) -> dict[str, str]:
-    versions = {"harness": __version__, "python": platform.python_version(), "kernel": platform.release()}
+def _versions(host: Host, strategy: Strategy) -> dict[str, str]:
+    versions = {"harness": __version__, "python": platform.python_version()}
     for part, argv in strategy.versions.items():
         versions[part] = host.run(argv).stdout.strip()
     return versions
@@ -360,7 +423,10 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         user=driven.user,
         unsent=driven.unsent,
         workers=driven.workers,
-        cores=len(os.sched_getaffinity(0)),
+        cores=lab.host.cores,
+        emulated=lab.host.emulated,
+        memory_bytes=lab.memory_bytes,
+        happened=lab.happened,
     )
     summary = summarise(lab.scenario, recording, observed)
     pending.write_recording(recording)

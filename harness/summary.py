@@ -254,19 +254,59 @@ class CpuTime(_Model):
     """Processor time for each request, in microseconds, by who used it; null for who was not there.
 
     `kernel` is what the machine spent in interrupts, whoever's; where the kernel does not keep it
-    apart (CONFIG_IRQ_TIME_ACCOUNTING), it is contained in the others as well.
+    apart (CONFIG_IRQ_TIME_ACCOUNTING), it is contained in the others as well. `engine` is what a container
+    engine's own programs used, such as the relay of a published port.
     """
 
     proxy: float | None = None
     kernel: float | None = None
     instances: float | None = None
     generator: float | None = None
+    engine: float | None = None
+
+
+class Memory(_Model):
+    """Memory that the containers of each role had at most, added up, in bytes; null without containers."""
+
+    instances: int | None = None
+    proxy: int | None = None
+
+
+class EventRow(_Model):
+    """Something that happened to instances during the load, and what it cost until the next event.
+
+    Times are in seconds; all but `at_s`, which counts from the first request, count from the event. The
+    engine `took_s` to carry it out; `followed_s` is when the watcher's strategy had taken over the members
+    left, null where nobody watches. `requests` were under way at the event or began after it; `lost` of them
+    failed. The last of these to begin did so at `last_lost_began_s`: from then on, whoever asked was
+    answered. The last to fail did so at `last_error_s`. The members' own last answer came at `last_answer_s`.
+    """
+
+    at_s: float
+    action: str
+    members: tuple[str, ...]
+    took_s: float
+    followed_s: float | None
+    last_answer_s: float | None
+    requests: int
+    lost: int
+    errors: dict[str, int]
+    last_lost_began_s: float | None
+    last_error_s: float | None
 
 
 class Phases(_Model):
-    """How long each phase of the run took, in seconds; null for one that did not happen."""
+    """How long each phase of the run took, in seconds; null for one that did not happen.
 
+    On host vagrant, `machine` was brought up. With containers, `images` were looked for or made, `engine` was
+    started and given them, and then came the `instances`; else all of this is in `provision`.
+    """
+
+    images: float | None = None
+    machine: float | None = None
     provision: float | None = None
+    engine: float | None = None
+    instances: float | None = None
     expose: float | None = None
     generator: float | None = None
     warm_up: float | None = None
@@ -279,7 +319,8 @@ class Phases(_Model):
 class Summary(_Model):
     """A run: summary.json.
 
-    `throughput_per_s` counts successful requests for each second of the measured load.
+    `throughput_per_s` counts successful requests for each second of the measured load. Where the host was
+    `emulated`, counts and the verdict are as good as anywhere, but times are those of no real machine.
     """
 
     # Goes up when a reader of older summaries would misread a newer one.
@@ -288,6 +329,7 @@ class Summary(_Model):
     strategy: str
     host: str
     engine: str
+    emulated: bool = False
     client: str
     replicas: int
     unit: Unit
@@ -312,6 +354,8 @@ class Summary(_Model):
     throughput_per_s: float
     generator: Generator
     cpu_us_per_request: CpuTime = CpuTime()
+    memory_bytes: Memory = Memory()
+    events: tuple[EventRow, ...] = ()
     phases_s: Phases = Phases()
     versions: dict[str, str]
     warnings: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,8 +44,16 @@ class Witnesses:
         counted = self._strategy.counted(self._host, self._endpoint, self._members)
         return self._engine.served(), counted, self._host.dropped(), self._host.cpu_ns()
 
-    def collect(self) -> tuple[dict[str, WitnessTable], list[str]]:
-        """Give each witness's table of connections and requests, and what spoils their word."""
+    def collect(self, *, changed: bool, followed: bool) -> tuple[dict[str, WitnessTable], list[str]]:
+        """Give each witness's table of connections and requests, and what spoils their word.
+
+        Parameters
+        ----------
+        changed
+            Whether members have left meanwhile, so that programs may not know each one's count any more.
+        followed
+            Whether the strategy's members were changed, with which counts of the kernel's rules begin anew.
+        """
         served, counted, dropped, cpu_ns = self._counts()
         self.cpu_ns = {role: used - self._cpu_ns.get(role, 0) for role, used in cpu_ns.items()}
         names = [member.name for member in self._members]
@@ -54,7 +63,9 @@ class Witnesses:
             tables["instances"] = {
                 name: (count.connections, count.requests) for name, count in zip(names, since, strict=True)
             }
-        if counted is not None and self._counted is not None:
+        if counted is not None and self._counted is not None and not (followed and counted.by == "kernel"):
+            if changed:
+                self._counted, counted = (replace(count, members=None) for count in (self._counted, counted))
             tables[counted.by] = _since(self._counted, counted, names)
         warnings = [*self._engine.died(), *self._host.died()]
         if dropped > self._dropped:

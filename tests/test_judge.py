@@ -14,6 +14,7 @@ from harness.errors import LoadError
 from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording import Recording
+from harness.scenario import Resources
 from harness.summary import Summary, exit_status, summary_schema
 from harness.witnesses import IN_ALL
 
@@ -28,6 +29,7 @@ def scenario(**changes: Any) -> Any:
     values = {
         "name": "three",
         "strategy": SimpleNamespace(name="dnat-random"),
+        "resources": Resources(),
         "replicas": 3,
         "host": "netns",
         "engine": "process",
@@ -323,4 +325,5 @@ def test_processor_time_is_given_for_each_request() -> None:
         "kernel": 2000,
         "instances": None,
         "generator": 500,
+        "engine": None,
     }

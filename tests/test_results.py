@@ -18,6 +18,7 @@ from harness.judge import Observed, summarise
 from harness.load.records import dtype
 from harness.recording import Recording
 from harness.results import PendingResult
+from harness.scenario import Resources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,7 @@ def summary(recording: Recording) -> Summary:
     scenario: Any = SimpleNamespace(
         name="two",
         strategy=SimpleNamespace(name="dnat-random"),
+        resources=Resources(),
         replicas=2,
         host="netns",
         engine="process",

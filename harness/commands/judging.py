@@ -268,3 +268,35 @@ def fairness(  # noqa: PLR0913  one for each option
     else:
         render(judged, Console())
     return {"even": 0, "uneven": 1, "inconclusive": 3}[judged.verdict.verdict]
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--confidence",
+    type=_Percentage(),
+    metavar="PERCENTAGE",
+    help="How sure a difference must be; by default as in the first scenario.",
+)
+def compare(results: tuple[Path, ...], confidence: float | None) -> None:
+    """Compare how RESULTS spread their units over the instances: each with the first.
+
+    A difference is shown with its interval; where chance alone may have made it, this is said. Use
+    harness check for a tolerance that decides, and for latency and cost.
+
+    \b
+    Example:
+      harness compare results/dnat-10-20261124-101500 results/dnat-10-20261124-113000
+    """
+    from rich.console import Console
+
+    from harness.gate.stored import read_results
+    from harness.report.comparison import render_comparison
+
+    # One after the other, so that their order stays.
+    read = [found for path in results for (found,) in read_results([path]).values()]
+    if len(read) < 2:
+        raise click.UsageError("name two results or more")
+    console = Console()
+    for other in read[1:]:
+        render_comparison(read[0], other, console, confidence)

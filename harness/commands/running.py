@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.engines import ENGINES
 from harness.errors import RefusedError
+from harness.hosts import HOSTS
 
 if TYPE_CHECKING:
     from harness.runner import Outcome
@@ -17,6 +19,32 @@ if TYPE_CHECKING:
 
 _LISTEN = "0.0.0.0:5557"
 """Where workers join unless somebody says otherwise: Locust's own port."""
+
+_ENGINE = click.option(
+    "--engine",
+    type=click.Choice([*ENGINES]),
+    help="What runs the instances, in place of what the scenario says; containers need root.",
+)
+
+
+_HOST = click.option(
+    "--host",
+    type=click.Choice([*HOSTS]),
+    help="The throw-away machine, in place of what the scenario says; vagrant has Docker.",
+)
+_KEEP = click.option(
+    "--keep", is_flag=True, help="Leave a virtual machine up for the next run; harness clean ends it."
+)
+
+
+def _chosen(
+    overrides: tuple[str, ...], host: str | None, engine: str | None, workers: int | None = None
+) -> tuple[str, ...]:
+    """Add what options say to what --set does."""
+    if host is not None and engine is None and not HOSTS[host].here:
+        engine = HOSTS[host].engines[0]
+    given = {"host": host, "engine": engine, "load.workers": workers}
+    return (*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None))
 
 
 @click.command()
@@ -31,6 +59,9 @@ _LISTEN = "0.0.0.0:5557"
     show_default=True,
     help="The folder that result folders are made in.",
 )
+@_HOST
+@_ENGINE
+@_KEEP
 @click.option(
     "--workers", type=click.IntRange(1, 1000), metavar="N", help="Share the load among N processes."
 )
@@ -52,10 +83,13 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
     scenario: Path,
     overrides: tuple[str, ...],
     results: Path,
+    host: str | None,
+    engine: str | None,
     workers: int | None,
     await_workers: int,
     listen: str | None,
     *,
+    keep: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -63,7 +97,7 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
 
     It builds a throw-away host, starts the instances, exposes them by the scenario's strategy, drives
     the load, and leaves a result folder. Nothing of this machine's own network is touched; root is
-    not needed.
+    needed for containers only.
 
     \b
     Exit status: 0 even (or whatever the scenario expects), 1 uneven, 3 inconclusive, 2 for every
@@ -75,15 +109,16 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
       harness run scenarios/dnat-10.yaml --set replicas=4 --set load.duration=5s
       harness run scenarios/dnat-10.yaml --json | jq .verdict
       harness run scenarios/dnat-10.yaml --workers 2
+      sudo .venv/bin/harness run scenarios/dnat-10.yaml --engine docker
+      harness run scenarios/dnat-10.yaml --host vagrant --keep
     """
+    from harness.hosts.making import one_machine
     from harness.load.driver import NOBODY, Workers
     from harness.report.progress import Progress
     from harness.runner import run as run_once
     from harness.scenario import load_scenario
 
-    if workers is not None:
-        overrides = (*overrides, f"load.workers={workers}")
-    loaded = load_scenario(scenario, overrides)
+    loaded = load_scenario(scenario, _chosen(overrides, host, engine, workers))
     if await_workers and loaded.repeat > 1:
         raise click.UsageError(
             f"--await-workers goes with a single run; the scenario has repeat: {loaded.repeat}"
@@ -92,22 +127,27 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
         raise click.UsageError("--listen says where workers join: say how many, too, with --await-workers")
     joining = Workers(0, await_workers, *_place(listen or _LISTEN)) if await_workers else NOBODY
     status = 0
-    for repeat_index in range(loaded.repeat):
-        progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))
-        try:
-            outcome = run_once(loaded, results, progress, repeat_index, joining)
-        except RefusedError as error:
-            if loaded.expect != "refused":
-                raise
-            progress.close()
-            _show_refusal(loaded, error, as_json=as_json)
-            continue
-        finally:
-            progress.close()
-        status = _worse(status, _show(outcome, as_json=as_json, quiet=quiet))
-        if outcome.interrupted:
-            return 130
+    with one_machine([loaded.host], _told, keep=keep):
+        for repeat_index in range(loaded.repeat):
+            progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))
+            try:
+                outcome = run_once(loaded, results, progress, repeat_index, joining, keep=True)
+            except RefusedError as error:
+                if loaded.expect != "refused":
+                    raise
+                progress.close()
+                _show_refusal(loaded, error, as_json=as_json)
+                continue
+            finally:
+                progress.close()
+            status = _worse(status, _show(outcome, as_json=as_json, quiet=quiet))
+            if outcome.interrupted:
+                return 130
     return status
+
+
+def _told(words: str) -> None:
+    click.echo(words, err=True)
 
 
 def _place(listen: str) -> tuple[str, int]:
@@ -192,15 +232,21 @@ def _worse(one: int, other: int) -> int:
     show_default=True,
     help="The folder that result folders are made in.",
 )
+@_HOST
+@_ENGINE
+@_KEEP
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as one line of JSON.")
 @click.option("--quiet", is_flag=True, help="Print the last line only.")
-def suite(  # noqa: PLR0913  one for each option
+def suite(  # noqa: PLR0913, PLR0917  one for each option
     paths: tuple[Path, ...],
     repeat: int | None,
     seed: int | None,
     overrides: tuple[str, ...],
     results: Path,
+    host: str | None,
+    engine: str | None,
     *,
+    keep: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -220,21 +266,26 @@ def suite(  # noqa: PLR0913  one for each option
       harness suite scenarios/
       harness suite scenarios/suites/all.yaml --set load.duration=1s
       harness suite scenarios/dnat-10.yaml scenarios/nft-random-10.yaml --repeat 5
+      sudo .venv/bin/harness suite scenarios/ --engine docker
+      harness suite scenarios/ --host vagrant
     """
     from rich.console import Console
 
+    from harness.hosts.making import one_machine
     from harness.report.progress import Progress
     from harness.report.suite import closing_line, render_suite
-    from harness.suite.file import read_suite
+    from harness.suite.file import Planned, read_suite
     from harness.suite.running import SuiteRun
 
-    planned = read_suite(paths, overrides, repeat=repeat, seed=seed)
+    planned = read_suite(paths, _chosen(overrides, host, engine), repeat=repeat, seed=seed)
     progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()), fleeting=True)
     running = SuiteRun(planned, results, progress)
-    try:
-        summary = running.run()
-    finally:
-        progress.close()
+    hosts = {one.scenario.host for one in planned.scenarios if isinstance(one, Planned)}
+    with one_machine(hosts, _told, keep=keep):
+        try:
+            summary = running.run()
+        finally:
+            progress.close()
     if as_json:
         click.echo(summary.to_json())
     elif quiet:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.channel import ChannelClosedError, Message
-from harness.engines.base import Served
+from harness.engines.base import Changes, Served
 from harness.engines.nursery import SLOT_WORDS
 from harness.errors import EngineError
 from harness.strategies.base import Member
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from harness.hosts.base import Host, Placement
     from harness.scenario import Application
+    from harness.strategies.base import Endpoint
 
 _WORD = 8
 _SHOWN = 200  # characters of a command in a message
@@ -50,6 +51,8 @@ class ProcessEngine:
         Where instances in the host's own namespace listen; all others do on the application's port.
     """
 
+    title = "processes"
+
     def __init__(
         self,
         host: Host,
@@ -73,6 +76,9 @@ class ProcessEngine:
         finally:
             os.close(counters)
         self._names: list[str] = []
+
+    def prepare(self) -> None:
+        """Do nothing: the prepared process gets ready by itself."""
 
     def start(self, names: Sequence[str]) -> list[Member]:
         """Start one instance for each name and wait until all of them listen."""
@@ -115,6 +121,26 @@ class ProcessEngine:
         if self._placement == "host":
             return "on the host's network, it must listen on the endpoint's port, the variable PORT"
         return "is application.port right?"
+
+    def exposure(self, endpoint: Endpoint) -> tuple[Host, Endpoint]:
+        """Give the host itself: a strategy's programs run on it."""
+        return self._host, endpoint
+
+    def versions(self) -> dict[str, str]:
+        """Give none: it is part of the harness."""
+        return {}
+
+    def end(self, names: Sequence[str], *, kill: bool) -> None:
+        """Refuse: only containers are ended while load runs."""
+        raise EngineError(f"{names[0]} can't be ended (kill: {kill}): events need an engine of containers")
+
+    def changes(self) -> Changes:
+        """Refuse, as `end` does."""
+        raise EngineError("members can't be followed: that needs an engine of containers")
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Give nothing: instances share most of their memory."""
+        return {}
 
     def served(self) -> list[Served] | None:
         """Read what each instance counted, in the order of `start`; None for a command."""

@@ -7,11 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HostKind:
-    """What is known of a kind of host before one is made."""
+    """What is known of a kind of host before one is made.
+
+    Attributes
+    ----------
+    summary
+        One line for tables and help.
+    address
+        That clients know.
+    most_replicas
+        How many instances it can hold.
+    engines
+        Those that it can run; the first is the one where a scenario names none.
+    here
+        Whether it runs this machine's programs, and does not have its own.
+    """
 
     summary: str
+    address: str
     most_replicas: int
-    engines: frozenset[str]
+    engines: tuple[str, ...]
+    here: bool
 
 
 DEFAULT_SOURCES = 16
@@ -21,7 +37,16 @@ MOST_SOURCES = 16_000
 HOSTS = {
     "netns": HostKind(
         summary="Linux namespaces on this machine, no root needed",
+        address="198.18.37.99",
         most_replicas=64_000,
-        engines=frozenset({"process"}),
+        engines=("process", "docker", "podman"),
+        here=True,
+    ),
+    "vagrant": HostKind(
+        summary="a virtual machine with Docker Engine, by Vagrant",
+        address="192.168.37.99",
+        most_replicas=1_000,
+        engines=("docker",),
+        here=False,
     ),
 }

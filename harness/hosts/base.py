@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from harness.channel import Channel
 
 ClientSide = Literal["external", "local"]
-Side = Literal["host", "client"]
+Side = Literal["host", "client", "here"]
+"""Where a program runs: on the host, where clients are, or on the harness's own machine."""
 Placement = Literal["own", "host", "sandbox"]
 """Which network namespace an instance is in: one of its own, the host's, or one that all share."""
-Role = Literal["instances", "proxy", "generator"]
+Role = Literal["instances", "proxy", "generator", "engine"]
 """Whom a program's processor time is counted for."""
 
 
@@ -68,10 +69,19 @@ class Host(Protocol):
         The address that clients know.
     sources
         The addresses from which the client side may speak, so that ports never run out.
+    published
+        Whether what runs the instances has published the endpoint's port itself.
+    resolver
+        The address of a name server that already knows the instances; None where there is none.
+    engine_socket
+        Where what runs the instances answers Docker's API; empty where nothing does.
     """
 
     address: str
     sources: tuple[str, ...]
+    published: bool
+    resolver: str | None
+    engine_socket: str
 
     def run(self, argv: Sequence[str], text: str = "") -> Finished:
         """Run a program on the host to its end; `text` is its standard input.
@@ -88,7 +98,9 @@ class Host(Protocol):
         The number of the channel's descriptor, then those of `fds`, follow as its last arguments.
         """
 
-    def serve(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Service:
+    def serve(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, role: Role = "proxy"
+    ) -> Service:
         """Start a program that goes on serving on the host, such as a proxy.
 
         Parameters
@@ -97,6 +109,8 @@ class Host(Protocol):
             What messages call it. Another service of this name may run or have run.
         argv, env
             The program, and what is added to the environment.
+        role
+            Whom its processor time is counted for.
         """
 
     def write(self, path: str, text: str) -> None:
@@ -128,3 +142,54 @@ class Host(Protocol):
 
         `softirq` is what the machine spent in soft and hard interrupts, on whosever behalf.
         """
+
+
+class ClientHost(Protocol):
+    """What a load generator needs of a host.
+
+    Attributes
+    ----------
+    apart
+        Whether clients are on a machine that shares no memory with the harness's.
+    """
+
+    apart: bool
+
+    def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> Program:
+        """Start a program as `Host.spawn` does."""
+
+    def let_in(self, port: int) -> None:
+        """Let clients reach a port of `here`, at their own loopback, where they are apart.
+
+        Raises
+        ------
+        HostError
+            They can't.
+        """
+
+
+class ContainerHost(Host, Protocol):
+    """A host on which container engines run.
+
+    Attributes
+    ----------
+    group
+        The control group below which containers' groups are to be.
+    """
+
+    group: str
+
+    def local_path(self, path: str) -> str:
+        """Give the path by which this machine reaches a file or a socket of the host."""
+
+    def ports(self, pids: Sequence[int]) -> list[set[int]]:
+        """Tell on which TCP ports each of these processes, or one that it started, listens."""
+
+    def connect(self, place: int | str, pid: int = 0) -> socket.socket:
+        """Connect as `Host.connect` does; with the number of a process, to a port of that one's loopback."""
+
+    def adopt(self, pids: Sequence[int], role: Role) -> None:
+        """Count what containers use, known by their first processes, for a role."""
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Read how much memory the containers of each role had at most, added up."""

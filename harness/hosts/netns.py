@@ -8,35 +8,31 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
+import platform
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.channel import Channel, ChannelClosedError, Message
 from harness.errors import HostError
-from harness.hosts import DEFAULT_SOURCES
-from harness.hosts.base import ClientSide, Finished, Role, Side
-from harness.words import last_words
+from harness.hosts import DEFAULT_SOURCES, cgroups
+from harness.hosts.asking import AskingHost, SpawnedProgram
 
 if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+
+    from harness.hosts.base import ClientSide, Role, Side
 
 _UP_DEADLINE_S = 20
-_ANSWER_DEADLINE_S = 180
 _END_DEADLINE_S = 10
 _CONNECTED_DEADLINE_S = 10
-_LISTEN_DEADLINE_S = 20
-_LOOK_EVERY_S = 0.005
 # Debian keeps iptables and the proxies where an ordinary user's path does not look.
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -52,49 +48,7 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=search_path())
 
 
-@dataclass(frozen=True)
-class _NetnsProgram:
-    channel: Channel
-    stderr: IO[bytes]
-
-    def last_words(self) -> str:
-        """Give the last lines that it wrote to its standard error, one line of text."""
-        self.stderr.seek(0)
-        return last_words(self.stderr.read())
-
-
-class _NetnsService:
-    """A program that goes on serving on the host."""
-
-    def __init__(self, ask: Callable[[Message], Message], name: str, pid: int) -> None:
-        self._ask = ask
-        self._name = name
-        self._pid = pid
-
-    def wait_listening(self, ports: Sequence[int]) -> None:
-        """Wait until it, or a process that it started, listens on these TCP ports."""
-        end_s = time.monotonic() + _LISTEN_DEADLINE_S
-        while True:
-            seen = self._ask({"do": "look", "pid": self._pid})
-            if seen["ended"]:
-                raise HostError(seen["ended"])
-            if not (silent := set(ports) - set(seen["ports"])):
-                return
-            if time.monotonic() > end_s:
-                what = f"did not listen on port {min(silent)} within {_LISTEN_DEADLINE_S} s"
-                raise HostError(f"{self._name} {what}: {seen['words']}")
-            time.sleep(_LOOK_EVERY_S)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to its first process; nothing happens where that has ended."""
-        self._ask({"do": "signal", "pid": self._pid, "number": int(number)})
-
-    def stop(self) -> None:
-        """End it and all that it started."""
-        self._ask({"do": "stop", "pid": self._pid})
-
-
-class NetnsHost:
+class NetnsHost(AskingHost):
     """A host made of namespaces; a context manager that ends it.
 
     Parameters
@@ -103,18 +57,44 @@ class NetnsHost:
         Where clients come from: ``external`` (a namespace of their own) or ``local`` (the host).
     sources
         How many addresses clients have.
+    privileged
+        Whether it has root's real privileges inside, as container engines need them.
+
+    Attributes
+    ----------
+    group
+        The control group below which containers' groups are to be; empty unless privileged.
+    apart, emulated
+        As of every host: clients share this machine's memory, and no machine is emulated.
+    kernel, cores
+        Its release, and how many processor cores there are.
     """
 
+    kind: ClassVar[str] = "netns"
     address = "198.18.37.99"
+    published = False
+    resolver: str | None = None
+    engine_socket = ""
+    apart = False
+    emulated = False
 
-    def __init__(self, side: ClientSide, sources: int = DEFAULT_SOURCES) -> None:
+    def __init__(self, side: ClientSide, sources: int = DEFAULT_SOURCES, *, privileged: bool = False) -> None:
+        super().__init__()
         self._side = side
         self._sources = sources
+        self._privileged = privileged
+        self.group = ""
+        if privileged and not may_map_everyone():
+            raise HostError(
+                "container engines on host netns need root: run the harness with sudo, or take engine process"
+            )
         self.sources: tuple[str, ...] = ()
-        self._programs: list[_NetnsProgram] = []
-
+        self.kernel = platform.release()
+        self.cores = len(os.sched_getaffinity(0))
+        self._programs: list[SpawnedProgram] = []
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._inside = 0  # the first process inside, whose end is that of all others
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +110,10 @@ class NetnsHost:
         self._channel, theirs = Channel.pair()
         with theirs:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "harness.hosts.supervisor", str(theirs.fileno())],
+                [
+                    *(sys.executable, "-m", "harness.hosts.supervisor", str(theirs.fileno())),
+                    *(["privileged"] if self._privileged else []),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
@@ -140,38 +123,37 @@ class NetnsHost:
                 env=os.environ | {"PATH": search_path()},
             )
         try:
-            self._expect("unshared")
-            _map_ids(self._supervisor.pid)
+            self.group = self._expect("unshared")["group"]
+            if not self._privileged:
+                _map_ids(self._supervisor.pid)
             self._channel.send({"event": "mapped"})
             self._expect("up")
+            self._inside = _only_child(self._supervisor.pid)
+            self._inside_ends = os.pidfd_open(self._inside)
         except ChannelClosedError as error:
             words = self._last_words() or "it was killed"
             raise HostError(f"the netns host ended while it was being made: {words}") from error
 
-    def _expect(self, event: str) -> None:
+    def _expect(self, event: str) -> Message:
         try:
             message = self._channel.receive(_UP_DEADLINE_S)
         except TimeoutError as error:
             raise HostError(f"the netns host was not up within {_UP_DEADLINE_S} s") from error
         if message["event"] != event:
             raise HostError(why_no_namespaces(message["errno"]))
+        return message
 
     def link(self) -> None:
         """Make the network between host and client; programs may be spawned before."""
         first = self._ask({"do": "link"})[f"first_{self._side}_source"]
         self.sources = tuple(str(IPv4Address(first) + k) for k in range(self._sources))
 
-    def run(self, argv: Sequence[str], text: str = "") -> Finished:
-        """Run a program on the host to its end; `text` is its standard input."""
-        answer = self._ask({"do": "run", "argv": list(argv), "text": text})
-        return Finished(answer["status"], answer["stdout"], answer["stderr"])
-
-    def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> _NetnsProgram:
+    def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> SpawnedProgram:
         """Start a program that speaks over a channel, on the host or where clients are."""
         place = "client" if side == "client" and self._side == "external" else "host"
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
         channel, theirs = Channel.pair()
-        program = _NetnsProgram(channel, stderr)
+        program = SpawnedProgram(channel, stderr)
         self._programs.append(program)
         with theirs:
             handed = (stderr.fileno(), theirs.fileno(), *fds)
@@ -179,61 +161,36 @@ class NetnsHost:
             self._ask(request, handed)
         return program
 
-    def serve(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> _NetnsService:
-        """Start a program that goes on serving on the host, such as a proxy."""
-        pid = self._ask({"do": "serve", "name": name, "argv": list(argv), "env": dict(env or {})})["pid"]
-        return _NetnsService(self._ask, name, pid)
+    def connect(self, place: int | str, pid: int = 0) -> socket.socket:
+        """Connect to a service on the host: a TCP port of its loopback, or the path of a Unix socket.
 
-    def write(self, path: str, text: str) -> None:
-        """Put a file on the host, below /run, at once."""
-        self._ask({"do": "write", "path": path, "text": text})
-
-    def connect(self, place: int | str) -> socket.socket:
-        """Connect to a service on the host: a TCP port of its loopback, or the path of a Unix socket."""
-        self._ask({"do": "connect", "place": place})
-        connected = socket.socket(fileno=self._channel.take_fd())
+        With the number of a process, a port of that one's loopback.
+        """
+        with self._asking:
+            self._ask({"do": "connect", "place": place, "pid": pid})
+            connected = socket.socket(fileno=self._channel.take_fd())
         connected.settimeout(_CONNECTED_DEADLINE_S)
         return connected
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Tell which of these programs the host would not have; it need not have started."""
+        return [name for name in names if find_program(name) is None]
+
+    def let_in(self, port: int) -> None:
+        """Do nothing: clients are not apart."""
+        del port
 
     def attach(self, pids: Sequence[int]) -> list[str]:
         """Connect these processes' network namespaces to the host; gives each one's address."""
         addresses: list[str] = self._ask({"do": "attach", "pids": list(pids)})["addresses"]
         return addresses
 
-    def exposed(self) -> None:
-        """Set the limits of kernel parts that are there only since a strategy has put in its rules."""
-        self._ask({"do": "track"})
-
-    def dropped(self) -> int:
-        """Count the packets that connection tracking had to drop so far."""
-        return int(self._ask({"do": "dropped"})["dropped"])
-
-    def died(self) -> list[str]:
-        """Tell of each service that has ended without being stopped, one sentence each."""
-        sentences: list[str] = self._ask({"do": "died"})["died"]
-        return sentences
-
-    def cpu_ns(self) -> dict[str, int]:
-        """Read the processor time used so far: of each role's living processes, and `softirq`."""
-        return self._ask({"do": "cpu"})
-
-    def _ask(self, request: Message, fds: tuple[int, ...] = ()) -> Message:
-        try:
-            self._channel.send(request, fds)
-            answer = self._channel.receive(_ANSWER_DEADLINE_S)
-        except ChannelClosedError as error:
-            raise HostError(f"the netns host has gone: {self._last_words() or 'it was killed'}") from error
-        except TimeoutError as error:
-            message = f"the netns host did not {request['do']} within {_ANSWER_DEADLINE_S} s"
-            raise HostError(message) from error
-        if "error" in answer:
-            what = next((_shown(request[key]) for key in ("argv", "path", "place") if key in request), "")
-            what = f"{request['do']} {what}".strip()
-            raise HostError(f"the netns host could not {what:.200}: {answer['error']}")
-        return answer
+    def local_path(self, path: str) -> str:
+        """Give the path by which this machine reaches a file or a socket of the host."""
+        return f"/proc/{self._inside}/root{path}"
 
     def _last_words(self) -> str:
-        return _NetnsProgram(self._channel, self._stderr).last_words()
+        return SpawnedProgram(self._channel, self._stderr).last_words()
 
     def close(self) -> None:
         """End everything inside, and wait until it has ended."""
@@ -245,6 +202,13 @@ class NetnsHost:
         except subprocess.TimeoutExpired:
             self._supervisor.kill()
             self._supervisor.wait()
+        if self._inside:
+            # Where the supervisor was killed, others inside may not have ended yet; its end comes last.
+            select.select([self._inside_ends], [], [], _END_DEADLINE_S)
+            os.close(self._inside_ends)
+            self._inside = 0
+        if self.group:
+            cgroups.remove(self.group)  # where the supervisor was killed before it could
         for program in self._programs:
             program.channel.close()
             program.stderr.close()
@@ -255,8 +219,8 @@ class NetnsHost:
         self._stderr.close()
 
 
-def _shown(what: list[str] | str | int) -> str:
-    return shlex.join(what) if isinstance(what, list) else str(what)
+def _only_child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
 def _map_ids(pid: int) -> None:

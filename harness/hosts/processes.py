@@ -32,6 +32,18 @@ def family(pid: int) -> list[int]:
     return members
 
 
+def started(pid: int, process: Path = Path("/proc")) -> str | None:
+    """Read when a process started, in clock ticks since the machine did (proc(5), stat, field 22).
+
+    None where it has ended, though nobody may have asked how.
+    """
+    try:
+        fields = (process / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in {"Z", "X"} else fields[19]
+
+
 def cpu_ns_by_role(roles: Mapping[int, str]) -> dict[str, int]:
     """Add up the processor time of living processes.
 

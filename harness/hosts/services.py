@@ -91,6 +91,12 @@ class Services:
             while True:  # whose parent ended before them, they became this process's, the namespace's first
                 os.waitpid(-pid, 0)
 
+    def stop_all(self) -> None:
+        """End all that still run, and what they started."""
+        for pid, service in self._services.items():
+            if not service.stopped:
+                self.stop(pid)
+
     def died(self) -> list[str]:
         """Tell of each that has ended without being stopped."""
         ends = (service.epitaph() for service in self._services.values() if not service.stopped)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import ClientHost, Host, Side
     from harness.load.records import User
     from harness.scenario import Scenario
     from harness.scenario.model import Load
@@ -27,6 +27,7 @@ Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
 """Told of a phase's progress or end, and given the new records, of type `harness.load.records.dtype()`."""
 
 _READY_DEADLINE_S = 60
+_APART_DEADLINE_S = 600  # to get ready on an emulated machine
 _QUIT_DEADLINE_S = 5
 _SILENCE_S = 30  # the generator reports four times a second
 
@@ -108,9 +109,11 @@ class Driver:
         Whether the generator has the compiled data plane.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ClientHost) -> None:
         self._host = host
-        self._program = host.spawn([sys.executable, "-m", "harness.load"], "client", "generator")
+        # It shares memory with the harness. On a machine apart, clients are workers, who send what they know.
+        side: Side = "here" if host.apart else "client"
+        self._program = host.spawn([sys.executable, "-m", "harness.load"], side, "generator")
         self.versions: dict[str, str] = {}
         self.wire = False
         self._silence_s = float(_SILENCE_S)
@@ -142,10 +145,13 @@ class Driver:
         )
         port = self._receive(_READY_DEADLINE_S)["port"]
         here = "127.0.0.1" if workers.address in {"0.0.0.0", "*"} else workers.address  # noqa: S104  to connect to
+        if workers.own and self._host.apart:
+            self._host.let_in(port)
         for _ in range(workers.own):
             argv = [sys.executable, "-m", "harness.load", f"{here}:{port}"]
             self._host.spawn(argv, "client", "generator")
-        self.wire = self._receive(None if workers.others else _READY_DEADLINE_S)["wire"]
+        patience_s = _APART_DEADLINE_S if self._host.apart else _READY_DEADLINE_S
+        self.wire = self._receive(None if workers.others else patience_s)["wire"]
 
     def drive(
         self,

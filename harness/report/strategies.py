@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.engines import ENGINES
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
     what = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
     can = Table("strategy", "weights", "follows", "cooperation", "source", "health", box=SIMPLE_HEAD)
     can.add_column("engines", overflow="fold")
-    can.add_column("predicted")
+    can.add_column("predicted", min_width=11)
     for table in (what, can):
         for column in table.columns[:-2]:
             column.no_wrap = True
@@ -57,7 +58,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
             _yes(strategy.cooperation),
             _yes(strategy.keeps_source),
             _yes(strategy.health_checks),
-            ", ".join(sorted(strategy.engines)),
+            "all" if strategy.engines >= ENGINES.keys() else ", ".join(sorted(strategy.engines)),
             strategy.predicted,
         )
         can.add_row(*(Text(printable(cell, console.encoding)) for cell in abilities))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.summary import InstanceRow, LatencySummary, Summary
+    from harness.summary import EventRow, InstanceRow, LatencySummary, Summary
 
 SHOWN_IN_FULL = 40
 """With more instances than this, the table shows only the ends."""
@@ -100,17 +100,23 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     """Give label, value and style of each line below the table."""
     yield from _test_facts(summary)
     latency = summary.latency_ns
-    yield "latency", _quantiles(latency, encoding) or "no request succeeded", ""
+    emulated = ", emulated" if summary.emulated else ""
+    yield f"latency{emulated}", _quantiles(latency, encoding) or "no request succeeded", ""
     if sent := summary.latency_from_send_ns:
         yield "", f"from the arrival on; from the sending on: {_quantiles(sent, encoding)}", ""
     if latency.p50 is not None:
         yield "", _latency_intervals(summary, encoding), ""
-    yield "throughput", f"{summary.throughput_per_s:,.0f} requests/s", ""
+    yield f"throughput{emulated}", f"{summary.throughput_per_s:,.0f} requests/s", ""
     costs = (
         (role, cost) for role, cost in summary.cpu_us_per_request.model_dump().items() if cost is not None
     )
+    known_memory = summary.memory_bytes.model_dump().items()
     if known := [f"{role} {_duration(round(cost * 1e3), encoding)}" for role, cost in costs]:
-        yield "cpu", f"{'  '.join(known)}  per request", ""
+        yield f"cpu{emulated}", f"{'  '.join(known)}  per request", ""
+    if memory := [f"{role} {size / 1e6:,.1f} MB" for role, size in known_memory if size]:
+        yield "memory", f"{'  '.join(memory)}  at most, added up", ""
+    for event in summary.events:
+        yield "event", _event(event, encoding), "yellow" if event.lost else ""
     errors = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
     yield "errors", errors or "none", "red" if errors else ""
     yield from _witness_facts(summary)
@@ -122,6 +128,23 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     if summary.expect != "even":
         met = "as expected" if summary.passed else "not as expected"
         yield "expected", f"{summary.expect}: {met}", "green" if summary.passed else "red"
+
+
+def _event(event: EventRow, encoding: str) -> str:
+    """Tell of an event: what was done, what it cost, and how long that lasted."""
+
+    def after(seconds: float) -> str:
+        return _duration(round(max(seconds, 0) * 1e9), encoding)
+
+    words = f"{event.at_s:.1f} s: {event.action} {', '.join(event.members)}, in {after(event.took_s)}"
+    if event.followed_s is not None:
+        words += f", followed after {after(event.followed_s)}"
+    if event.last_error_s is None:
+        return f"{words}; none of {event.requests:,} requests lost"
+    kinds = ", ".join(f"{count:,} {name}" for name, count in event.errors.items())
+    lost = f"{event.lost:,} of {event.requests:,} requests ({kinds})"
+    lasted = after(event.last_lost_began_s or 0)
+    return f"{words}; lost {lost}, the last begun {lasted} after it"
 
 
 def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:

@@ -10,7 +10,26 @@ problems.py    what validation finds, in words
 schema.py      the JSON Schema, for editors
 """
 
-from harness.scenario.model import Application, Identity, Load, Scenario, StrategyChoice
+from harness.scenario.model import (
+    Application,
+    Event,
+    Identity,
+    Limits,
+    Load,
+    Resources,
+    Scenario,
+    StrategyChoice,
+)
 from harness.scenario.reading import load_scenario
 
-__all__ = ["Application", "Identity", "Load", "Scenario", "StrategyChoice", "load_scenario"]
+__all__ = [
+    "Application",
+    "Event",
+    "Identity",
+    "Limits",
+    "Load",
+    "Resources",
+    "Scenario",
+    "StrategyChoice",
+    "load_scenario",
+]

@@ -18,15 +18,19 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from harness.errors import HarnessError
 from harness.scenario.problems import expected, refuse
 from harness.scenario.quantities import (
     DURATION_PATTERN,
+    MEMORY_PATTERN,
     PERCENTAGE_PATTERN,
     RATE_PATTERN,
     format_duration,
+    format_memory,
     format_percentage,
     format_rate,
     parse_duration,
+    parse_memory,
     parse_percentage,
     parse_rate,
     shown,
@@ -40,6 +44,7 @@ NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 INSTANCE_PATTERN: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # a label of a host name, RFC 1123
 _PATH_PATTERN: Final = "^/[!-~]*$"
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
+_MOST_CORES: Final = 1024
 _HARNESS_HEADERS: Final = {"connection", "content-length", "transfer-encoding"}
 
 
@@ -61,6 +66,13 @@ def _more_than_nothing(duration_ns: int) -> int:
     if not duration_ns:
         raise ValueError("0s is too short; write more than 0s")
     return duration_ns
+
+
+def _cores(number: float) -> float:
+    if not 0 < number <= _MOST_CORES:
+        few = "few" if number <= 0 else "many"
+        raise ValueError(f"{number:g} is too {few}; write cores, as in 0.5 or 2")
+    return number
 
 
 def _tolerance(share: float) -> float:
@@ -91,6 +103,16 @@ def _instance_name(name: str) -> str:
             "a letter or digit first and last"
         )
     return name
+
+
+def _image_reference(reference: str) -> str:
+    from harness.images.references import parsed  # noqa: PLC0415  20 ms, for scenarios that name one
+
+    try:
+        parsed(reference)
+    except HarnessError as error:
+        raise ValueError(str(error)) from error
+    return reference
 
 
 def _header_name(name: str) -> str:
@@ -173,6 +195,19 @@ Duration = Annotated[
 ]
 ExistingFile = Annotated[str, AfterValidator(_existing_file)]
 LastingDuration = Annotated[Duration, AfterValidator(_more_than_nothing)]
+Cores = Annotated[
+    float,
+    AfterValidator(_cores),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": _MOST_CORES}),
+]
+Memory = Annotated[
+    int,
+    Field(gt=0),
+    _quantity(parse_memory),
+    PlainSerializer(format_memory, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": MEMORY_PATTERN}),
+]
+ImageReference = Annotated[str, AfterValidator(_image_reference)]
 Rate = Annotated[
     float,
     _quantity(parse_rate),

@@ -29,14 +29,17 @@ from harness.scenario.fields import (
     Command,
     Confidence,
     Connections,
+    Cores,
     Duration,
     EnvironmentName,
     ExistingFile,
     HeaderName,
     HeaderValue,
+    ImageReference,
     InstanceName,
     LastingDuration,
     LoadHeaderName,
+    Memory,
     Name,
     Pattern,
     Port,
@@ -52,13 +55,13 @@ from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.strategies.base import Strategy
 
 
 def _key(name: str) -> str:
-    return name.removesuffix("_ns").removesuffix("_per_s")
+    return name.removesuffix("_ns").removesuffix("_per_s").removesuffix("_bytes")
 
 
 class _Model(BaseModel):
@@ -147,7 +150,10 @@ class Application(_Model):
         default=None,
         description="The program and its arguments, a list or one text that is split like a shell's words.",
     )
-    image: str | None = Field(default=None, description="A container image, on an engine that runs images.")
+    image: ImageReference | None = Field(
+        default=None,
+        description="A container image, on an engine that runs images; a command is then its arguments.",
+    )
     port: Port = Field(default=8080, description="Where each instance listens.")
     identity: Identity = Field(default=Identity(), description="How an answer says which instance gave it.")
     env: dict[EnvironmentName, ProgramText] = Field(
@@ -158,19 +164,39 @@ class Application(_Model):
         default=10 * SECOND_NS, description="How long all instances may take to listen."
     )
 
-    @field_validator("image")
-    @classmethod
-    def _command_or_image(cls, image: str | None, info: ValidationInfo) -> str | None:
-        if image is not None and info.data.get("command") is not None:
-            raise ValueError("command and image exclude each other; keep one")
-        return image
-
     @field_validator("delay_ns")
     @classmethod
     def _sample_only(cls, delay_ns: int, info: ValidationInfo) -> int:
         if delay_ns and (info.data.get("command") or info.data.get("image")) is not None:
             raise ValueError("only the sample can wait; take out delay, or the command or image")
         return delay_ns
+
+
+class Limits(_Model):
+    """What one container may use."""
+
+    cpus: Cores | None = Field(
+        default=None, strict=False, description="Processor cores, as in 0.5; all, if left out."
+    )
+    memory_bytes: Memory | None = Field(
+        default=None, description="Memory, as in 64m; if left out, 512m for an instance and 4g for a proxy."
+    )
+
+
+class Resources(_Model):
+    """What containers may use; `cpus` and `memory` without saying whose are for each container."""
+
+    instances: Limits = Field(default=Limits(), description="Each instance.")
+    proxy: Limits = Field(default=Limits(), description="The strategy's proxy, where it has one.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_both(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not (common := {"cpus", "memory"} & given.keys()):
+            return given
+        if len(given) > len(common):
+            raise refuse("write cpus and memory either for all, or for instances and for proxy", "resources")
+        return {"instances": given, "proxy": given}
 
 
 class Stage(_Model):
@@ -375,6 +401,41 @@ class Load(_Model):
         return self
 
 
+class Event(_Model):
+    """Something that happens to instances while the load is measured."""
+
+    at_ns: Duration = Field(description="When, from the beginning of the load on.")
+    stop: InstanceName | int | None = Field(
+        default=None,
+        description="End these instances as `docker stop` does: one by its name, or so many, the last ones.",
+    )
+    kill: InstanceName | int | None = Field(default=None, description="The same by SIGKILL.")
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Self:
+        if (self.stop is None) == (self.kill is None):
+            raise refuse("write either stop or kill, as in {at: 3s, stop: 1}", "events", complete=True)
+        if isinstance(whom := self._whom, int) and whom < 1:
+            raise refuse(f"{self.action}: {whom} is too small; write at least 1", "events", complete=True)
+        return self
+
+    @property
+    def action(self) -> Literal["stop", "kill"]:
+        """What is done."""
+        return "kill" if self.stop is None else "stop"
+
+    @property
+    def _whom(self) -> str | int | None:
+        return self.kill if self.stop is None else self.stop
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """Give those whom it means of instances that are there; none where there are not so many."""
+        whom = self._whom
+        if isinstance(whom, str):
+            return [whom] if whom in names else []
+        return list(names[-whom:]) if whom and whom <= len(names) else []
+
+
 class Scenario(_Model):
     """One measurement: what runs, where, behind which strategy, under which load, and what is expected."""
 
@@ -388,7 +449,7 @@ class Scenario(_Model):
     engine: str = Field(
         default="process",
         validate_default=True,
-        description="What runs an instance on the host.",
+        description="What runs an instance on the host; docker on host vagrant, if left out.",
         json_schema_extra={"enum": [*sorted(ENGINES)]},
     )
     strategy: StrategyChoice = Field(description="The way to put all instances on one port.")
@@ -403,7 +464,20 @@ class Scenario(_Model):
     )
     port: Port = Field(default=80, description="The endpoint's port, the one that clients know.")
     application: Application = Field(default=Application(), description="What every instance runs.")
+    resources: Resources = Field(
+        default=Resources(), description="What containers may use, on an engine that runs images."
+    )
     load: Load = Field(default=Load(), description="What the clients do.")
+    events: tuple[Event, ...] = Field(
+        default=(),
+        strict=False,  # a file has lists
+        description="What happens to instances while the load is measured, on an engine of containers.",
+    )
+    membership: Literal["static", "followed"] = Field(
+        default="static",
+        description="static: nobody tells the strategy of instances that have ended, which it may find out "
+        "by itself; followed: a watcher of the engine's events changes the strategy's members accordingly.",
+    )
     tolerance: Tolerance = Field(
         default=0.10,
         description="How far from its intended share, relative to it, an instance may be.",
@@ -437,6 +511,13 @@ class Scenario(_Model):
             return given | {"replicas": len(given["weights"])}
         return given
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_engine_of_host(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "engine" not in given and (kind := HOSTS.get(str(given.get("host")))):
+            return given | {"engine": kind.engines[0]}
+        return given
+
     @field_validator("host")
     @classmethod
     def _known_host(cls, host: str) -> str:
@@ -451,7 +532,7 @@ class Scenario(_Model):
             raise refuse(unknown("engine", engine, sorted(ENGINES)), complete=True)
         host = info.data.get("host")
         if host and engine not in HOSTS[host].engines:
-            engines = ", ".join(sorted(HOSTS[host].engines))
+            engines = ", ".join(HOSTS[host].engines)
             raise refuse(f"host {host!r} has no engine {engine!r} (its engines: {engines})", "engine", "host")
         return engine
 
@@ -463,6 +544,10 @@ class Scenario(_Model):
             names = ", ".join(sorted(engines))
             words = f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})"
             raise refuse(words, impossible=True)
+        if engine and not ENGINES[engine].images and strategy.made().asks_engine:
+            able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
+            words = f"engine {engine!r} has no containers for {strategy.name} to find; write engine: {able}"
+            raise refuse(words, "strategy.discovery", impossible=True)
         return strategy
 
     @field_validator("replicas")
@@ -474,6 +559,9 @@ class Scenario(_Model):
             raise ValueError(
                 f"{replicas} is too many; host {host!r} has addresses for {most} instances at most"
             )
+        engine = info.data.get("engine")
+        if engine and replicas > (most := ENGINES[engine].most_replicas or replicas):
+            raise ValueError(f"{replicas} is too many; engine {engine!r} runs {most} at most")
         return replicas
 
     @field_validator("replicas")
@@ -504,6 +592,33 @@ class Scenario(_Model):
             )
         return weights
 
+    @model_validator(mode="after")
+    def _events_that_can_be(self) -> Self:
+        if (self.events or self.membership == "followed") and not ENGINES[self.engine].images:
+            able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
+            words = f"engine {self.engine!r} tells of no instance that ends; write engine: {able}"
+            raise refuse(words, "events" if self.events else "membership", complete=True)
+        if self.events and self.load.until is not None:
+            words = "until: verdict may end the load before anything happens; take it out"
+            raise refuse(words, "load.until", "events", complete=True)
+        left = list(self.instances())
+        for event in sorted(self.events, key=lambda event: event.at_ns):
+            if event.at_ns >= self.load.duration_ns:
+                words = (
+                    f"at {format_duration(event.at_ns)} the load is over (load.duration: "
+                    f"{format_duration(self.load.duration_ns)})"
+                )
+                raise refuse(words, "events", complete=True)
+            chosen = event.chosen(left)
+            left = [name for name in left if name not in chosen]
+            if not chosen or not left:
+                words = (
+                    f"at {format_duration(event.at_ns)}, {event.action}: nobody would be left, or there is "
+                    "none of that name, or there are not so many"
+                )
+                raise refuse(words, "events", complete=True)
+        return self
+
     @field_validator("application", mode="before")
     @classmethod
     def _known_application(cls, application: Any) -> Any:
@@ -511,11 +626,29 @@ class Scenario(_Model):
             raise refuse(expected("sample, or a mapping with a command", application))
         return application
 
+    @field_validator("resources")
+    @classmethod
+    def _limits_on_engine(cls, resources: Resources, info: ValidationInfo) -> Resources:
+        engine = info.data.get("engine")
+        if engine and resources != Resources() and not ENGINES[engine].images:
+            able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
+            raise refuse(
+                f"engine {engine!r} sets no limits; take it out, or write engine: {able}", "resources"
+            )
+        return resources
+
     @field_validator("application")
     @classmethod
     def _application_on_engine(cls, application: Application, info: ValidationInfo) -> Application:
-        if application.image is not None and info.data.get("engine") == "process":
-            raise refuse("engine 'process' runs commands, no images; write a command", "application.image")
+        engine = info.data.get("engine")
+        if engine is None:
+            return application
+        if application.image is not None and not ENGINES[engine].images:
+            words = f"engine {engine!r} runs commands, no images; write a command, or engine: docker"
+            raise refuse(words, "application.image")
+        if ENGINES[engine].images and application.command and not application.image:
+            words = f"engine {engine!r} runs images; say which image has this command: write image as well"
+            raise refuse(words, "application.command")
         return application
 
 

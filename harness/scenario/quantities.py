@@ -29,6 +29,12 @@ DURATION_PATTERN: Final = "^(?=[0-9])" + "".join(f"(?:{_NUMBER}{unit})?" for uni
 RATE_PATTERN: Final = f"^{_NUMBER}/[smh]$"
 PERCENTAGE_PATTERN: Final = f"^{_NUMBER}%$"
 
+MEMORY_PATTERN: Final = f"^{_NUMBER}[bkmg]$"
+_BYTES_PER: Final = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_LEAST_MEMORY: Final = 6 << 20
+_MOST_MEMORY: Final = 1 << 40
+
+_MEMORY = re.compile(f"^({_NUMBER})([bkmg])$")
 _DURATION = re.compile(DURATION_PATTERN)
 _RATE = re.compile(RATE_PATTERN)
 _PERCENTAGE = re.compile(PERCENTAGE_PATTERN)
@@ -123,6 +129,29 @@ def parse_rate(text: object) -> float:
 def format_rate(rate_per_s: float) -> str:
     """Write a rate; 200.0 is ``200/s``."""
     return f"{_plain(Decimal(repr(rate_per_s)))}/s"
+
+
+def parse_memory(text: object) -> int:
+    """Read an amount of memory, as container engines write it: 64m, 2g; 1k is 1,024 bytes.
+
+    Raises
+    ------
+    ValueError
+        It is none, or less than 6 MiB, below which no container starts.
+    """
+    found = _MEMORY.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"{shown(text)} is no amount of memory; write a number and a unit, as in 64m or 2g")
+    size = int(Decimal(found[1]) * _BYTES_PER[found[2]])
+    if not _LEAST_MEMORY <= size <= _MOST_MEMORY:
+        raise ValueError(f"{shown(text)} is out of range; write 6m to 1024g")
+    return size
+
+
+def format_memory(size: int) -> str:
+    """Write an amount of memory with the largest unit that needs no fraction."""
+    unit = next((unit for unit in "gmk" if size % _BYTES_PER[unit] == 0), "b")
+    return f"{size // _BYTES_PER[unit]}{unit}"
 
 
 def shown(value: object) -> str:

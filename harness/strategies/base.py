@@ -88,6 +88,16 @@ class Strategy(ABC):
         The distribution that theory predicts, in a few words.
     engines
         The engines on which it runs.
+    image
+        Of which of the harness's own images its programs run, on an engine of containers; empty for
+        programs of the host itself.
+    published
+        Whether an engine that can publish a port does so in place of `expose`: the instances', or the
+        sandbox's.
+    asks_engine
+        Whether its programs ask the engine of the containers, by its socket.
+    watched
+        Whether a watcher of the engine's events is part of it, as of `nginx-events`.
     placement
         Where the instances run: each in a network namespace of its own, all in the host's, or all in
         one sandbox.
@@ -121,7 +131,11 @@ class Strategy(ABC):
     layer: ClassVar[Layer] = 4
     policy: str
     predicted: ClassVar[str]
-    engines: ClassVar[frozenset[str]] = frozenset({"process"})
+    engines: ClassVar[frozenset[str]] = frozenset({"process", "docker", "podman"})
+    image: str = ""
+    published: ClassVar[bool] = False
+    asks_engine: bool = False
+    watched: bool = False
     placement: ClassVar[Placement] = "own"
     most_members: ClassVar[int | None] = None
     weights: bool = False
@@ -159,6 +173,16 @@ class Strategy(ABC):
     @abstractmethod
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Undo `expose`; other users of the host's mechanisms are left alone."""
+
+    def labels(self, port: int, weight: int) -> Mapping[str, str]:
+        """Give what the container of a member is labelled with, so that the strategy's programs find it."""
+        del port, weight
+        return {}
+
+    def environment(self, port: int) -> Mapping[str, str]:
+        """Give what the container of a member has in its environment, so that programs find it."""
+        del port
+        return {}
 
     def expected_shares(self, members: Sequence[Member]) -> list[float]:
         """Give each member's share of the units as intended; they add up to 1."""

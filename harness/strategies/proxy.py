@@ -108,6 +108,11 @@ class Proxy(Strategy):
         except HostError as error:
             raise StrategyError(str(error)) from error
 
+    @property
+    def _name_server(self) -> str:
+        """Where the instances' name is looked up; empty unless it is."""
+        return self._dns.address if self._dns is not None else ""
+
     def _check(self, host: Host) -> None:
         """Have the program itself check its files: where it would go on as before, or not tell why."""
         require_success(host.run(self.checker), f"{self.checker[0]} refuses its configuration")
@@ -140,7 +145,7 @@ class Limits:
     files
         The most files and sockets that a process may have open.
     cores
-        Processor cores.
+        Processor cores that they may run on.
     only_root
         Whether root is the only user there is, as in an ordinary user's namespaces.
     """
@@ -150,7 +155,7 @@ class Limits:
     only_root: bool
 
 
-ASK_LIMITS = "ulimit -Hn; getconf _NPROCESSORS_ONLN; cat /proc/self/uid_map"
+ASK_LIMITS = "ulimit -Hn; nproc; cat /proc/self/uid_map"
 """What `limits` has a shell on the host tell."""
 
 

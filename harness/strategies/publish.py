@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from harness.errors import RefusedError
-from harness.strategies.iptables import IptablesStrategy, dnat
+from harness.strategies.base import Counted, Options
+from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
 from harness.strategies.userland import PortTakenError, RelayProgram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Endpoint, Member, Options
+    from harness.strategies.base import Endpoint, Member
 
 _INSTEAD = "so-reuseport-sandbox, dnat-random, nft-random, haproxy (`harness list strategies` has all)"
+
+
+class PublishOptions(Options):
+    """Options of a published port."""
+
+    userland_proxy: bool = Field(
+        default=True,
+        description="Whether a relay serves the port, too, as Docker's `--userland-proxy`: for those "
+        "whom the rule does not see.",
+    )
 
 
 class Publish(IptablesStrategy):
@@ -26,8 +39,11 @@ class Publish(IptablesStrategy):
 
     name: ClassVar[str] = "publish"
     summary: ClassVar[str] = "one-to-one DNAT and a relay, as `docker run -p`; one instance only"
+    published: ClassVar[bool] = True
     policy = "none"
     predicted: ClassVar[str] = "everything to the one"
+    options_model: ClassVar[type[Options]] = PublishOptions
+    options: PublishOptions
     way: ClassVar[str] = """
 client elsewhere --> host:PORT --> nat table: DNAT --> the one instance
 client on 127.0.0.1 --> PORT --> relay --> the one instance
@@ -38,7 +54,7 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
 - Through the relay, instances see the host's address; through the rule, the client's.
 """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: PublishOptions) -> None:
         super().__init__(options)
         self._relays: list[RelayProgram] = []
 
@@ -46,23 +62,26 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
         return [dnat(member) for member in members]
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Publish the port for one member after another."""
-        for member in members:
+        """Publish the port for one member after another, unless their engine has done so."""
+        if host.published:
+            return
+        if not self.options.userland_proxy:
+            for member in members[1:]:
+                raise _refusal(member, endpoint)
+        for member in members if self.options.userland_proxy else ():
             try:
                 self._relays.append(RelayProgram(host, "0.0.0.0", endpoint.port, [member]))  # noqa: S104  as published
             except PortTakenError as error:
                 self._stop_relays()
-                raise RefusedError(
-                    f"{member.name}: bind for 0.0.0.0:{endpoint.port} failed: port is already allocated; "
-                    f"a published port leads to one instance. For several: {_INSTEAD}"
-                ) from error
+                raise _refusal(member, endpoint) from error
         super().expose(host, endpoint, members)
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Publish the port for another member instead."""
         if len(members) > 1:
             raise RefusedError(f"port {endpoint.port} is already allocated; it leads to one instance")
-        self._relays[0].lead_to(members)
+        for relay in self._relays:
+            relay.lead_to(members)
         super().update(host, endpoint, members)
 
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
@@ -70,7 +89,18 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
         self._stop_relays()
         super().withdraw(host, endpoint)
 
+    def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
+        """Read the connections that the rule has taken, whoever made it."""
+        return counted_anywhere(host, members) if host.published else super().counted(host, endpoint, members)
+
     def _stop_relays(self) -> None:
         for relay in self._relays:
             relay.stop()
         self._relays.clear()
+
+
+def _refusal(member: Member, endpoint: Endpoint) -> RefusedError:
+    return RefusedError(
+        f"{member.name}: bind for 0.0.0.0:{endpoint.port} failed: port is already allocated; "
+        f"a published port leads to one instance. For several: {_INSTEAD}"
+    )

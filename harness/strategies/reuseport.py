@@ -14,7 +14,7 @@ from pydantic import Field
 
 from harness.errors import StrategyError
 from harness.strategies.base import Counted, Options, Strategy, Unit
-from harness.strategies.iptables import IptablesStrategy, dnat
+from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
 from harness.words import last_words
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class SoReuseportSandbox(_Group, IptablesStrategy):
     name: ClassVar[str] = "so-reuseport-sandbox"
     summary: ClassVar[str] = "all instances in one sandbox's network (a pod), whose port is published"
     placement: ClassVar[Placement] = "sandbox"
+    published: ClassVar[bool] = True
     way: ClassVar[str] = """
 client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses and ports
                                                           --> socket of instance k
@@ -83,9 +84,26 @@ client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses 
     def _rules(self, members: Sequence[Member]) -> list[str]:
         return [dnat(members[0])]  # all have the same address
 
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Lead the endpoint to the sandbox, unless its engine has published its port."""
+        if not host.published:
+            super().expose(host, endpoint, members)
+
+    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Lead the endpoint to the sandbox, where instances come and go by themselves."""
+        if not host.published:
+            super().update(host, endpoint, members)
+
+    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+        """Take out the rule, if it is this strategy's."""
+        if not host.published:
+            super().withdraw(host, endpoint)
+
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections the published port took; whom they went to, no rule knows."""
-        counted = super().counted(host, endpoint, members[:1])
+        sandbox = members[:1]
+        published = host.published
+        counted = counted_anywhere(host, sandbox) if published else super().counted(host, endpoint, sandbox)
         return Counted(counted.by, counted.what, counted.total)
 
 

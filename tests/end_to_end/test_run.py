@@ -63,7 +63,8 @@ def test_a_run_tells_its_verdict_and_leaves_a_whole_result(harness: Command) -> 
     ] * 3
     assert sum(instance["connections"] for instance in summary["instances"]) == total
     assert total == len(Recording.from_parquet(folder / "requests.parquet").rows)
-    assert all(seconds is not None for seconds in summary["phases_s"].values())
+    absent = {phase for phase, seconds in summary["phases_s"].items() if seconds is None}
+    assert absent == {"images", "machine", "engine", "instances"}  # those of containers and virtual machines
     assert {"kernel", "iptables", "python", "locust", "harness"} <= set(summary["versions"])
 
 
@@ -241,7 +242,7 @@ def test_a_thousand_instances_are_provisioned_run_and_torn_down(harness: Command
     assert len(summary["instances"]) == 1000
     assert summary["counts"]["errors"] == 0
     assert summary["witnesses"]["agree"] is True
-    assert all(seconds is not None for seconds in summary["phases_s"].values())
+    assert summary["phases_s"]["total"] > summary["phases_s"]["provision"] > 0
 
 
 def test_two_runs_at_once_do_not_meet(harness: Command) -> None:

@@ -10,6 +10,7 @@ import pytest
 from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording import Recording
+from harness.scenario import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ def measure() -> Measure:
         values: dict[str, Any] = {
             "name": "made-up",
             "strategy": SimpleNamespace(name="dnat-random"),
+            "resources": Resources(),
             "replicas": len(counts),
             "host": "netns",
             "engine": "process",

@@ -96,10 +96,11 @@ def test_a_scenario_cannot_be_changed(folder: Path) -> None:
 
 
 def test_an_engine_that_the_host_lacks_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host is blamed where the engine is the default."""
-    monkeypatch.setitem(HOSTS, "bare", HostKind("nothing", 5, frozenset({"docker"})))
-    message = "x.yaml:3:7: host: host 'bare' has no engine 'process' (its engines: docker)"
-    assert refused(folder, RIGHT + "host: bare\n").splitlines()[-1] == message
+    """Where none is named, the host's first is taken."""
+    monkeypatch.setitem(HOSTS, "bare", HostKind("nothing", "198.18.37.99", 50, ("docker",), here=True))
+    assert load(folder, RIGHT + "host: bare\n").engine == "docker"
+    message = "x.yaml:4:9: engine: host 'bare' has no engine 'process' (its engines: docker)"
+    assert refused(folder, RIGHT + "host: bare\nengine: process\n") == message
 
 
 def test_a_strategy_that_does_not_run_on_the_engine_is_refused(

@@ -108,9 +108,10 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
     [
         ("hots: netns", "1: unknown key 'hots', did you mean 'host'?"),
         ("zzz: 1", f"1: unknown key 'zzz' (keys: {KEYS})"),
-        ("host: nets", "7: unknown host 'nets', did you mean 'netns'? (hosts: netns)"),
+        ("host: nets", "7: unknown host 'nets', did you mean 'netns'? (hosts: netns, vagrant)"),
         ("host: 5", "7: host: expected text, found the number 5; put it in quotes"),
-        ("engine: proces", "9: unknown engine 'proces', did you mean 'process'? (engines: process)"),
+        ("engine: proces",
+         "9: unknown engine 'proces', did you mean 'process'? (engines: docker, podman, process)"),
         ("client: extrnal",
          "9: client: unknown value 'extrnal', did you mean 'external'? (values: external, local)"),
         ("client: 3", "9: client: unknown value 3 (values: external, local)"),
@@ -134,9 +135,13 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
         ("application: smple",
          "14: application: expected sample, or a mapping with a command, found the text 'smple'"),
         ("application: {image: nginx}",
-         "22: application.image: engine 'process' runs commands, no images; write a command"),
+         ("22: application.image: engine 'process' runs commands, no images; write a command, or engine: "
+          "docker")),
         ("application: {command: a, image: b}",
-         "34: application.image: command and image exclude each other; keep one"),
+         ("34: application.image: engine 'process' runs commands, no images; write a command, or engine: "
+          "docker")),
+        ("resources: {cpus: 1}",
+         "12: resources: engine 'process' sets no limits; take it out, or write engine: docker or podman"),
         ("application: {command: a, delay: 5ms}",
          "34: application.delay: only the sample can wait; take out delay, or the command or image"),
         ("application: {command: []}",

@@ -72,7 +72,7 @@ def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path
         {"replica": 3},
         {"strategy": "dnat-rnd"},
         {"strategy": {"name": "dnat-random", "weight": 3}},
-        {"engine": "docker"},
+        {"engine": "dcoker"},
         {"tolerance": 0.1},
         {"load": {"duration": 10}},
         {"load": {"duration": "ten"}},

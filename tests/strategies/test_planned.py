@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.strategies.conftest import Lab
 
 _CHOICES = [
-    *strategy_names(),
+    *(name for name in strategy_names() if "process" in find_strategy(name).engines),
     "nginx, discovery: dns",
     "nginx, policy: p2c, workers: 3, health_checks: true",
     "nginx-stream, discovery: dns",
@@ -83,6 +83,7 @@ class _Overheard:
 
     def __init__(self, host: NetnsHost) -> None:
         self.address, self.sources = host.address, host.sources
+        self.published, self.resolver, self.engine_socket = host.published, host.resolver, ""
         self.steps: list[Step] = []
         self._host = host
         self.connect, self.attach, self.exposed = host.connect, host.attach, host.exposed
@@ -96,9 +97,11 @@ class _Overheard:
         self.steps.append(Spawned(tuple(argv)))
         return _OverheardProgram(self._host.spawn(argv, side, role, fds), self.steps)
 
-    def serve(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Service:
+    def serve(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, role: Role = "proxy"
+    ) -> Service:
         self.steps.append(Served(name, tuple(argv), tuple((env or {}).items())))
-        return self._host.serve(name, argv, env)
+        return self._host.serve(name, argv, env, role)
 
     def write(self, path: str, text: str) -> None:
         self.steps.append(File(path, text))

@@ -25,6 +25,7 @@ from harness.scenario import Application, load_scenario
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Member
+from harness.strategies.dns import Dns
 from harness.strategies.proxy import Layer4Options, Proxy
 from tests.strategies.conftest import ENDPOINT
 
@@ -78,7 +79,13 @@ def _made(name: str, **options: Any) -> Proxy:
     return _PROXIES[name](model)
 
 
-_DISCOVERIES = [(name, discovery) for name in _PROXIES for discovery in _values(name, "discovery")]
+# What asks a container engine is tested with one (tests/end_to_end/test_engines.py).
+_DISCOVERIES = [
+    (name, discovery)
+    for name in _PROXIES
+    for discovery in _values(name, "discovery")
+    if not _made(name, discovery=discovery).asks_engine
+]
 _CHOICES = [
     (name, policy, discovery)
     for name, discovery in _DISCOVERIES
@@ -316,7 +323,7 @@ def test_a_proxy_that_cannot_start_is_shown_by_its_last_words(bench: Bench, name
     ("option", "complaint"),
     [
         ("policy: fastest", "unknown value 'fastest'.*values: .*round-robin"),
-        ("discovery: guess", "unknown value 'guess'.*values: .*static"),
+        ("discovery: guess", "unknown value 'guess'.*values: .*(static|events)"),
         ("workers: 0", "0 is no number of workers; write auto, or a whole number of at least 1"),
         ("health_checks: 1", "expected true or false, found the number 1"),
         ("polcy: random", "unknown key 'strategy.polcy', did you mean 'strategy.policy'"),
@@ -352,6 +359,7 @@ def test_the_program_itself_finds_every_configuration_right(
             members = [replace(bench.members[0], weight=weight if proxy.weights else 1), *bench.members[1:]]
             asked += 1
             if proxy.checker:
+                proxy._dns = Dns(bench.host) if discovery == "dns" else None
                 proxy._configure(bench.host, ENDPOINT, members)
                 finished = bench.host.run(proxy.checker)
                 assert finished.status == 0, options
@@ -363,7 +371,11 @@ def test_the_program_itself_finds_every_configuration_right(
 
 
 @pytest.mark.parametrize(
-    ("name", "discovery"), [*((name, "static") for name in _PROXIES), ("nginx-stream", "dns")]
+    ("name", "discovery"),
+    [
+        *((name, "static") for name, proxy in _PROXIES.items() if "process" in proxy.engines),
+        ("nginx-stream", "dns"),
+    ],
 )
 def test_an_ordinary_user_can_run_it(
     ordinary_user: tuple[str, ...], public_tmp_path: Path, name: str, discovery: str

@@ -39,7 +39,10 @@ class Bench:
         self.plan: Mapping[str, list[Any]] = {}
         monkeypatch.setattr(running, "run", self._run)
 
-    def _run(self, scenario: Scenario, results: Path, progress: Progress, repeat_index: int) -> Outcome:
+    def _run(
+        self, scenario: Scenario, results: Path, progress: Progress, repeat_index: int, *, keep: bool
+    ) -> Outcome:
+        assert keep, "runs of a suite share a virtual machine"
         progress.phase("load")
         self.ran.append(scenario.name)
         what = self.plan.get(scenario.name, [EVEN])

@@ -1,0 +1,262 @@
+"""Instances as containers, by Docker's API: the engines `docker` and `podman`.
+
+A container gets what it needs and no more: no new privileges, no capabilities but those that an image
+commonly needs to become its own user, limits of memory and of processes, and for the sample a root file
+system that it can't write to. The sample counts into a file that all instances and the host share, so its
+counts are read outside the measured path.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.engines.base import Changes, Served
+from harness.engines.boxed import BoxedHost
+from harness.engines.boxes import Box, Boxes, Plan
+from harness.engines.daemons import SUBNET
+from harness.engines.nursery import SLOT_WORDS
+from harness.errors import EngineError, RefusedError
+from harness.images.catalogue import CATALOGUE
+from harness.strategies.base import Endpoint, Member
+from harness.strategies.dns import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.engines.daemons import Daemon
+    from harness.hosts.base import ContainerHost, Host
+    from harness.images import CachedImage
+    from harness.scenario import Scenario
+    from harness.strategies.base import Strategy
+
+_SHARED = "/run/sameport/shared"
+_COUNTERS = f"{_SHARED}/counters"
+_LOOK_EVERY_S = 0.01
+_AT_ONCE = 8
+_TAKEN = ("port is already allocated", "address already in use")
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run: the instances', a sandbox's where that is another, the proxy's if there is one."""
+
+    instances: CachedImage
+    sandbox: CachedImage | None = None
+    proxy: CachedImage | None = None
+
+    def all(self) -> list[CachedImage]:
+        """List those that there are, each once."""
+        found = (image for image in (self.instances, self.sandbox, self.proxy) if image)
+        return list({image.reference: image for image in found}.values())
+
+
+class ContainerEngine:
+    """Instances as containers on a host.
+
+    Parameters
+    ----------
+    host
+        A privileged host.
+    daemon
+        The container engine, started here.
+    scenario
+        What runs, on which ports, and what each container may use.
+    strategy
+        What is to expose them, which says where they run.
+    images
+        What to make containers of.
+    """
+
+    def __init__(
+        self,
+        host: ContainerHost,
+        daemon: Daemon,
+        scenario: Scenario,
+        strategy: Strategy,
+        images: Images,
+    ) -> None:
+        self._host = host
+        self._daemon = daemon
+        self._application = scenario.application
+        self._strategy = strategy
+        self._endpoint_port = scenario.port
+        self._port = scenario.port if strategy.placement == "host" else scenario.application.port
+        self._images = images
+        self._resources = scenario.resources
+        self._weights = scenario.instances()
+        self._names: list[str] = []
+        self._instances: list[Box] = []
+        self.title = daemon.title
+        host.write(_COUNTERS, "")
+        daemon.start()
+
+    def prepare(self) -> None:
+        """Wait until the engine answers, load the images, and make the network."""
+        self._daemon.wait()
+        self.boxes = Boxes(self._host, self._daemon)
+        self.boxes.load(self._images.all())
+        self.boxes.make_network(SUBNET)
+
+    def start(self, names: Sequence[str]) -> list[Member]:
+        """Start one instance for each name, several at a time, and wait until all of them listen."""
+        self._names = list(names)
+        size = max(len(names) * SLOT_WORDS * 8, 4096)
+        self._host.run(["truncate", "--size", str(size), _COUNTERS])
+        with ThreadPoolExecutor(_AT_ONCE) as workers, self._refused():
+            network = self._network()
+            plans = [self._plan(position, name, network) for position, name in enumerate(names)]
+            if self._strategy.published and self._strategy.placement == "own":
+                # One after another: it is to be seen which of them the port is refused to.
+                self._instances = [self.boxes.start(plan) for plan in plans]
+            else:
+                self._instances = list(workers.map(self.boxes.start, plans))
+        self._host.adopt([box.pid for box in self._instances if box.pid], "instances")
+        self._wait_listening()
+        if self._strategy.placement == "own":
+            self._daemon.open_forwarding(self._port)
+        return [
+            Member(name, self._address(box), self._port)
+            for name, box in zip(names, self._instances, strict=True)
+        ]
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Tell apart that a port is published already, which is the strategy's own limit."""
+        try:
+            yield
+        except EngineError as error:
+            if self._strategy.published and any(words in str(error) for words in _TAKEN):
+                raise RefusedError(str(error)) from error
+            raise
+
+    def _network(self) -> str:
+        """Give the network that instances join: their own, the host's, or that of a sandbox."""
+        if self._strategy.placement == "host":
+            return "host"
+        if self._strategy.placement == "own":
+            return ""
+        self._sandbox = self.boxes.start(
+            Plan(
+                name="sandbox",
+                own=True,
+                image=(self._images.sandbox or self._images.instances).reference,
+                entrypoint=("sleep",),
+                command=("infinity",),
+                published={self._port: self._endpoint_port},
+            )
+        )
+        return f"container:{self._sandbox.id}"
+
+    def _plan(self, position: int, name: str, network: str) -> Plan:
+        app = self._application
+        told = {"INSTANCE": name, "HOSTNAME": name, "PORT": str(self._port)}
+        if self._strategy.placement != "own":
+            told["REUSE_PORT"] = "1"
+        if app.image is None:
+            told |= {"COUNTERS": _COUNTERS, "SLOT": str(position), "DELAY_NS": str(app.delay_ns)}
+        own = self._strategy.placement == "own"
+        return Plan(
+            name=name,
+            image=self._images.instances.reference,
+            command=tuple(app.command or ()),
+            env=told | dict(self._strategy.environment(self._port) if own else {}) | app.env,
+            network=network,
+            aliases=(NAME,) if own else (),
+            labels=self._strategy.labels(self._port, self._weights[name]) if own else {},
+            published={self._port: self._endpoint_port} if own and self._strategy.published else {},
+            folders={} if app.image else {_SHARED: _SHARED},
+            limits=self._resources.instances,
+            low_port=self._port < 1024,
+            trusted=app.image is None,
+        )
+
+    def _address(self, box: Box) -> str:
+        if self._strategy.placement == "host":
+            return self._host.address
+        return self._sandbox.address if self._strategy.placement == "sandbox" else box.address
+
+    def _wait_listening(self) -> None:
+        app = self._application
+        end_s = time.monotonic() + app.start_timeout_ns / 1e9
+        silent = list(self._instances)
+        others: set[int] = set()
+        while True:
+            if died := self.boxes.died():
+                shared = self._strategy.placement != "own"
+                hint = "; all share one port, so each must set SO_REUSEPORT" if shared else ""
+                raise EngineError(f"{died[0]}; application: {self._what()}{hint}")
+            held = self._host.ports([box.pid for box in silent])
+            waiting = [
+                (box, ports) for box, ports in zip(silent, held, strict=True) if self._port not in ports
+            ]
+            if not waiting:
+                return
+            silent, others = [box for box, _ in waiting], waiting[0][1]
+            if time.monotonic() > end_s:
+                break
+            time.sleep(_LOOK_EVERY_S)
+        listening = ", ".join(map(str, sorted(others)))
+        raise EngineError(
+            f"{len(silent)} of {len(self._names)} instances (first: {silent[0].name}) never listened on port "
+            f"{self._port} within {app.start_timeout_ns / 1e9:g} s"
+            + (f" (listening on: {listening}; is application.port right?)" if listening else "")
+            + f"; application: {self._what()}"
+        )
+
+    def _what(self) -> str:
+        return f"image {self._application.image}" if self._application.image else "the sample"
+
+    def exposure(self, endpoint: Endpoint) -> tuple[Host, Endpoint]:
+        """Give the host as the strategy is to see it, and the endpoint that it is to open there."""
+        if self._images.proxy is not None:
+            boxed = BoxedHost(
+                self._host,
+                self._daemon,
+                self.boxes,
+                self._images.proxy.reference,
+                [
+                    f"/run/sameport/{self._strategy.name}",
+                    *([self._daemon.socket] if self._strategy.asks_engine else []),
+                ],
+                endpoint.port,
+                self._resources.proxy,
+                trusted=self._strategy.image in CATALOGUE,
+            )
+            return boxed, Endpoint("0.0.0.0", endpoint.port)  # noqa: S104  all that its container has
+        self._host.published = self._strategy.published
+        return self._host, endpoint
+
+    def end(self, names: Sequence[str], *, kill: bool) -> None:
+        """End instances, all at once: by SIGKILL, or as `docker stop` does."""
+        boxes = [box for box in self._instances if box.name in names]
+        with ThreadPoolExecutor(len(boxes)) as workers:
+            list(workers.map(lambda box: self.boxes.end(box, kill=kill), boxes))
+
+    def changes(self) -> Changes:
+        """Follow what becomes of the instances from now on."""
+        return self.boxes.changes()
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Read how much memory the containers of each role had at most, added up."""
+        return self._host.memory_bytes()
+
+    def served(self) -> list[Served] | None:
+        """Read what each instance counted, in the order of `start`; None for somebody else's image."""
+        if self._application.image is not None:
+            return None
+        told = self._host.run(["od", "-A", "n", "-v", "-t", "u8", "-w64", _COUNTERS]).stdout.splitlines()
+        rows = [[int(word) for word in line.split()] for line in told[: len(self._names)]]
+        return [Served(row[0], row[1]) for row in rows]
+
+    def died(self) -> list[str]:
+        """Tell of each container that has ended since it started, one sentence each."""
+        return self.boxes.died()
+
+    def versions(self) -> dict[str, str]:
+        """Give the engine's own version, and what the images were made of."""
+        origins = {f"image {image.reference}": image.origin for image in self._images.all()}
+        return {self._daemon.name: self.boxes.version()} | origins

@@ -1,0 +1,82 @@
+"""Choosing the engine that a scenario names, and getting its images before anything is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.engines import ENGINES
+from harness.engines.process import ProcessEngine
+from harness.errors import EngineError, StrategyError
+from harness.hosts import HOSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.engines.base import Engine
+    from harness.engines.containers import Images
+    from harness.hosts.making import AnyHost
+    from harness.scenario import Scenario
+    from harness.strategies.base import Strategy
+
+
+def require_programs(scenario: Scenario, strategy: Strategy, host: AnyHost) -> None:
+    """See that the host has the programs of the engine and the strategy; images bring those of the latter.
+
+    Raises
+    ------
+    EngineError, StrategyError
+        One is missing; the message has the command that installs it.
+    """
+    where = "this machine" if HOSTS[scenario.host].here else "the virtual machine"
+    hint = " (`harness doctor` shows what else is missing)" if HOSTS[scenario.host].here else ""
+    engine = ENGINES[scenario.engine]
+    for missing in host.missing(list(engine.commands)):
+        install = engine.commands[missing]
+        raise EngineError(
+            f"engine {scenario.engine} needs {missing}, which is not on {where}: {install}{hint}"
+        )
+    if strategy.image and engine.images:
+        return
+    for missing in host.missing(list(strategy.commands)):
+        install = strategy.commands[missing]
+        raise StrategyError(
+            f"strategy {strategy.name} needs {missing}, which is not on {where}: {install}{hint}"
+        )
+
+
+def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], None]) -> Images:
+    """Get the images that a scenario needs, making those that are missing.
+
+    Raises
+    ------
+    EngineError
+        One can't be had; the message says where it was looked for, and what to do.
+    """
+    from harness.engines.containers import Images  # noqa: PLC0415  with the SDK, 0.2 s
+    from harness.images import Cache  # noqa: PLC0415  as above
+    from harness.images.catalogue import CATALOGUE  # noqa: PLC0415  as above
+
+    cache = Cache()
+    proxy = None
+    if strategy.image:
+        own = strategy.image in CATALOGUE
+        proxy = (cache.require if own else cache.require_reference)(strategy.image, tell)
+    reference = scenario.application.image
+    if reference is None:
+        return Images(cache.require("sample", tell), proxy=proxy)
+    # Somebody else's image may know no program that does nothing.
+    sandbox = cache.require("sample", tell) if strategy.placement == "sandbox" else None
+    return Images(cache.require_reference(reference, tell), sandbox, proxy)
+
+
+def make_engine(scenario: Scenario, host: AnyHost, strategy: Strategy, images: Images | None) -> Engine:
+    """Make the engine on a host that has started."""
+    if images is None:
+        return ProcessEngine(host, scenario.application, scenario.replicas, strategy.placement, scenario.port)
+    from harness.engines.containers import ContainerEngine  # noqa: PLC0415  as above
+    from harness.engines.daemons import DAEMONS, MachinesDockerd  # noqa: PLC0415  as above
+
+    relays = getattr(strategy.options, "userland_proxy", True)
+    kind = DAEMONS[scenario.engine] if HOSTS[scenario.host].here else MachinesDockerd
+    daemon = kind(host, userland_proxy=relays)
+    return ContainerEngine(host, daemon, scenario, strategy, images)

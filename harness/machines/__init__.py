@@ -1,0 +1,1 @@
+"""Virtual machines: their boxes, what runs them, and bringing one up by Vagrant."""

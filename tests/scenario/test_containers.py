@@ -1,0 +1,117 @@
+"""What a scenario can say of containers, and of what happens to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.scenario.conftest import RIGHT, load, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DOCKER = RIGHT + "engine: docker\n"
+_EVENT_LEFT = "nobody would be left, or there is none of that name, or there are not so many"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            "application: {command: a}",
+            "24: application.command: engine 'docker' runs images; say which image has this command: write",
+        ),
+        (
+            "application: {image: Nginx}",
+            "22: application.image: 'Nginx' is no reference of an image; write one such as nginx:1.22.1",
+        ),
+        (
+            "application: {image: -v}",
+            "22: application.image: '-v' is no reference of an image; write one such as nginx:1.22.1",
+        ),
+        (
+            "resources: {proxy: {memory: 64}}",
+            "29: resources.proxy.memory: 64 is no amount of memory; write a number and a unit, as in 64m",
+        ),
+        (
+            "resources: {proxy: {memory: 1m}}",
+            "29: resources.proxy.memory: '1m' is out of range; write 6m to 1024g",
+        ),
+        (
+            "resources: {proxy: {cpus: 0}}",
+            "27: resources.proxy.cpus: 0 is too few; write cores, as in 0.5 or 2",
+        ),
+        (
+            "resources: {cpus: 1, proxy: {cpus: 1}}",
+            "12: resources: write cpus and memory either for all, or for instances and for proxy",
+        ),
+        ("events: [{at: 11s, stop: 1}]", "9: at 11s the load is over (load.duration: 10s)"),
+        (
+            "events: [{at: 1s, stop: 1, kill: 1}]",
+            "9: write either stop or kill, as in {at: 3s, stop: 1}",
+        ),
+        ("events: [{at: 1s}]", "9: write either stop or kill, as in {at: 3s, stop: 1}"),
+        ("events: [{at: 1s, stop: 10}]", f"9: at 1s, stop: {_EVENT_LEFT}"),
+        ("events: [{at: 1s, stop: 9}, {at: 2s, kill: 1}]", f"9: at 2s, kill: {_EVENT_LEFT}"),
+        ("events: [{at: 1s, stop: nobody}]", f"9: at 1s, stop: {_EVENT_LEFT}"),
+        ("events: [{at: 1s, stop: 0}]", "9: stop: 0 is too small; write at least 1"),
+    ],
+)
+def test_what_containers_can_not_have_is_refused_at_its_place(
+    folder: Path, written: str, message: str
+) -> None:
+    """One line each, which says what to write."""
+    assert refused(folder, f"{_DOCKER}{written}\n").startswith(f"x.yaml:4:{message}")
+
+
+def test_events_and_an_early_verdict_exclude_each_other(folder: Path) -> None:
+    """The load might end before anything happens."""
+    text = f"{_DOCKER}load: {{until: verdict}}\nevents: [{{at: 1s, stop: 1}}]\n"
+    assert "until: verdict may end the load before anything happens; take it out" in refused(folder, text)
+
+
+@pytest.mark.parametrize(
+    "written", ["events: [{at: 1s, stop: 1}]", "membership: followed", "resources: {cpus: 1}"]
+)
+def test_processes_have_nothing_of_it(folder: Path, written: str) -> None:
+    """It would be left out without a word."""
+    assert "write engine: docker or podman" in refused(folder, f"{RIGHT}{written}\n")
+
+
+def test_an_engine_of_containers_has_its_own_limit(folder: Path) -> None:
+    """A Linux bridge has 1,023 ports."""
+    assert "engine 'podman' runs 1000 at most" in refused(
+        folder, "strategy: dnat-random\nengine: podman\nreplicas: 1001\n"
+    )
+
+
+def test_limits_without_a_name_are_everybodys(folder: Path) -> None:
+    """`resources: {cpus, memory}` holds for each container."""
+    resources = load(folder, f"{_DOCKER}resources: {{cpus: 0.5, memory: 64m}}\n").resources
+    for limits in (resources.instances, resources.proxy):
+        assert (limits.cpus, limits.memory_bytes) == (0.5, 64 << 20)
+
+
+def test_traefik_finds_labels_of_containers_only(folder: Path) -> None:
+    """Processes have none."""
+    text = "strategy: {name: traefik, discovery: docker}\nreplicas: 2\n"
+    assert "engine 'process' has no containers for traefik to find" in refused(folder, text)
+    assert load(folder, f"{text}engine: podman\n").strategy.made().asks_engine
+
+
+def test_numbers_mean_the_last_that_are_left(folder: Path) -> None:
+    """Later events see what earlier ones have left."""
+    text = f"{_DOCKER}events: [{{at: 1s, stop: 2}}, {{at: 2s, kill: instance-3}}]\n"
+    first, second = load(folder, text).events
+    names = [f"instance-{k}" for k in range(1, 11)]
+    assert first.chosen(names) == ["instance-9", "instance-10"]
+    assert second.chosen(names) == ["instance-3"]
+    assert [event.action for event in (first, second)] == ["stop", "kill"]
+
+
+@pytest.mark.parametrize("size", ["6m", "64m", "2g", "7000k", "6291457b"])
+def test_memory_is_written_as_it_was_read(folder: Path, size: str) -> None:
+    """As the stored scenario has it, for whoever runs it again."""
+    scenario = load(folder, f"{_DOCKER}resources: {{proxy: {{memory: {size}}}}}\n")
+    assert scenario.as_written()["resources"]["proxy"]["memory"] == size
