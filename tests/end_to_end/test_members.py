@@ -74,5 +74,6 @@ def test_a_socket_that_ends_is_forgotten_at_once(harness: Command) -> None:
     """In a sandbox, the kernel knows of no socket but those that are open."""
     summary = _run(harness, strategy="so-reuseport-sandbox", action="kill", duration="4s")
     (event,) = summary["events"]
-    assert event["lost"] <= 5  # what sat in its backlog
-    assert event["last_lost_began_s"] is None or event["last_lost_began_s"] < 0.5
+    assert event["lost"] < event["requests"] / 10  # what sat in its backlog, and what it was answering
+    # However long the engine takes: once it is done, nobody who asks is sent to the socket any more.
+    assert event["last_lost_began_s"] is None or event["last_lost_began_s"] <= event["took_s"]
