@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness import __version__
-from harness.commands import box, images, judging, running, scenarios
+from harness.commands import box, images, judging, plotting, running, scenarios
 from harness.errors import HarnessError, defect
 from harness.interrupts import Terminated, end_on_sigterm
 
@@ -37,6 +37,7 @@ for _command in (
     judging.baseline,
     judging.fairness,
     judging.compare,
+    plotting.plot,
     scenarios.plan,
     scenarios.validate,
     scenarios.schema,

@@ -147,6 +147,7 @@ def _attach(root: ET.Element, tips: dict[str, tuple[str, ...]]) -> None:
             raise ValueError(f"{len(texts)} texts for {len(marks)} marks")
         for mark, text in zip(marks, texts, strict=True):
             mark.attrib |= {"class": "tip", "data-tip": _clean(text), "tabindex": tabindex, "role": "img"}
+            mark.set("pointer-events", "all")  # what is not filled can be pointed at, too
             told = ET.Element(f"{{{_SVG}}}title")
             told.text = _clean(text)
             mark.insert(0, told)
