@@ -91,11 +91,13 @@ def _draw_sorted(axes: Axes, rows: Sequence[InstanceRow], summary: Summary) -> N
     # Relative to the expected share, every instance has the same band.
     tolerance = summary.tolerance * 100
     axes.axhspan(max(-tolerance, -100), tolerance, color=BAND, label=_band_label(summary))
-    axes.axhline(0, color=INK, linewidth=1.5, label="expected share")
+    axes.axhline(0, color=INK, linewidth=1.5, label="expected share", zorder=2.5)
     if rows[0].share is not None:
         in_order = [rows[i] for i in order]
         low, high = (_intervals(in_order) / [row.expected_share for row in in_order] - 1) * 100
-        axes.vlines(places, low, high, color=INTERVAL, linewidth=0.8, label=_interval_label(summary))
+        # Side by side they would hide the band.
+        thin: dict[str, Any] = {"color": INTERVAL, "linewidth": 0.8, "alpha": 1 if len(rows) < 200 else 0.4}
+        axes.vlines(places, low, high, label=_interval_label(summary), **thin)
         _dots(axes, places, deviations, np.abs(deviations) > tolerance, _tips(in_order, summary))
     axes.set_xlabel("instances, sorted by deviation")
     axes.set_xlim(0, len(rows) + 1)

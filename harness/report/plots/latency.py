@@ -102,7 +102,7 @@ def latencies_figure(runs: Sequence[Run]) -> Picture:
     if drawn:
         least, most = (float(pick(values[end] for _, values in drawn)) for pick, end in ((min, 0), (max, -1)))
         _scale(axes, max(np.log10(2 * values.size) for _, values in drawn), least, most)
-    return _named(figure, axes, bool(drawn), len(runs))
+    return _named(figure, axes, runs, bool(drawn))
 
 
 @styled
@@ -135,7 +135,7 @@ def cdf_figure(runs: Sequence[Run]) -> Picture:
         axes.set_xlim(max(least, 1e-6) / 1.2, max(most, 1e-6) * 1.2)
         axes.set_ylim(0, 102)
         whole_grid(axes)
-    return _named(figure, axes, bool(drawn), len(runs))
+    return _named(figure, axes, runs, bool(drawn))
 
 
 def _compared(runs: Sequence[Run], what: str) -> tuple[Picture, Axes, list[NDArray[np.float64]]]:
@@ -152,11 +152,15 @@ def _compared(runs: Sequence[Run], what: str) -> tuple[Picture, Axes, list[NDArr
     return figure, axes, [np.sort(run.recording.latencies_ns()) / 1e6 for run in runs]
 
 
-def _named(figure: Picture, axes: Axes, any_drawn: bool, count: int) -> Picture:
+def _named(figure: Picture, axes: Axes, runs: Sequence[Run], any_drawn: bool) -> Picture:
+    """Add the legend, which names those runs, too, that have no curve."""
+    for index, run in enumerate(runs):
+        if run.summary.latency_ns.max is None:
+            axes.plot([], [], **_series(index, run) | {"label": f"{plain(run.label, 24)}: nothing succeeded"})
     if not any_drawn:
         nothing(axes, "no request succeeded")
-    elif count > 1:
-        legend_below(figure, 2, fontsize=9)
+    elif len(runs) > 1:
+        legend_below(figure, 2)
     return figure
 
 

@@ -67,8 +67,8 @@ def slope_figure(
     -------
     Picture
         Left: a line for each instance, from its share before to that after. Right: each figure after,
-        relative to before; with an interval (`harness.stats.comparison.compare`) where both sides have several.
-        One run a side says nothing of how much runs differ by themselves.
+        relative to before; with an interval (`harness.stats.comparison.compare`) where both sides have
+        several runs. One run a side says nothing of how much runs differ by themselves.
 
     Raises
     ------

@@ -97,6 +97,7 @@ TEXT, SMALL, TITLE = 10.0, 9.0, 12.0
 """Sizes of text in points; nothing is smaller than the small one."""
 
 _DPI = 140
+_CLOSE: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 _RC: Final[Any] = {  # matplotlib types its keys as literals
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -262,8 +263,8 @@ def plain_numbers(axes: Axes, which: str, least: float, most: float) -> None:
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     # Within two decades, powers of ten alone would leave one tick or none.
-    subs = (1.0,) if high / low > 100 else (1.0, 2.0, 5.0) if high / low > 4 else range(1, 10)
-    axis.set_major_locator(LogLocator(subs=[float(sub) for sub in subs]))
+    subs = (1.0,) if high / low > 100 else (1.0, 2.0, 5.0) if high / low > 2.5 else _CLOSE
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.9g}"))
     axis.set_minor_formatter(NullFormatter())
 

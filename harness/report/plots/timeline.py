@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter
 
 from harness.report.plots.style import (
     BAND,
@@ -103,8 +104,10 @@ def _panels(figure: Picture, top: float) -> list[Axes]:
 
 def _draw_throughput(good: Axes, bad: Axes, windows: Windows) -> None:
     good.stairs(windows.per_s, windows.edges_s, color=INSIDE, linewidth=1.8)
-    good.set_ylim(0, max(float(windows.per_s.max()), 1e-9) * 1.1)
+    good.set_ylim(0, (float(windows.per_s.max()) or 1.0) * 1.1)
     good.set_ylabel("requests/s")
+    for axes in (good, bad):
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     bad.stairs(windows.errors_per_s, windows.edges_s, color=OUTSIDE, fill=True)
     bad.set_ylabel("errors/s")
     bad.set_ylim(0, (float(windows.errors_per_s.max()) or 1.0) * 1.15)
@@ -154,7 +157,7 @@ def _draw_spread(axes: Axes, windows: Windows, summary: Summary) -> None:
     else:
         say(axes, "no answer names its instance")
     axes.axhline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="expected")
-    axes.set_ylabel("share to\nexpected")
+    axes.set_ylabel("share / expected")
 
 
 def _limit_shares(axes: Axes, windows: Windows, factor: float) -> None:
@@ -162,6 +165,7 @@ def _limit_shares(axes: Axes, windows: Windows, factor: float) -> None:
     if known.size:
         axes.set_ylim(0, float(known.max()) * factor * 1.1)
     else:
+        axes.set_ylim(0, factor)
         say(axes, "no answer names its instance")
 
 
