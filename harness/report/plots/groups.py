@@ -98,11 +98,10 @@ def cpu_in_all(cpu: CpuTime) -> float | None:
     twice. What the kernel does for a packet is the time of the process that it interrupts or that sends, on
     virtual links the generator's and the instances', and so in their columns already; the column `kernel`
     would count it once more. Where a kernel keeps the time of interrupts apart
-    (CONFIG_IRQ_TIME_ACCOUNTING), that part is missing.
+    (CONFIG_IRQ_TIME_ACCOUNTING), that part is missing. None where the instances' time is not known.
     """
     parts = (cpu.proxy, cpu.engine, cpu.instances, cpu.generator)
-    known = [value for value in parts if value is not None]
-    return sum(known) if known else None
+    return None if cpu.instances is None else sum(value for value in parts if value is not None)
 
 
 def worst_deviation(summary: Summary) -> float | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from scipy.optimize import isotonic_regression
 
 from harness.errors import ResultError
 from harness.report.plots.groups import Spread, cpu_in_all
@@ -101,14 +102,14 @@ def slope_figure(
 
 def _draw_shares(axes: Axes, before: Sequence[Summary], after: Sequence[Summary]) -> None:
     names = [row.name for row in before[0].instances]
-    unit = before[0].unit if before[0].unit == after[0].unit else "unit"
-    axes.set_title(f"share of the {unit}s (%)", fontsize=10)
+    units = " and ".join(dict.fromkeys(f"{side[0].unit}s" for side in (before, after)))
+    axes.set_title(f"share of the {units} (%)", fontsize=10)
     if any([row.name for row in run.instances] != names for run in (*before, *after)):
         nothing(axes, "they have other\ninstances")
         return
     shares = [_shares(runs) for runs in (before, after)]
     if any(np.isnan(side).all() for side in shares):
-        nothing(axes, f"no {unit} has an instance")
+        nothing(axes, f"none of the {units}\nhas an instance")
         return
     few = len(names) <= _NAMED_UP_TO
     for index, name in enumerate(names):
@@ -120,11 +121,11 @@ def _draw_shares(axes: Axes, before: Sequence[Summary], after: Sequence[Summary]
         )
         (line,) = axes.plot([0, 1], ends, "o", **{"linestyle": "-"} | look)
         tip(line, f"{name}: {percent(shares[0][index])} before, {percent(shares[1][index])} after")
+    axes.margins(y=0.08)
     if few:
         _name_ends(axes, names, shares[1] * 100)
     axes.set_xlim(-0.12, 1.12)
     axes.set_xticks([0, 1], ["before", "after"])
-    axes.margins(y=0.08)
     axes.grid(axis="y", color=LIGHT["grid"], linewidth=0.6)
 
 
@@ -132,15 +133,11 @@ def _name_ends(axes: Axes, names: Sequence[str], shares: NDArray[np.float64]) ->
     """Name the lines at their right ends, spread out so that no name covers another."""
     known = [index for index in np.argsort(shares, kind="stable").tolist() if not np.isnan(shares[index])]
     low, high = axes.get_ylim()
-    step = (high - low) * 0.056
-    places: list[float] = []
-    for index in known:
-        places.append(max(float(shares[index]), places[-1] + step if places else low))
-    excess = (places[-1] - high) if places else 0.0
-    if excess > 0:  # the highest can't be above the axes: those below make room
-        places[-1] = high
-        for number in range(len(places) - 2, -1, -1):
-            places[number] = min(places[number], places[number + 1] - step)
+    steps = (high - low) * 0.056 * np.arange(len(known))
+    # The nearest places that are a step apart: without the steps, the nearest that do not fall.
+    places = isotonic_regression(shares[known] - steps).x
+    # None below the axes and none above them.
+    places = np.clip(places, low, max(high - steps[-1], low)) + steps
     for index, place in zip(known, places, strict=True):
         axes.annotate(
             plain(names[index], 14),
@@ -151,7 +148,7 @@ def _name_ends(axes: Axes, names: Sequence[str], shares: NDArray[np.float64]) ->
             fontsize=SMALL,
             annotation_clip=False,
             parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": LIGHT["muted"], "linewidth": 0.5},
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "relpos": (0, 0.5)},
         )
 
 
@@ -208,8 +205,11 @@ def _draw_ratios(axes: Axes, ratios: Sequence[_Ratio]) -> None:
             ha="center",
             fontsize=SMALL,
         )
-    reach = [value for entry in ratios for value in (entry.ratio, entry.low, entry.high) if value]
-    most = max(*reach, 1 / min(reach), 1.1) ** 1.25
+    reach = [value for entry in ratios for value in entry[1:4] if value]
+    # Of two runs a side, an interval may reach from nothing to everything: it runs out of the axes.
+    points = [entry.ratio for entry in ratios]
+    widest = max(*points, 1 / min(points)) * 10
+    most = min(max(*reach, 1 / min(reach), 1.1), widest) ** 1.25
     axes.set_xscale("log")
     axes.set_xlim(1 / most, most)
     levels = _NEAR if most < 1.7 else _LEVELS if most < 30 else _FAR

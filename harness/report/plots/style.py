@@ -97,7 +97,13 @@ TEXT, SMALL, TITLE = 10.0, 9.0, 12.0
 """Sizes of text in points; nothing is smaller than the small one."""
 
 _DPI = 140
-_CLOSE: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+_STEPS: Final = (
+    (100, (1.0,)),
+    (8, (1.0, 2.0, 5.0)),
+    (2.5, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
+    (0, (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)),
+)
+"""Ticks of a logarithmic axis within a decade, by what its end is to its beginning."""
 _RC: Final[Any] = {  # matplotlib types its keys as literals
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -263,7 +269,7 @@ def plain_numbers(axes: Axes, which: str, least: float, most: float) -> None:
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     # Within two decades, powers of ten alone would leave one tick or none.
-    subs = (1.0,) if high / low > 100 else (1.0, 2.0, 5.0) if high / low > 2.5 else _CLOSE
+    subs = next(subs for beyond, subs in _STEPS if high / low > beyond)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.9g}"))
     axis.set_minor_formatter(NullFormatter())
