@@ -227,8 +227,10 @@ def _draw_events(
     cover: Axes, events: tuple[EventRow, ...], rows: list[int], limits: tuple[float, float]
 ) -> None:
     for event, row in zip(events, rows, strict=True):
-        line = cover.axvline(event.at_s, color=LIGHT["purple"], linewidth=1.6, linestyle=(0, (6, 2)))
-        tip(line, f"{event.at_s:.3f} s: {event.action} {', '.join(event.members)}")
+        line = cover.axvline(
+            event.at_s, color=LIGHT["purple"], linewidth=1.6, linestyle=(0, (6, 2)), clip_on=False
+        )
+        tip(line, f"{event.at_s:.3f} s: {event.action} {', '.join(event.members)}".strip())
         left = _reads_left(event, limits)
         cover.annotate(
             _label(event),
@@ -245,8 +247,8 @@ def _draw_events(
 
 def _label(event: EventRow) -> str:
     count = len(event.members)
-    who = plain(event.members[0], 18) if count == 1 else f"{count:,} instances"
-    return f"{plain(event.action, 12)} {who}"
+    who = plain(event.members[0], 18) if count == 1 else f"{count:,} instances" if count else ""
+    return f"{plain(event.action, 12)} {who}".strip()
 
 
 def _reads_left(event: EventRow, limits: tuple[float, float]) -> bool:
