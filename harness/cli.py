@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness import __version__
-from harness.commands import box, images, judging, plotting, running, scenarios
+from harness.commands import box, completing, images, judging, plotting, running, scenarios, showing
 from harness.errors import HarnessError, defect
 from harness.interrupts import Terminated, end_on_sigterm
+from harness.words import wants_no_colour
 
 if TYPE_CHECKING:
     from harness.doctor import Finding
@@ -41,10 +42,12 @@ for _command in (
     scenarios.plan,
     scenarios.validate,
     scenarios.schema,
-    scenarios.list_,
+    showing.list_,
+    showing.show,
     images.images,
     box.box,
     images.clean,
+    completing.completion,
 ):
     cli.add_command(_command)
 
@@ -73,6 +76,33 @@ def _tell(finding: Finding) -> None:
         click.echo(f"{'':<41}mend it: {finding.mend}")
 
 
+def _give_no_color(command: click.Command) -> None:
+    """Let a command, and all below it, take --no-color: wherever somebody writes it, it is meant for all."""
+    command.params.append(
+        click.Option(
+            ["--no-color"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_without_colour,
+            help="Print without colours; the environment variable NO_COLOR does the same.",
+        )
+    )
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _give_no_color(below)
+
+
+def _without_colour(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    del param
+    if value:
+        os.environ["NO_COLOR"] = "1"
+    if wants_no_colour():
+        ctx.color = False
+
+
+_give_no_color(cli)
+
+
 def main() -> int:
     """Run the command; whatever goes wrong is told in a line or two, never in a traceback."""
     # A run lasts seconds and ends with its process; the collector would walk half a million objects of
@@ -94,9 +124,13 @@ def main() -> int:
 
 def _run_command() -> int:
     try:
-        return cli.main(standalone_mode=False) or 0
+        return cli.main(standalone_mode=False, complete_var=completing.VARIABLE) or 0
     except click.exceptions.Exit as error:
         return error.exit_code
+    except SystemExit as error:
+        if completing.VARIABLE in os.environ:  # click answers the shell and ends
+            return int(error.code or 0)
+        raise
     except click.ClickException as error:
         error.show()
     except HarnessError as error:
@@ -117,7 +151,8 @@ def _run_command() -> int:
 
 def _complain(message: str, error: Exception) -> None:
     message = "\n".join([message, *getattr(error, "__notes__", ())])
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    colour = False if wants_no_colour() else None
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
 
 
 if __name__ == "__main__":

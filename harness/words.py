@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 _LAST_BYTES = 2_000
 _LAST_LINES = 3
 
@@ -21,3 +23,11 @@ def printable(text: str, encoding: str = "utf-8") -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def wants_no_colour() -> bool:
+    """Say whether `--no-color`, or the environment variable NO_COLOR with anything in it, was given.
+
+    Source: the convention of no-color.org, which many programs follow.
+    """
+    return bool(os.environ.get("NO_COLOR"))

@@ -65,19 +65,19 @@ def build(names: tuple[str, ...], source: Source) -> None:
 def list_() -> None:
     """List the images that are there."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from harness.images import Cache
     from harness.images.catalogue import CATALOGUE
+    from harness.report.console import standard_output
     from harness.words import printable
 
     found = Cache().images()
     if not found:
         click.echo("there are none; harness images build makes them, and so do runs that need some")
         return
-    console = Console()
+    console = standard_output()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("name", no_wrap=True)
     longest = max(len(image.reference) for image in found)

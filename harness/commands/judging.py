@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.commands.completing import ResultPath
 from harness.errors import HarnessError, ResultError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class _QuantileTolerance(_Increase):
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, required=True, type=ResultPath())
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
@@ -147,14 +148,13 @@ def _checked(
 
 
 def _tell(checks: Sequence[Check], junit: Path | None, *, github: bool, json_: bool) -> int:
-    from rich.console import Console
-
     from harness.report import gate
+    from harness.report.console import standard_output
 
     if json_:
         click.echo(gate.as_json(checks))
     else:
-        gate.render_checks(checks, Console())
+        gate.render_checks(checks, standard_output())
     if junit is not None:
         _write(junit, gate.as_junit(checks), "w")
     if github:
@@ -175,7 +175,7 @@ def _write(path: Path, text: str, mode: str) -> None:
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, required=True, type=ResultPath())
 @click.option(
     "--baselines",
     type=click.Path(path_type=Path),
@@ -245,8 +245,7 @@ def fairness(  # noqa: PLR0913  one for each option
       harness fairness 902 98 --expected 9:1 --tolerance 5%
       printf 'a,510\\nb,490\\n' | harness fairness
     """
-    from rich.console import Console
-
+    from harness.report.console import standard_output
     from harness.report.fairness import as_json, judge_counts, read_csv, render, weights
 
     names = None
@@ -266,12 +265,12 @@ def fairness(  # noqa: PLR0913  one for each option
     if json_:
         click.echo(as_json(judged))
     else:
-        render(judged, Console())
+        render(judged, standard_output())
     return {"even": 0, "uneven": 1, "inconclusive": 3}[judged.verdict.verdict]
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, required=True, type=ResultPath())
 @click.option(
     "--confidence",
     type=_Percentage(),
@@ -288,15 +287,14 @@ def compare(results: tuple[Path, ...], confidence: float | None) -> None:
     Example:
       harness compare results/dnat-10-20261124-101500 results/dnat-10-20261124-113000
     """
-    from rich.console import Console
-
     from harness.gate.stored import read_results
     from harness.report.comparison import render_comparison
+    from harness.report.console import standard_output
 
     # One after the other, so that their order stays.
     read = [found for path in results for (found,) in read_results([path]).values()]
     if len(read) < 2:
         raise click.UsageError("name two results or more")
-    console = Console()
+    console = standard_output()
     for other in read[1:]:
         render_comparison(read[0], other, console, confidence)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.commands.completing import Override, ScenarioFile
 from harness.engines import ENGINES
 from harness.errors import RefusedError
 from harness.hosts import HOSTS
@@ -48,9 +49,14 @@ def _chosen(
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(path_type=Path))
+@click.argument("scenario", type=ScenarioFile())
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in load.users=20."
+    "--set",
+    "overrides",
+    multiple=True,
+    type=Override(),
+    metavar="KEY=VALUE",
+    help="Override a key, as in load.users=20.",
 )
 @click.option(
     "--results",
@@ -178,8 +184,7 @@ def worker(address: str) -> None:
 
 
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
-    from rich.console import Console
-
+    from harness.report.console import standard_output
     from harness.report.terminal import render_summary, verdict_line
     from harness.summary import exit_status
 
@@ -188,7 +193,7 @@ def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
     elif quiet:
         click.echo(verdict_line(outcome.summary))
     else:
-        render_summary(outcome.summary, outcome.folder, Console())
+        render_summary(outcome.summary, outcome.folder, standard_output())
     return exit_status(outcome.summary)
 
 
@@ -209,7 +214,7 @@ def _worse(one: int, other: int) -> int:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=ScenarioFile())
 @click.option(
     "--repeat",
     type=click.IntRange(1, 1000),
@@ -223,7 +228,12 @@ def _worse(one: int, other: int) -> int:
     help="Shuffles the order of the runs; by default as the file says, or 0.",
 )
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all scenarios."
+    "--set",
+    "overrides",
+    multiple=True,
+    type=Override(),
+    metavar="KEY=VALUE",
+    help="Override a key in all scenarios.",
 )
 @click.option(
     "--results",
@@ -269,9 +279,8 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
       sudo .venv/bin/harness suite scenarios/ --engine docker
       harness suite scenarios/ --host vagrant
     """
-    from rich.console import Console
-
     from harness.hosts.making import one_machine
+    from harness.report.console import standard_output
     from harness.report.progress import Progress
     from harness.report.suite import closing_line, render_suite
     from harness.suite.file import Planned, read_suite
@@ -291,5 +300,5 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
     elif quiet:
         click.echo(closing_line(summary))
     else:
-        render_suite(summary, Console())
+        render_suite(summary, standard_output())
     return running.exit_status(summary)

@@ -1,19 +1,30 @@
-"""`harness validate`, `plan`, `schema` and `list`: what files may say, and what they would do."""
+"""`harness validate`, `plan` and `schema`: what files may say, and what they would do."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.commands.completing import Override, ScenarioFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all of them.")
+@click.argument("files", nargs=-1, required=True, type=ScenarioFile())
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    type=Override(),
+    metavar="KEY=VALUE",
+    help="Override a key in all of them.",
+)
 def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
     """Check scenario and suite FILES without running them.
 
@@ -52,9 +63,14 @@ class _Rate(click.ParamType[Any]):
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(path_type=Path))
+@click.argument("scenario", type=ScenarioFile())
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in tolerance=5%."
+    "--set",
+    "overrides",
+    multiple=True,
+    type=Override(),
+    metavar="KEY=VALUE",
+    help="Override a key, as in tolerance=5%.",
 )
 @click.option("--rate", type=_Rate(), metavar="3000/s", help="Requests; tells how long the load takes.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it takes as one line of JSON.")
@@ -103,21 +119,3 @@ def schema(what: str) -> None:
         "suite-summary": suite_summary_schema,
     }
     click.echo(json.dumps(make[what](), indent=2))
-
-
-@click.command("list")
-@click.argument("what", type=click.Choice(["strategies"]))
-@click.option("--markdown", is_flag=True, help="Write a page with all that they say.")
-def list_(what: str, *, markdown: bool) -> None:
-    """List the STRATEGIES that scenarios can name, and what each says of itself."""
-    del what
-    from rich.console import Console
-
-    from harness.report.strategies import render_strategies, strategies_page
-    from harness.strategies import find_strategy, strategy_names
-
-    strategies = [find_strategy(name) for name in strategy_names()]
-    if markdown:
-        click.echo(strategies_page(strategies), nl=False)
-    else:
-        render_strategies(strategies, Console())

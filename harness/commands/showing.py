@@ -1,0 +1,104 @@
+"""`harness list` and `harness show`: what there is, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness.commands.completing import ResultName
+
+_RESULTS = Path("results")
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["strategies", "results"]))
+@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+@click.option("--markdown", is_flag=True, help="Of strategies: write a page with all that they say.")
+@click.option("--json", "as_json", is_flag=True, help="Of results: print them as one line of JSON.")
+def list_(what: str, folder: Path | None, *, markdown: bool, as_json: bool) -> None:
+    """List the STRATEGIES that scenarios can name, or the RESULTS in DIR (results by default).
+
+    The oldest result comes first. One whose run was killed is `incomplete`, one that Ctrl-C ended
+    `interrupted`.
+
+    \b
+    Examples:
+      harness list strategies
+      harness list results
+      harness list results measured --json | jq .results[].verdict
+    """
+    if what == "results":
+        if markdown:
+            raise click.UsageError("--markdown is for strategies; results have --json")
+        _list_results(folder or _RESULTS, as_json=as_json)
+    else:
+        if folder is not None or as_json:
+            raise click.UsageError("DIR and --json are for results: harness list results DIR --json")
+        _list_strategies(markdown=markdown)
+
+
+def _list_strategies(*, markdown: bool) -> None:
+    from harness.report.console import standard_output
+    from harness.report.strategies import render_strategies, strategies_page
+    from harness.strategies import find_strategy, strategy_names
+
+    strategies = [find_strategy(name) for name in strategy_names()]
+    if markdown:
+        click.echo(strategies_page(strategies), nl=False)
+    else:
+        render_strategies(strategies, standard_output())
+
+
+def _list_results(folder: Path, *, as_json: bool) -> None:
+    from harness.listing import list_results, results_json
+    from harness.report.console import standard_output
+    from harness.report.results import render_results
+    from harness.words import printable
+
+    listed = list_results(folder)
+    if as_json:
+        click.echo(results_json(listed))
+    elif listed:
+        render_results(listed, standard_output())
+    else:
+        click.echo(
+            f"{printable(str(folder))}: no results; harness run SCENARIO leaves one in the folder results"
+        )
+
+
+@click.command()
+@click.argument("result", type=ResultName())
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=_RESULTS,
+    show_default=True,
+    help="The folder that a name is looked for in.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
+@click.option("--quiet", is_flag=True, help="Print the verdict line only.")
+def show(result: str, results: Path, *, as_json: bool, quiet: bool) -> None:
+    """Show what a run printed, from its stored RESULT.
+
+    RESULT is a result's folder, its name below the folder of results, or the word latest.
+
+    \b
+    Examples:
+      harness show latest
+      harness show dnat-10-20260102-030405
+      harness show measured/dnat-10-20260102-030405 --json | jq .latency_ns
+    """
+    from harness.listing import find_result, read_summary
+    from harness.report.console import standard_output
+    from harness.report.terminal import render_summary, verdict_line
+
+    folder = find_result(result, results)
+    summary = read_summary(folder)
+    if as_json:
+        click.echo(json.dumps(json.loads(summary.to_json())))
+    elif quiet:
+        click.echo(verdict_line(summary))
+    else:
+        render_summary(summary, folder, standard_output())
