@@ -33,13 +33,15 @@ def render_results(listed: Sequence[Listed], console: Console) -> None:
     listed
         Names in it come from outside: control characters are made harmless.
     console
-        Where to print. Where a terminal has no room for a table, each result is two lines.
+        Where to print. Where a terminal has no room for a table, each result is two lines; where there is no
+        terminal, it becomes as wide as the table.
     """
     table = _table(listed, console)
     width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if width <= console.width or not console.is_terminal:
         # What no terminal shows is read by programs, for which a row is a line.
-        console.print(table, width=max(width, console.width), crop=False, no_wrap=True)
+        console.width = max(width, console.width)
+        console.print(table)
     else:
         for one in listed:
             name, *cells = _cells(one)
