@@ -277,24 +277,31 @@ def fairness(  # noqa: PLR0913  one for each option
     metavar="PERCENTAGE",
     help="How sure a difference must be; by default as in the first scenario.",
 )
-def compare(results: tuple[Path, ...], confidence: float | None) -> None:
-    """Compare how RESULTS spread their units over the instances: each with the first.
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one line of JSON.")
+def compare(results: tuple[Path, ...], confidence: float | None, *, as_json: bool) -> None:
+    """Compare RESULTS, of one strategy or of several: each with the first.
 
-    A difference is shown with its interval; where chance alone may have made it, this is said. Use
-    harness check for a tolerance that decides, and for latency and cost.
+    Results of one scenario are taken together, as its runs; if all are of one, each run stands for
+    itself. A folder of results stands for those in it. A difference is told with its interval, which
+    takes two runs or more on both sides; where chance alone may have made it, that is said. Where
+    instances are the same, so are their shares compared. Use harness check for a tolerance that
+    decides.
 
     \b
-    Example:
+    Examples:
+      harness compare results/dnat-10-* results/haproxy-tcp-10-*
       harness compare results/dnat-10-20261124-101500 results/dnat-10-20261124-113000
+      harness compare before/ after/ --json
     """
-    from harness.gate.stored import read_results
-    from harness.report.comparison import render_comparison
+    from harness.gate.sides import read_sides
+    from harness.report.comparison import comparison_json, render_comparison
     from harness.report.console import standard_output
 
-    # One after the other, so that their order stays.
-    read = [found for path in results for (found,) in read_results([path]).values()]
-    if len(read) < 2:
-        raise click.UsageError("name two results or more")
-    console = standard_output()
-    for other in read[1:]:
-        render_comparison(read[0], other, console, confidence)
+    sides = read_sides(results)
+    if len(sides) < 2:
+        raise click.UsageError("name two results or more: there is nothing to compare one with")
+    sure = sides[0].first.confidence if confidence is None else confidence
+    if as_json:
+        click.echo(comparison_json(sides, sure))
+    else:
+        render_comparison(sides, standard_output(), sure)

@@ -162,15 +162,34 @@ def refuse_another(scenario: dict[str, Any], summary: Summary) -> None:
     ResultError
         The summary's scenario measures something else; says which keys differ.
     """
-    before, after = _flat(_completed(scenario)), _flat(_completed(summary.scenario))
-    different = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    different = _differing(scenario, summary.scenario)
     if different:
-        key = different[0]
-        more = f" (and {', '.join(different[1:])})" if different[1:] else ""
+        key, *others = different
+        more = f" (and {', '.join(others)})" if others else ""
+        there, here = different[key]
         raise ResultError(
             f"{_named(summary)}: is of another scenario than what it is to be compared with: {key} is "
-            f"{_value(after.get(key))} here and {_value(before.get(key))} there{more}"
+            f"{_value(here)} here and {_value(there)} there{more}"
         )
+
+
+def differing_keys(first: Summary, second: Summary) -> dict[str, tuple[Any, Any]]:
+    """Give the dotted keys in which two results' scenarios differ, with both values; None is not set.
+
+    Keys that change nothing measured, such as the name, are left out.
+    """
+    return _differing(first.scenario, second.scenario)
+
+
+def measured_scenario(summary: Summary) -> dict[str, Any]:
+    """Give what of a result's scenario changes what is measured, by dotted keys."""
+    return _flat(_completed(summary.scenario))
+
+
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    before, after = _flat(_completed(first)), _flat(_completed(second))
+    keys = sorted(before.keys() | after.keys())
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
 def _completed(scenario: dict[str, Any]) -> dict[str, Any]:
