@@ -24,6 +24,16 @@ _INTRODUCTION = """\
 Every way to put several instances on one port that the harness knows. This page is made from what the
 strategies say of themselves: `harness list strategies --markdown`.
 
+| how | strategies |
+|---|---|
+| nothing in between | `direct`, the baseline; `publish`, one container's published port |
+| sockets that share a port | `so-reuseport-host`, `so-reuseport-sandbox` (a pod), `so-reuseport-bpf` |
+| iptables | `dnat-random`, `dnat-nth`, `dnat-literal` (often written, and not even), `kube-proxy-iptables` |
+| nftables | `nft-random`, `nft-round-robin`, `nft-hash` |
+| IPVS | `ipvs-rr`, `ipvs-lc`, `ipvs-sh`, `ipvs-mh`, where the kernel has it |
+| proxies for TCP | `userland`, `nginx-stream`, `haproxy-tcp` |
+| proxies for HTTP | `nginx`, `haproxy`, `envoy`, `traefik`, `caddy`; `nginx-events`, which follows containers |
+
 - **unit**: what is balanced, and so what the verdict is about: connections, requests, or sources (client
   addresses).
 - **layer**: 4 where a client's connection is one of an instance's, 7 where requests are passed on one by one.

@@ -57,3 +57,12 @@ def test_the_tables_name_every_strategy_at_any_width(strategies: list[type[Strat
     for name in strategy_names():
         assert sum(line.startswith(f"  {name} ") for line in lines) == 2
     assert max(map(len, lines)) <= width
+
+
+def test_the_page_sorts_every_strategy_by_how_it_works(strategies: list[type[Strategy]]) -> None:
+    """Its first table has each one once, and none that isn't there."""
+    first_table = strategies_page(strategies).split("- **unit**")[0]
+    named = [
+        name for line in first_table.splitlines() if line.startswith("|") for name in line.split("`")[1::2]
+    ]
+    assert sorted(named) == strategy_names()
