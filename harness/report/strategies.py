@@ -32,7 +32,7 @@ strategies say of themselves: `harness list strategies --markdown`.
 | nftables | `nft-random`, `nft-round-robin`, `nft-hash` |
 | IPVS | `ipvs-rr`, `ipvs-lc`, `ipvs-sh`, `ipvs-mh`, where the kernel has it |
 | proxies for TCP | `userland`, `nginx-stream`, `haproxy-tcp` |
-| proxies for HTTP | `nginx`, `haproxy`, `envoy`, `traefik`, `caddy`; `nginx-events`, which follows containers |
+| proxies for HTTP | `nginx`, `nginx-events`, `haproxy`, `envoy`, `traefik`, `caddy` |
 
 - **unit**: what is balanced, and so what the verdict is about: connections, requests, or sources (client
   addresses).
