@@ -1,5 +1,5 @@
 # Each installs what it needs and this machine lacks first.
-.PHONY: help run suite test test-vagrant lint check format docs schemas site setup setup-all setup-vagrant
+.PHONY: help run suite test test-vagrant lint check format docs schemas site figures setup setup-all setup-vagrant
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
@@ -11,6 +11,7 @@ help:
 	@echo 'make format   format the code'
 	@echo 'make docs     write the JSON Schemas and docs/strategies.md anew'
 	@echo 'make site     make the documentation a site in build/site'
+	@echo 'make figures  write the answer in README.md anew, of results/reference'
 
 setup:
 	@./tools/setup
@@ -53,6 +54,9 @@ docs: schemas
 site: setup-all
 	@.venv/bin/mkdocs build --strict --quiet
 	@echo build/site/index.html
+
+figures: setup-all
+	@.venv/bin/python tools/figures.py
 
 schemas: setup-all
 	.venv/bin/harness schema scenario > docs/scenario.schema.json

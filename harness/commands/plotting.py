@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from harness.commands.completing import ResultPath
 from harness.errors import ResultError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _Stored(NamedTuple):
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
+@click.argument("results", nargs=-1, required=True, type=ResultPath(), metavar="RESULT...")
 @click.option(
     "--kind",
     "kinds",
