@@ -262,7 +262,7 @@ class _Lab:
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
         self.blocks = pending.begin(self.scenario)
-        timeline = Timeline(self.scenario.events, list(self.scenario.instances()), self._engine)
+        timeline = Timeline(self.scenario.script(), self._engine)
         with self._phases("load", "load", _asking(self.scenario)), self._followed() as watcher:
             try:
                 live = self._live(duration_ns, self.blocks, self._watch)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.engines.base import Change, Engine
-    from harness.scenario import Event
+    from harness.scenario.script import Step
     from harness.strategies.base import Member
 
 _END_DEADLINE_S = 30
@@ -28,14 +28,26 @@ _END_DEADLINE_S = 30
 class Happened:
     """An event that was carried out; moments are on the monotonic clock.
 
+    A rolling replacement is one of these for each instance that is replaced, one after the other; a
+    blue-green one, and a canary, are one each.
+
     Attributes
     ----------
     action, members
-        What was done to whom.
+        What was done (a key of `harness.scenario.Event`) to whom; of a replacement, those whose place was
+        taken, none of a canary's.
     began_ns, done_ns
-        When it was asked for, and when the engine said that it was done.
+        When it was asked for, and when the engine said that it was done: those who were to end had ended,
+        those who were to come listened.
     followed_ns
-        When the watcher's strategy had taken over the members that are left; None where nobody watches.
+        When the strategy had taken over the members that there are since: the watcher told it, or a
+        replacement did, whose cut this is. None where nobody tells it.
+    joined
+        Who came by it.
+    shares
+        Each instance's intended share of the units from then on, by its name; who is gone or frozen has 0.
+    label
+        What it was, for people, as in "kill instance-4".
     """
 
     action: str
@@ -43,6 +55,9 @@ class Happened:
     began_ns: int
     done_ns: int
     followed_ns: int | None = None
+    joined: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
+    label: str = ""
 
 
 class Watcher:
@@ -110,17 +125,14 @@ class Timeline:
 
     Parameters
     ----------
-    events
-        What is to happen.
-    names
-        The instances, of whom a number in an event means the last that are still there.
+    steps
+        What is to happen, in this order.
     engine
-        What runs them.
+        What runs the instances.
     """
 
-    def __init__(self, events: Sequence[Event], names: Sequence[str], engine: Engine) -> None:
-        self._events = sorted(events, key=lambda event: event.at_ns)
-        self._left = list(names)
+    def __init__(self, steps: Sequence[Step], engine: Engine) -> None:
+        self._steps = steps
         self._engine = engine
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry_out, name="events", daemon=True)
@@ -137,18 +149,26 @@ class Timeline:
         self._thread.join(_END_DEADLINE_S)
 
     def _carry_out(self) -> None:
-        for event in self._events:
-            if self._over.wait(max(0.0, self._begin_s + event.at_ns / 1e9 - time.monotonic())):
+        for step in self._steps:
+            if self._over.wait(max(0.0, self._begin_s + step.at_ns / 1e9 - time.monotonic())):
                 return
-            names = event.chosen(self._left)
             began_ns = time.monotonic_ns()
             try:
-                self._engine.end(names, kill=event.action == "kill")
+                self._engine.end(step.members, kill=step.action == "kill")
             except HarnessError as error:
                 self.failure = error
                 return
-            self._left = [name for name in self._left if name not in names]
-            self.happened.append(Happened(event.action, tuple(names), began_ns, time.monotonic_ns()))
+            self.happened.append(
+                Happened(
+                    step.action,
+                    step.members,
+                    began_ns,
+                    time.monotonic_ns(),
+                    joined=step.joined,
+                    shares=step.shares,
+                    label=step.label,
+                )
+            )
 
     def told(self, watcher: Watcher | None) -> list[Happened]:
         """Give what happened, with the moments at which the watcher had followed it.

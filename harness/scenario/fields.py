@@ -186,6 +186,18 @@ def _connections(value: Any) -> str | int:
     )
 
 
+def _whom(value: Any) -> str | int:
+    if type(value) is int:
+        if value < 1:
+            raise ValueError(f"{value} is too few; write a whole number of at least 1")
+        return value
+    if isinstance(value, str) and re.fullmatch(f"{INSTANCE_PATTERN}|{PERCENTAGE_PATTERN}", value):
+        return value
+    raise ValueError(
+        f"{shown(value)} names nobody; write how many, an instance's name, a share such as 50%, or all"
+    )
+
+
 Duration = Annotated[
     int,
     Field(ge=0),
@@ -219,6 +231,18 @@ Percentage = Annotated[
     _quantity(parse_percentage),
     PlainSerializer(format_percentage, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": PERCENTAGE_PATTERN}),
+]
+Whom = Annotated[
+    int | str,
+    PlainValidator(_whom),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": f"^({INSTANCE_PATTERN})$|{PERCENTAGE_PATTERN}"},
+            ]
+        }
+    ),
 ]
 Weight = Annotated[int, Field(ge=1, le=256)]
 InstanceName = Annotated[str, AfterValidator(_instance_name)]

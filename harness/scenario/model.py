@@ -11,9 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import (
-    AliasGenerator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -24,6 +21,8 @@ from pydantic import (
 from harness.engines import ENGINES
 from harness.errors import StrategyError
 from harness.hosts import DEFAULT_SOURCES, HOSTS, MOST_SOURCES
+from harness.scenario.base import Model as _Model
+from harness.scenario.events import Event, require_able
 from harness.scenario.fields import (
     WRITTEN,
     Command,
@@ -51,33 +50,15 @@ from harness.scenario.fields import (
 )
 from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
+from harness.scenario.script import script
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from harness.scenario.script import Step
     from harness.strategies.base import Strategy
-
-
-def _key(name: str) -> str:
-    return name.removesuffix("_ns").removesuffix("_per_s").removesuffix("_bytes")
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=AliasGenerator(validation_alias=_key, serialization_alias=_key),
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
-
-    @classmethod
-    def file_keys(cls) -> list[str]:
-        """List the keys that this has in a file."""
-        return [_key(name) for name in cls.model_fields]
 
 
 class StrategyChoice(_Model):
@@ -401,41 +382,6 @@ class Load(_Model):
         return self
 
 
-class Event(_Model):
-    """Something that happens to instances while the load is measured."""
-
-    at_ns: Duration = Field(description="When, from the beginning of the load on.")
-    stop: InstanceName | int | None = Field(
-        default=None,
-        description="End these instances as `docker stop` does: one by its name, or so many, the last ones.",
-    )
-    kill: InstanceName | int | None = Field(default=None, description="The same by SIGKILL.")
-
-    @model_validator(mode="after")
-    def _just_one(self) -> Self:
-        if (self.stop is None) == (self.kill is None):
-            raise refuse("write either stop or kill, as in {at: 3s, stop: 1}", "events", complete=True)
-        if isinstance(whom := self._whom, int) and whom < 1:
-            raise refuse(f"{self.action}: {whom} is too small; write at least 1", "events", complete=True)
-        return self
-
-    @property
-    def action(self) -> Literal["stop", "kill"]:
-        """What is done."""
-        return "kill" if self.stop is None else "stop"
-
-    @property
-    def _whom(self) -> str | int | None:
-        return self.kill if self.stop is None else self.stop
-
-    def chosen(self, names: Sequence[str]) -> list[str]:
-        """Give those whom it means of instances that are there; none where there are not so many."""
-        whom = self._whom
-        if isinstance(whom, str):
-            return [whom] if whom in names else []
-        return list(names[-whom:]) if whom and whom <= len(names) else []
-
-
 class Scenario(_Model):
     """One measurement: what runs, where, behind which strategy, under which load, and what is expected."""
 
@@ -471,12 +417,12 @@ class Scenario(_Model):
     events: tuple[Event, ...] = Field(
         default=(),
         strict=False,  # a file has lists
-        description="What happens to instances while the load is measured, on an engine of containers.",
+        description="What happens to instances while the load is measured.",
     )
     membership: Literal["static", "followed"] = Field(
         default="static",
-        description="static: nobody tells the strategy of instances that have ended, which it may find out "
-        "by itself; followed: a watcher of the engine's events changes the strategy's members accordingly.",
+        description="static: nobody tells the strategy of instances that come or go, which it may find out "
+        "by itself; followed: a watcher of the engine's events changes the members accordingly.",
     )
     tolerance: Tolerance = Field(
         default=0.10,
@@ -499,6 +445,18 @@ class Scenario(_Model):
         if self._names_all(self.weights, self.replicas):
             return dict(self.weights)
         return {name: self.weights.get(name, 1) for name in _numbered(self.replicas)}
+
+    def script(self) -> list[Step]:
+        """Give what happens to instances, one step after the other."""
+        return script(self.events, self.instances())
+
+    def everybody(self) -> tuple[str, ...]:
+        """Name all instances that there ever are, in the order of their coming, initial ones first.
+
+        One that is started again after its end is named once: it is a new process with the old name.
+        """
+        joined = (name for step in self.script() for name in step.joined)
+        return tuple(dict.fromkeys([*self.instances(), *joined]))
 
     @staticmethod
     def _names_all(weights: Mapping[str, int], replicas: int) -> bool:
@@ -594,29 +552,7 @@ class Scenario(_Model):
 
     @model_validator(mode="after")
     def _events_that_can_be(self) -> Self:
-        if (self.events or self.membership == "followed") and not ENGINES[self.engine].images:
-            able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
-            words = f"engine {self.engine!r} tells of no instance that ends; write engine: {able}"
-            raise refuse(words, "events" if self.events else "membership", complete=True)
-        if self.events and self.load.until is not None:
-            words = "until: verdict may end the load before anything happens; take it out"
-            raise refuse(words, "load.until", "events", complete=True)
-        left = list(self.instances())
-        for event in sorted(self.events, key=lambda event: event.at_ns):
-            if event.at_ns >= self.load.duration_ns:
-                words = (
-                    f"at {format_duration(event.at_ns)} the load is over (load.duration: "
-                    f"{format_duration(self.load.duration_ns)})"
-                )
-                raise refuse(words, "events", complete=True)
-            chosen = event.chosen(left)
-            left = [name for name in left if name not in chosen]
-            if not chosen or not left:
-                words = (
-                    f"at {format_duration(event.at_ns)}, {event.action}: nobody would be left, or there is "
-                    "none of that name, or there are not so many"
-                )
-                raise refuse(words, "events", complete=True)
+        require_able(self)
         return self
 
     @field_validator("application", mode="before")

@@ -141,12 +141,17 @@ def _problem(
         words = f"missing key {dotted(path)!r}" + (f"; write, for example, {example}" if example else "")
         return Problem(document.place(path), words)
     if kind == "refused":
-        candidates: list[KeyPath] = [(*path[:-1], *at.split(".")) for at in context["at"]] or [path]
+        candidates: list[KeyPath] = [(*path[:-1], *_split(at)) for at in context["at"]] or [path]
         path = next((candidate for candidate in candidates if candidate in document.values), candidates[-1])
         words = context["words"] if context["complete"] else prefixed(path, context["words"])
         return Problem(document.place(path), words, context["impossible"])
     place = document.keys[path] if details["loc"] != path else document.place(path)
     return Problem(place, prefixed(path, _words(kind, context, details["input"], path)))
+
+
+def _split(at: str) -> KeyPath:
+    """Give the keys of a dotted path; numbers are places in a list."""
+    return tuple(int(part) if part.isdecimal() else part for part in at.split("."))
 
 
 def _unknown_key(path: KeyPath, keys: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from harness.scenario.events import Event, Release
 from harness.scenario.fields import WRITTEN
 from harness.scenario.model import Application, Identity, Load, Scenario
 from harness.scenario.overrides import override
@@ -135,4 +136,6 @@ def _keys_at(document: Document, path: KeyPath) -> list[str]:
         # Only options of a known strategy are looked at.
         options = find_strategy(document.data["strategy"]["name"]).options_model
         return ["name", *(field.alias or name for name, field in options.model_fields.items())]
+    if path[:1] == ("events",) and len(path) > 1:
+        return (Release if path[2:] == ("application",) else Event).file_keys()
     return _SECTIONS.get(path, [])

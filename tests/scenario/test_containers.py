@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DOCKER = RIGHT + "engine: docker\n"
-_EVENT_LEFT = "nobody would be left, or there is none of that name, or there are not so many"
 
 
 @pytest.mark.parametrize(
@@ -46,16 +45,6 @@ _EVENT_LEFT = "nobody would be left, or there is none of that name, or there are
             "resources: {cpus: 1, proxy: {cpus: 1}}",
             "12: resources: write cpus and memory either for all, or for instances and for proxy",
         ),
-        ("events: [{at: 11s, stop: 1}]", "9: at 11s the load is over (load.duration: 10s)"),
-        (
-            "events: [{at: 1s, stop: 1, kill: 1}]",
-            "9: write either stop or kill, as in {at: 3s, stop: 1}",
-        ),
-        ("events: [{at: 1s}]", "9: write either stop or kill, as in {at: 3s, stop: 1}"),
-        ("events: [{at: 1s, stop: 10}]", f"9: at 1s, stop: {_EVENT_LEFT}"),
-        ("events: [{at: 1s, stop: 9}, {at: 2s, kill: 1}]", f"9: at 2s, kill: {_EVENT_LEFT}"),
-        ("events: [{at: 1s, stop: nobody}]", f"9: at 1s, stop: {_EVENT_LEFT}"),
-        ("events: [{at: 1s, stop: 0}]", "9: stop: 0 is too small; write at least 1"),
     ],
 )
 def test_what_containers_can_not_have_is_refused_at_its_place(
@@ -71,12 +60,9 @@ def test_events_and_an_early_verdict_exclude_each_other(folder: Path) -> None:
     assert "until: verdict may end the load before anything happens; take it out" in refused(folder, text)
 
 
-@pytest.mark.parametrize(
-    "written", ["events: [{at: 1s, stop: 1}]", "membership: followed", "resources: {cpus: 1}"]
-)
-def test_processes_have_nothing_of_it(folder: Path, written: str) -> None:
-    """It would be left out without a word."""
-    assert "write engine: docker or podman" in refused(folder, f"{RIGHT}{written}\n")
+def test_processes_have_no_limits(folder: Path) -> None:
+    """They would be left out without a word."""
+    assert "write engine: docker or podman" in refused(folder, f"{RIGHT}resources: {{cpus: 1}}\n")
 
 
 def test_an_engine_of_containers_has_its_own_limit(folder: Path) -> None:
@@ -103,11 +89,10 @@ def test_traefik_finds_labels_of_containers_only(folder: Path) -> None:
 def test_numbers_mean_the_last_that_are_left(folder: Path) -> None:
     """Later events see what earlier ones have left."""
     text = f"{_DOCKER}events: [{{at: 1s, stop: 2}}, {{at: 2s, kill: instance-3}}]\n"
-    first, second = load(folder, text).events
-    names = [f"instance-{k}" for k in range(1, 11)]
-    assert first.chosen(names) == ["instance-9", "instance-10"]
-    assert second.chosen(names) == ["instance-3"]
-    assert [event.action for event in (first, second)] == ["stop", "kill"]
+    first, second = load(folder, text).script()
+    assert first.members == ("instance-9", "instance-10")
+    assert second.members == ("instance-3",)
+    assert [step.action for step in (first, second)] == ["stop", "kill"]
 
 
 @pytest.mark.parametrize("size", ["6m", "64m", "2g", "7000k", "6291457b"])
