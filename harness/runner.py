@@ -21,7 +21,7 @@ from harness.interrupts import deferred
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results import PendingResult
 from harness.strategies.base import Endpoint
-from harness.timeline import Timeline, Watcher
+from harness.timeline import Cast, Timeline, Watcher
 from harness.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -214,8 +214,7 @@ class _Lab:
 
     def _start_instances(self) -> None:
         instances = self.scenario.instances()
-        started = self._engine.start(list(instances))
-        self.members = [replace(member, weight=instances[member.name]) for member in started]
+        self.members = self._engine.start(list(instances), weights=instances)
 
     def expose(self, joining: Workers) -> None:
         worker = ThreadPoolExecutor(1)
@@ -262,8 +261,9 @@ class _Lab:
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
         self.blocks = pending.begin(self.scenario)
-        timeline = Timeline(self.scenario.script(), self._engine)
-        with self._phases("load", "load", _asking(self.scenario)), self._followed() as watcher:
+        cast = Cast(self.members, lambda members: self.strategy.update(self._stage, self._endpoint, members))
+        timeline = Timeline(self.scenario.script(), self._engine, cast)
+        with self._phases("load", "load", _asking(self.scenario)), self._watched(cast) as watcher:
             try:
                 live = self._live(duration_ns, self.blocks, self._watch)
                 with timeline:
@@ -272,8 +272,8 @@ class _Lab:
                 self.driven = self._driver.stop()
                 self.interrupted = True
                 self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
-        self.happened = timeline.told(watcher)
-        self._members_changed = bool(watcher and watcher.followed)
+        self.happened = timeline.told()
+        self._members_changed = bool(cast.followed)
         self.warnings += watcher.failures if watcher else []
         if not self.driven.requests:
             if self.interrupted:
@@ -294,16 +294,12 @@ class _Lab:
         ]
 
     @contextmanager
-    def _followed(self) -> Iterator[Watcher | None]:
-        """Have the strategy follow its members, where it is to."""
+    def _watched(self, cast: Cast) -> Iterator[Watcher | None]:
+        """Have a watcher tell the strategy of its members, where one is to."""
         if not self.strategy.watched and self.scenario.membership == "static":
             yield None
             return
-        with Watcher(
-            self._engine,
-            self.members,
-            lambda left: self.strategy.update(self._stage, self._endpoint, left),
-        ) as watcher:
+        with Watcher(self._engine, cast) as watcher:
             yield watcher
 
     @property

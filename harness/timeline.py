@@ -2,7 +2,8 @@
 
 Two threads stand beside the one that drives the load. One carries out the scenario's events. The other is the
 watcher, of which there is one for all strategies that do not follow their members themselves: it reads the
-engine's stream of events, and has the strategy take over the members that are left.
+engine's stream of changes, and has the strategy take over the members that there are. A replacement switches
+members itself, whether or not anybody watches.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
+from harness.engines.base import Version
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from harness.engines.base import Change, Engine
     from harness.scenario.script import Step
     from harness.strategies.base import Member
+
+    Follow = Callable[[Sequence[Member]], None]
 
 _END_DEADLINE_S = 30
 
@@ -60,35 +64,94 @@ class Happened:
     label: str = ""
 
 
+class Cast:
+    """The members that a strategy knows, changed by one at a time: the watcher, or a replacement.
+
+    Parameters
+    ----------
+    members
+        Those that it was exposed with.
+    follow
+        Has the strategy take over members.
+
+    Attributes
+    ----------
+    followed
+        Of each change that was followed, whose it was, whether it had joined, and when it had been followed.
+    """
+
+    def __init__(self, members: Sequence[Member], follow: Follow) -> None:
+        self._members = {member.name: member for member in members}
+        self._follow = follow
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+        self.followed: list[tuple[str, bool, int]] = []
+
+    def hold(self, names: Sequence[str]) -> None:
+        """Leave these out, though they are there, until a replacement takes them in."""
+        with self._lock:
+            self._held.update(names)
+
+    def take(self, change: Change) -> None:
+        """Follow a change.
+
+        Raises
+        ------
+        HarnessError
+            The strategy could not.
+        """
+        with self._lock:
+            members = {name: member for name, member in self._members.items() if name != change.name}
+            if change.member is not None and change.name not in self._held:
+                before = self._members.get(change.name)
+                members[change.name] = replace(change.member, weight=before.weight if before else 1)
+            if members == self._members or not members:
+                return  # there is nobody that could be named to anybody
+            self._set(members, [(change.name, change.member is not None)])
+
+    def switch(self, leave: Sequence[str], join: Sequence[Member], weights: Mapping[str, int]) -> int:
+        """Take members in and others out in one step, with the weights of all; gives when it was done.
+
+        Raises
+        ------
+        HarnessError
+            The strategy could not.
+        """
+        with self._lock:
+            stay = [member for name, member in self._members.items() if name not in leave]
+            members = [replace(one, weight=weights.get(one.name) or one.weight) for one in [*stay, *join]]
+            self._held.difference_update(member.name for member in join)
+            changes = [(name, False) for name in leave] + [(member.name, True) for member in join]
+            return self._set({member.name: member for member in members}, changes)
+
+    def _set(self, members: dict[str, Member], changes: Sequence[tuple[str, bool]]) -> int:
+        self._follow(list(members.values()))
+        self._members = members
+        now_ns = time.monotonic_ns()
+        self.followed += [(name, joined, now_ns) for name, joined in changes]
+        return now_ns
+
+
 class Watcher:
-    """Follows the engine's events, and tells who wants to know of the members that are left.
+    """Follows the engine's changes, in a thread of its own, and tells the strategy by its cast.
 
     Parameters
     ----------
     engine
         What runs the members.
-    members
-        Those that there are.
-    follow
-        Called with the members that are left, in the watcher's thread.
+    cast
+        The members that the strategy knows.
 
     Attributes
     ----------
-    followed
-        Each change, and the moment on the monotonic clock at which it had been followed.
     failures
         Changes that could not be followed, one sentence each.
     """
 
-    def __init__(
-        self, engine: Engine, members: Sequence[Member], follow: Callable[[Sequence[Member]], None]
-    ) -> None:
+    def __init__(self, engine: Engine, cast: Cast) -> None:
         self._changes = engine.changes()
-        self._members = {member.name: member for member in members}
-        self._left = set(self._members)
-        self._follow = follow
+        self._cast = cast
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
-        self.followed: list[tuple[Change, int]] = []
         self.failures: list[str] = []
 
     def __enter__(self) -> Self:
@@ -102,22 +165,15 @@ class Watcher:
     def _watch(self) -> None:
         try:
             for change in self._changes:
-                if change.name in self._members:
-                    self._take(change)
+                self._take(change)
         except HarnessError as error:
             self.failures.append(f"members could not be followed any further: {error}")
 
     def _take(self, change: Change) -> None:
-        before = set(self._left)
-        (self._left.add if change.running else self._left.discard)(change.name)
-        if self._left == before or not self._left:
-            return  # nobody is left that could be named to anybody
         try:
-            self._follow([member for name, member in self._members.items() if name in self._left])
+            self._cast.take(change)
         except HarnessError as error:
             self.failures.append(f"{change.name} could not be followed: {error}")
-            return
-        self.followed.append((change, time.monotonic_ns()))
 
 
 class Timeline:
@@ -129,15 +185,18 @@ class Timeline:
         What is to happen, in this order.
     engine
         What runs the instances.
+    cast
+        The members that the strategy knows, which replacements switch.
     """
 
-    def __init__(self, steps: Sequence[Step], engine: Engine) -> None:
+    def __init__(self, steps: Sequence[Step], engine: Engine, cast: Cast) -> None:
         self._steps = steps
         self._engine = engine
+        self._cast = cast
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry_out, name="events", daemon=True)
-        self.happened: list[Happened] = []
-        self.failure: HarnessError | None = None
+        self._happened: list[Happened] = []
+        self._failure: HarnessError | None = None
 
     def __enter__(self) -> Self:
         self._begin_s = time.monotonic()
@@ -154,38 +213,73 @@ class Timeline:
                 return
             began_ns = time.monotonic_ns()
             try:
-                self._engine.end(step.members, kill=step.action == "kill")
+                followed_ns = self._do(step)
             except HarnessError as error:
-                self.failure = error
+                self._failure = error
                 return
-            self.happened.append(
+            self._happened.append(
                 Happened(
-                    step.action,
-                    step.members,
-                    began_ns,
-                    time.monotonic_ns(),
+                    action=step.action,
+                    members=step.members,
+                    began_ns=began_ns,
+                    done_ns=time.monotonic_ns(),
+                    followed_ns=followed_ns,
                     joined=step.joined,
                     shares=step.shares,
                     label=step.label,
                 )
             )
 
-    def told(self, watcher: Watcher | None) -> list[Happened]:
-        """Give what happened, with the moments at which the watcher had followed it.
+    def _do(self, step: Step) -> int | None:
+        """Carry a step out; gives when the strategy had followed it, where that is part of it."""
+        engine, event = self._engine, step.event
+        if step.action in {"kill", "stop"}:
+            engine.end(step.members, kill=step.action == "kill")
+        elif step.action in {"pause", "resume"}:
+            engine.freeze(step.members, frozen=step.action == "pause")
+        elif step.action in {"slow", "fail"}:
+            engine.hamper(step.members, slow_ns=event.slow_ns, fail=event.fail)
+        elif step.action == "start":
+            engine.start(step.joined, _version(step), step.weights)
+        else:
+            self._cast.hold(step.joined)
+            members = engine.start(step.joined, _version(step), step.weights)
+            followed_ns = self._cast.switch(step.members, members, step.weights)
+            if step.members:
+                engine.end(step.members, kill=False)
+            return followed_ns
+        return None
+
+    def told(self) -> list[Happened]:
+        """Give what happened, with the moments at which the strategy had followed it.
 
         Raises
         ------
         HarnessError
             An event could not be carried out.
         """
-        if self.failure is not None:
-            raise self.failure
-        if watcher is None:
-            return self.happened
-        last = {change.name: moment_ns for change, moment_ns in watcher.followed if not change.running}
-        return [
-            replace(each, followed_ns=max(last[name] for name in each.members))
-            if last.keys() >= set(each.members)
-            else each
-            for each in self.happened
-        ]
+        if self._failure is not None:
+            raise self._failure
+        return [self._with_follower(each) for each in self._happened]
+
+    def _with_follower(self, each: Happened) -> Happened:
+        if each.followed_ns is not None:
+            return each
+        whose = {(name, False) for name in each.members} | {(name, True) for name in each.joined}
+        moments: dict[tuple[str, bool], int] = {}
+        for name, joined, moment_ns in self._cast.followed:
+            if moment_ns >= each.began_ns:
+                moments.setdefault((name, joined), moment_ns)
+        if not whose or not whose <= moments.keys():
+            return each
+        return replace(each, followed_ns=max(moments[one] for one in whose))
+
+
+def _version(step: Step) -> Version | None:
+    """Give what newcomers are a version of; None for what was there first."""
+    if step.source is None:
+        return None
+    release, name = step.source.application, step.source.with_ or ""
+    if release is None:
+        return Version(name)
+    return Version(name, release.command, release.image, release.env)

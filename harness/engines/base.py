@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.hosts.base import Host
     from harness.strategies.base import Endpoint, Member
@@ -25,11 +25,44 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Version:
+    """What instances of a new version are, where they differ from those that were there first.
+
+    Attributes
+    ----------
+    name
+        As its instances say it in `X-Version`, which they have from the variable `VERSION`.
+    command, image
+        What they run instead; None for what all others do.
+    env
+        Variables of theirs.
+    """
+
+    name: str = ""
+    command: tuple[str, ...] | None = None
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Give what its instances have in their environment beside what all others have."""
+        return {**self.env, "VERSION": self.name}
+
+
+@dataclass(frozen=True)
 class Change:
-    """An instance that has ended, or runs again."""
+    """An instance that has ended, or one that listens since now.
+
+    Attributes
+    ----------
+    name
+        The instance.
+    member
+        Where it listens; None for one that has ended.
+    """
 
     name: str
-    running: bool
+    member: Member | None = None
 
 
 class Changes(Protocol):
@@ -62,8 +95,22 @@ class Engine(Protocol):
             What runs the instances does not start; the message holds its last words.
         """
 
-    def start(self, names: Sequence[str]) -> list[Member]:
+    def start(
+        self, names: Sequence[str], version: Version | None = None, weights: Mapping[str, int] | None = None
+    ) -> list[Member]:
         """Start one instance for each name and wait until all of them listen.
+
+        Once the first are there, others may follow, and those that have ended be started again: they are
+        new processes, whose counts go on where the old ones' ended.
+
+        Parameters
+        ----------
+        names
+            What they are called.
+        version
+            What they are, where they differ from the first.
+        weights
+            Each one's weight; 1 where nothing is said.
 
         Raises
         ------
@@ -75,7 +122,7 @@ class Engine(Protocol):
         """Give the host as a strategy is to see it, and the endpoint that it is to open there."""
 
     def end(self, names: Sequence[str], *, kill: bool) -> None:
-        """End instances, all at once: by SIGKILL, or first by asking them to.
+        """End instances, all at once: by SIGKILL, or by asking them to; wait until they have ended.
 
         Raises
         ------
@@ -83,17 +130,29 @@ class Engine(Protocol):
             One could not be ended.
         """
 
+    def freeze(self, names: Sequence[str], *, frozen: bool) -> None:
+        """Freeze instances, all their processes, or let them go on."""
+
+    def hamper(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
+        """Have instances of the sample answer so much later, or this share of requests with status 500.
+
+        What is None stays as it is; 0 ends it.
+        """
+
     def changes(self) -> Changes:
-        """Follow what becomes of the instances from now on."""
+        """Follow what becomes of the instances from now on; an instance is told of once it listens."""
 
     def memory_bytes(self) -> dict[str, int]:
         """Read how much memory each role's containers had at most; empty without containers."""
 
     def served(self) -> list[Served] | None:
-        """Read what each instance counted, in the order of `start`; None where they do not count."""
+        """Read what each instance counted, in the order of their first start, those that have ended too.
+
+        None where they do not count.
+        """
 
     def died(self) -> list[str]:
-        """Tell of each instance that has ended since it started, one sentence each."""
+        """Tell of each instance that has ended without being asked to, one sentence each."""
 
     def versions(self) -> dict[str, str]:
         """Give the version of what runs the instances, by its name."""

@@ -13,7 +13,7 @@ from harness.errors import EngineError
 from harness.words import last_words, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from docker import APIClient
     from docker.types.daemon import CancellableStream
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.hosts.base import ContainerHost
     from harness.images import CachedImage
     from harness.scenario import Limits
+    from harness.strategies.base import Member
 
 _NETWORK = "sameport"
 # A container's name has two letters at least, an instance's may have one, or be that of a proxy.
@@ -101,17 +102,31 @@ class Box:
 
 
 class ContainerChanges:
-    """A stream of the engine's events, of those that mean a container has started or ended."""
+    """A stream of the engine's events, of those that mean a container has started or ended.
 
-    def __init__(self, stream: CancellableStream[Any]) -> None:
+    Parameters
+    ----------
+    stream
+        The engine's.
+    member
+        Gives an instance once it listens; None where it never does, or is none.
+    """
+
+    def __init__(self, stream: CancellableStream[Any], member: Callable[[str], Member | None]) -> None:
         self._stream = stream
+        self._member = member
 
     def __iter__(self) -> Iterator[Change]:
         """Give the changes as they come."""
         for event in self._stream:
             running = _RUNNING.get(event.get("status", ""))
-            if running is not None:
-                yield Change(event["Actor"]["Attributes"]["name"].removeprefix(_PREFIX), running)
+            if running is None:
+                continue
+            name = event["Actor"]["Attributes"]["name"].removeprefix(_PREFIX)
+            if not running:
+                yield Change(name)
+            elif member := self._member(name):
+                yield Change(name, member)
 
     def close(self) -> None:
         """End it."""
@@ -287,17 +302,31 @@ class Boxes:
             else:
                 self.client.stop(box.id, timeout=_STOP_S)
 
-    def changes(self) -> ContainerChanges:
+    def again(self, box: Box) -> Box:
+        """Start a container again that has ended."""
+        with self._told(f"{box.name} is started again"):
+            self.client.start(box.id)
+            started = self._box(box.name, box.id)
+        self._started[box.id] = started
+        return started
+
+    def freeze(self, box: Box, *, frozen: bool) -> None:
+        """Freeze all processes of a container, or let them go on."""
+        with self._told(f"{box.name} is {'paused' if frozen else 'resumed'}"):
+            (self.client.pause if frozen else self.client.unpause)(box.id)
+
+    def changes(self, member: Callable[[str], Member | None]) -> ContainerChanges:
         """Follow what becomes of containers from now on."""
         with self._told("its events are asked for"):
-            return ContainerChanges(self.client.events(decode=True, filters={"type": ["container"]}))
+            return ContainerChanges(self.client.events(decode=True, filters={"type": ["container"]}), member)
 
-    def died(self) -> list[str]:
-        """Tell of each container that has ended without being removed, one sentence each."""
+    def died(self, among: Sequence[Box] | None = None) -> list[str]:
+        """Tell of each container, of these or of all, that has ended unasked, one sentence each."""
         with self._told("its containers are listed"):
             ended = self.client.containers(all=True, filters={"status": ["exited"]})
         ids = {found["Id"] for found in ended}
-        told = (self.epitaph(box) for box in list(self._started.values()) if box.id in ids)
+        boxes = list(self._started.values()) if among is None else among
+        told = (self.epitaph(box) for box in boxes if box.id in ids)
         return [words for words in told if words]
 
     def epitaph(self, box: Box) -> str | None:

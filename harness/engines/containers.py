@@ -8,24 +8,27 @@ counts are read outside the measured path.
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.engines.base import Changes, Served
+from harness.engines.base import Changes, Served, Version
 from harness.engines.boxed import BoxedHost
 from harness.engines.boxes import Box, Boxes, Plan
 from harness.engines.daemons import SUBNET
 from harness.engines.nursery import SLOT_WORDS
 from harness.errors import EngineError, RefusedError
 from harness.images.catalogue import CATALOGUE
+from harness.instance.server import CONTROL_WORD, control
 from harness.strategies.base import Endpoint, Member
 from harness.strategies.dns import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.engines.daemons import Daemon
     from harness.hosts.base import ContainerHost, Host
@@ -37,20 +40,27 @@ _SHARED = "/run/sameport/shared"
 _COUNTERS = f"{_SHARED}/counters"
 _LOOK_EVERY_S = 0.01
 _AT_ONCE = 8
+# One write of 8 bytes, which `printf` has written as octal numbers.
+_WRITE_WORD = 'printf "$1" | dd of="$2" bs=8 seek="$3" conv=notrunc status=none'
 _TAKEN = ("port is already allocated", "address already in use")
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a run: the instances', a sandbox's where that is another, the proxy's if there is one."""
+    """The images of a run: the instances', a sandbox's where that is another, the proxy's if there is one.
+
+    Those of new versions are known by what the scenario calls them.
+    """
 
     instances: CachedImage
     sandbox: CachedImage | None = None
     proxy: CachedImage | None = None
+    versions: Mapping[str, CachedImage] = field(default_factory=dict)
 
     def all(self) -> list[CachedImage]:
         """List those that there are, each once."""
-        found = (image for image in (self.instances, self.sandbox, self.proxy) if image)
+        every = (self.instances, self.sandbox, self.proxy, *self.versions.values())
+        found = (image for image in every if image)
         return list({image.reference: image for image in found}.values())
 
 
@@ -87,9 +97,14 @@ class ContainerEngine:
         self._port = scenario.port if strategy.placement == "host" else scenario.application.port
         self._images = images
         self._resources = scenario.resources
-        self._weights = scenario.instances()
-        self._names: list[str] = []
-        self._instances: list[Box] = []
+        self._most = len(scenario.everybody())
+        self._names: list[str] = []  # each at its slot
+        self._instances: dict[str, Box] = {}
+        self._sandbox: Box | None = None
+        self._frozen: set[str] = set()
+        self._told: dict[str, int] = {}
+        self._members: dict[str, Member] = {}  # those that listen, or did
+        self._listens = threading.Condition()
         self.title = daemon.title
         host.write(_COUNTERS, "")
         daemon.start()
@@ -101,27 +116,46 @@ class ContainerEngine:
         self.boxes.load(self._images.all())
         self.boxes.make_network(SUBNET)
 
-    def start(self, names: Sequence[str]) -> list[Member]:
+    def start(
+        self, names: Sequence[str], version: Version | None = None, weights: Mapping[str, int] | None = None
+    ) -> list[Member]:
         """Start one instance for each name, several at a time, and wait until all of them listen."""
-        self._names = list(names)
-        size = max(len(names) * SLOT_WORDS * 8, 4096)
-        self._host.run(["truncate", "--size", str(size), _COUNTERS])
+        first = not self._names
+        if first:
+            size = max(self._most * SLOT_WORDS * 8, 4096)
+            self._host.run(["truncate", "--size", str(size), _COUNTERS])
+        self._names += [name for name in names if name not in self._names]
+        for name in names:
+            self._members.pop(name, None)
         with ThreadPoolExecutor(_AT_ONCE) as workers, self._refused():
             network = self._network()
-            plans = [self._plan(position, name, network) for position, name in enumerate(names)]
+            plans = [self._plan(name, network, version or Version(), weights or {}) for name in names]
             if self._strategy.published and self._strategy.placement == "own":
                 # One after another: it is to be seen which of them the port is refused to.
-                self._instances = [self.boxes.start(plan) for plan in plans]
+                boxes = [self._started(plan) for plan in plans]
             else:
-                self._instances = list(workers.map(self.boxes.start, plans))
-        self._host.adopt([box.pid for box in self._instances if box.pid], "instances")
-        self._wait_listening()
-        if self._strategy.placement == "own":
+                boxes = list(workers.map(self._started, plans))
+        self._instances |= {box.name: box for box in boxes}
+        self._host.adopt([box.pid for box in boxes if box.pid], "instances")
+        self._wait_listening(boxes)
+        if first and self._strategy.placement == "own":
             self._daemon.open_forwarding(self._port)
-        return [
-            Member(name, self._address(box), self._port)
-            for name, box in zip(names, self._instances, strict=True)
+        members = [
+            Member(box.name, self._address(box), self._port, (weights or {}).get(box.name, 1))
+            for box in boxes
         ]
+        with self._listens:
+            self._members |= {member.name: member for member in members}
+            self._listens.notify_all()
+        return members
+
+    def _started(self, plan: Plan) -> Box:
+        """Start a container, or the one again that has been there before."""
+        before = self._instances.get(plan.name)
+        if before is None:
+            return self.boxes.start(plan)
+        self._tell(plan.name, 0)
+        return self.boxes.again(before)
 
     @contextmanager
     def _refused(self) -> Iterator[None]:
@@ -139,53 +173,59 @@ class ContainerEngine:
             return "host"
         if self._strategy.placement == "own":
             return ""
-        self._sandbox = self.boxes.start(
-            Plan(
-                name="sandbox",
-                own=True,
-                image=(self._images.sandbox or self._images.instances).reference,
-                entrypoint=("sleep",),
-                command=("infinity",),
-                published={self._port: self._endpoint_port},
+        if self._sandbox is None:
+            self._sandbox = self.boxes.start(
+                Plan(
+                    name="sandbox",
+                    own=True,
+                    image=(self._images.sandbox or self._images.instances).reference,
+                    entrypoint=("sleep",),
+                    command=("infinity",),
+                    published={self._port: self._endpoint_port},
+                )
             )
-        )
         return f"container:{self._sandbox.id}"
 
-    def _plan(self, position: int, name: str, network: str) -> Plan:
+    def _plan(self, name: str, network: str, version: Version, weights: Mapping[str, int]) -> Plan:
         app = self._application
         told = {"INSTANCE": name, "HOSTNAME": name, "PORT": str(self._port)}
-        if self._strategy.placement != "own":
-            told["REUSE_PORT"] = "1"
-        if app.image is None:
-            told |= {"COUNTERS": _COUNTERS, "SLOT": str(position), "DELAY_NS": str(app.delay_ns)}
         own = self._strategy.placement == "own"
+        if not own:
+            told["REUSE_PORT"] = "1"
+        sample = (app.image or version.image) is None
+        if sample:
+            slot = self._names.index(name)
+            told |= {"COUNTERS": _COUNTERS, "SLOT": str(slot), "DELAY_NS": str(app.delay_ns)}
+        if own:
+            told |= self._strategy.environment(self._port)
+        image = self._images.versions[version.image] if version.image else self._images.instances
         return Plan(
             name=name,
-            image=self._images.instances.reference,
-            command=tuple(app.command or ()),
-            env=told | dict(self._strategy.environment(self._port) if own else {}) | app.env,
+            image=image.reference,
+            command=version.command or tuple(app.command or ()),
+            env=told | app.env | (dict(version.told) if version.name else {}),
             network=network,
             aliases=(NAME,) if own else (),
-            labels=self._strategy.labels(self._port, self._weights[name]) if own else {},
+            labels=self._strategy.labels(self._port, weights.get(name, 1)) if own else {},
             published={self._port: self._endpoint_port} if own and self._strategy.published else {},
-            folders={} if app.image else {_SHARED: _SHARED},
+            folders={_SHARED: _SHARED} if sample else {},
             limits=self._resources.instances,
             low_port=self._port < 1024,
-            trusted=app.image is None,
+            trusted=sample,
         )
 
     def _address(self, box: Box) -> str:
         if self._strategy.placement == "host":
             return self._host.address
-        return self._sandbox.address if self._strategy.placement == "sandbox" else box.address
+        return self._sandbox.address if self._sandbox else box.address
 
-    def _wait_listening(self) -> None:
+    def _wait_listening(self, boxes: Sequence[Box]) -> None:
         app = self._application
         end_s = time.monotonic() + app.start_timeout_ns / 1e9
-        silent = list(self._instances)
+        silent = list(boxes)
         others: set[int] = set()
         while True:
-            if died := self.boxes.died():
+            if died := self.boxes.died(boxes):
                 shared = self._strategy.placement != "own"
                 hint = "; all share one port, so each must set SO_REUSEPORT" if shared else ""
                 raise EngineError(f"{died[0]}; application: {self._what()}{hint}")
@@ -201,7 +241,7 @@ class ContainerEngine:
             time.sleep(_LOOK_EVERY_S)
         listening = ", ".join(map(str, sorted(others)))
         raise EngineError(
-            f"{len(silent)} of {len(self._names)} instances (first: {silent[0].name}) never listened on port "
+            f"{len(silent)} of {len(boxes)} instances (first: {silent[0].name}) never listened on port "
             f"{self._port} within {app.start_timeout_ns / 1e9:g} s"
             + (f" (listening on: {listening}; is application.port right?)" if listening else "")
             + f"; application: {self._what()}"
@@ -232,20 +272,54 @@ class ContainerEngine:
 
     def end(self, names: Sequence[str], *, kill: bool) -> None:
         """End instances, all at once: by SIGKILL, or as `docker stop` does."""
-        boxes = [box for box in self._instances if box.name in names]
-        with ThreadPoolExecutor(len(boxes)) as workers:
-            list(workers.map(lambda box: self.boxes.end(box, kill=kill), boxes))
+        self.freeze([name for name in names if name in self._frozen], frozen=False)  # or they would refuse
+        self._host.cpu_ns()  # what they have used by now goes with their control groups
+        self._each(names, lambda box: self.boxes.end(box, kill=kill))
+
+    def _each(self, names: Sequence[str], do: Callable[[Box], None]) -> None:
+        """Do something to several containers at once."""
+        if names:
+            with ThreadPoolExecutor(len(names)) as workers:
+                list(workers.map(do, [self._instances[name] for name in names]))
+
+    def freeze(self, names: Sequence[str], *, frozen: bool) -> None:
+        """Freeze instances as `docker pause` does, or let them go on."""
+        self._each(names, lambda box: self.boxes.freeze(box, frozen=frozen))
+        (self._frozen.update if frozen else self._frozen.difference_update)(names)
+
+    def hamper(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
+        """Write into the sample's memory that it is to be slower, or to fail."""
+        for name in names:
+            self._tell(name, control(self._told.get(name, 0), slow_ns, fail))
+
+    def _tell(self, name: str, word: int) -> None:
+        """Write an instance's word into the file that all share, in one piece."""
+        self._told[name] = word
+        place = self._names.index(name) * SLOT_WORDS + CONTROL_WORD
+        written = "".join(f"\\{byte:03o}" for byte in word.to_bytes(8, sys.byteorder))
+        finished = self._host.run(["sh", "-c", _WRITE_WORD, "sh", written, _COUNTERS, str(place)])
+        if finished.status:
+            raise EngineError(f"{name} can't be told to be slower, or to fail: {finished.stderr.strip()}")
 
     def changes(self) -> Changes:
         """Follow what becomes of the instances from now on."""
-        return self.boxes.changes()
+        return self.boxes.changes(self._listening)
+
+    def _listening(self, name: str) -> Member | None:
+        """Wait until an instance listens that has started; None where it never does, or is a proxy."""
+        if name not in self._names:
+            return None
+        patience_s = self._application.start_timeout_ns / 1e9
+        with self._listens:
+            self._listens.wait_for(lambda: name in self._members, patience_s)
+            return self._members.get(name)
 
     def memory_bytes(self) -> dict[str, int]:
         """Read how much memory the containers of each role had at most, added up."""
         return self._host.memory_bytes()
 
     def served(self) -> list[Served] | None:
-        """Read what each instance counted, in the order of `start`; None for somebody else's image."""
+        """Read what each instance counted, in the order of their first start; None for others' images."""
         if self._application.image is not None:
             return None
         told = self._host.run(["od", "-A", "n", "-v", "-t", "u8", "-w64", _COUNTERS]).stdout.splitlines()
@@ -253,7 +327,7 @@ class ContainerEngine:
         return [Served(row[0], row[1]) for row in rows]
 
     def died(self) -> list[str]:
-        """Tell of each container that has ended since it started, one sentence each."""
+        """Tell of each container that has ended without being asked to, one sentence each."""
         return self.boxes.died()
 
     def versions(self) -> dict[str, str]:

@@ -61,18 +61,22 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
     if strategy.image:
         own = strategy.image in CATALOGUE
         proxy = (cache.require if own else cache.require_reference)(strategy.image, tell)
+    releases = (event.application for event in scenario.events)
+    named = {release.image for release in releases if release is not None and release.image}
+    versions = {image: cache.require_reference(image, tell) for image in sorted(named)}
     reference = scenario.application.image
     if reference is None:
-        return Images(cache.require("sample", tell), proxy=proxy)
+        return Images(cache.require("sample", tell), proxy=proxy, versions=versions)
     # Somebody else's image may know no program that does nothing.
     sandbox = cache.require("sample", tell) if strategy.placement == "sandbox" else None
-    return Images(cache.require_reference(reference, tell), sandbox, proxy)
+    return Images(cache.require_reference(reference, tell), sandbox, proxy, versions)
 
 
 def make_engine(scenario: Scenario, host: AnyHost, strategy: Strategy, images: Images | None) -> Engine:
     """Make the engine on a host that has started."""
     if images is None:
-        return ProcessEngine(host, scenario.application, scenario.replicas, strategy.placement, scenario.port)
+        most = len(scenario.everybody())
+        return ProcessEngine(host, scenario.application, most, strategy.placement, scenario.port)
     from harness.engines.containers import ContainerEngine  # noqa: PLC0415  as above
     from harness.engines.daemons import DAEMONS, MachinesDockerd  # noqa: PLC0415  as above
 

@@ -11,10 +11,12 @@ import gc
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,11 +25,11 @@ from harness.channel import Channel, ChannelClosedError, Message
 from harness.hosts import kernel
 from harness.hosts.listening import listening_ports, listening_sockets, ports_held
 from harness.hosts.processes import family
-from harness.instance.server import Server
+from harness.instance.server import CONTROL_WORD, Server
 from harness.words import last_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Placement
 
@@ -41,17 +43,11 @@ class _Instance:
     name: str
     pid: int
     status: int | None = None
+    asked: bool = False  # it was ended on purpose
 
     @property
     def log(self) -> Path:
         return _LOGS / f"{self.name}.log"
-
-    def has_died(self) -> bool:
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
 
     def epitaph(self) -> str:
         status = self.status or 0
@@ -60,19 +56,37 @@ class _Instance:
 
 
 class Nursery:
-    """Forks instances and knows which of them live."""
+    """Forks instances and knows which of them live.
+
+    Parameters
+    ----------
+    channel
+        To the harness.
+    counters
+        The memory in which the sample counts.
+    """
 
     def __init__(self, channel: Channel, counters: memoryview) -> None:
         self._channel = channel
         self._counters = counters
+        self._changes: Channel | None = None  # to whoever follows what becomes of instances
         self._instances: list[_Instance] = []
+        self._new: list[_Instance] = []  # those that were forked last
         self._go = -1
         self._placement: Placement = "own"
         self._sandbox = 0  # the process that holds it, where there is one
+        # The kernel tells of a child's end by a signal, and Python of a signal by a byte.
+        self._ended, ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+        signal.set_wakeup_fd(ends, warn_on_full_buffer=False)
 
     def serve(self) -> NoReturn:
         """Carry out requests until the harness closes the channel."""
         while True:
+            while (
+                self._channel.fileno() not in select.select([self._channel.fileno(), self._ended], [], [])[0]
+            ):
+                self._bury()
             request = self._channel.receive()
             try:
                 answer = getattr(self, f"_do_{request['do']}")(request)
@@ -81,44 +95,73 @@ class Nursery:
                 answer = {"error": f"instances can't be started: {error.strerror}; {mend}"}
             self._channel.send(answer)
 
+    def _bury(self) -> None:
+        """Learn of children that have ended, and tell who follows."""
+        with suppress(BlockingIOError):
+            os.read(self._ended, 1 << 12)
+        with suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                for instance in self._instances:
+                    if instance.pid == found[0] and instance.status is None:
+                        instance.status = os.waitstatus_to_exitcode(found[1])
+                        self._tell(instance, listens=False)
+
+    def _tell(self, instance: _Instance, *, listens: bool) -> None:
+        if self._changes is None:
+            return
+        try:
+            self._changes.send({"name": instance.name, "listens": listens})
+        except ChannelClosedError:
+            self._changes.close()
+            self._changes = None  # nobody follows any more
+
+    def _do_follow(self, _request: Message) -> Message:
+        """Tell of changes from now on, on the channel that comes with this, as they happen → {}."""
+        self._changes = Channel.inherited(self._channel.take_fd())
+        return {}
+
     def _do_fork(self, request: Message) -> Message:
-        """Fork instances that wait: {names, placement, command, env, port, delay_ns} → {pids}.
+        """Fork instances that wait: {names, slots, placement, command, env, port, delay_ns} → {pids}.
 
         In a sandbox, the one process is given that holds it.
         """
         self._placement = request["placement"]
-        if self._placement == "sandbox":
+        if self._placement == "sandbox" and not self._sandbox:
             self._sandbox = self._hold_network()
         gate, self._go = os.pipe()
         born, birth = os.pipe()
-        for position, name in enumerate(request["names"]):
+        self._new = []
+        for slot, name in zip(request["slots"], request["names"], strict=True):
             pid = os.fork()
             if pid == 0:
                 os.close(self._go)
-                self._be_born(gate, birth, name, position, request)
-            self._instances.append(_Instance(name, pid))
+                self._be_born(gate, birth, name, slot, request)
+            self._new.append(_Instance(name, pid))
+        self._instances += self._new
         os.close(birth)
         os.close(gate)
         # One byte an instance once its namespaces are there; then the end, also where some have died.
         with open(born, "rb") as cries:  # noqa: PTH123  a descriptor has no path
-            stillborn = len(cries.read(len(self._instances))) < len(self._instances)
+            stillborn = len(cries.read(len(self._new))) < len(self._new)
         if stillborn:
             # One has closed its end without a cry, so it is ending; its last words are the cause.
-            while not (died := self._died()):
+            while not (died := self._died(self._new)):
                 time.sleep(0.001)
             return {"error": f"{died[0]}; see ulimit -u and the settings user.max_*_namespaces (sysctl user)"}
         if self._placement == "sandbox":
             return {"pids": [self._sandbox]}
-        return {"pids": [instance.pid for instance in self._instances]}
+        return {"pids": [instance.pid for instance in self._new]}
 
-    def _be_born(self, gate: int, birth: int, name: str, position: int, request: Message) -> NoReturn:
+    def _be_born(self, gate: int, birth: int, name: str, slot: int, request: Message) -> NoReturn:
         """Become an instance; never returns into the nursery's own code."""
         try:
             log = os.open(_LOGS / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.close(log)
-            self._channel.close()
+            self._leave()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             kernel.unshare(kernel.CLONE_NEWUTS)
             socket.sethostname(name)
             self._move_in()
@@ -131,13 +174,23 @@ class Nursery:
                 told = {"INSTANCE": name, "HOSTNAME": name, "PORT": str(request["port"])}
                 told |= {"REUSE_PORT": "1"} if shared else {}
                 _become(request["command"], told | request["env"])
-            slot = position * SLOT_WORDS
-            counters = self._counters[slot : slot + 2]
+            begin = slot * SLOT_WORDS
+            counters = self._counters[begin : begin + CONTROL_WORD + 1]
             listener = socket.create_server(("", request["port"]), backlog=_BACKLOG, reuse_port=shared)
-            Server(listener, name, request["delay_ns"], counters).serve()
+            version = request["env"].get("VERSION", "")
+            server = Server(listener, name, request["delay_ns"], counters, version)
+            signal.signal(signal.SIGTERM, lambda _signal, _frame: server.end())
+            server.serve()
+            os._exit(0)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this instance's last word
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201  its log
         os._exit(1)
+
+    def _leave(self) -> None:
+        """Leave the channels to the one that this was forked from."""
+        self._channel.close()
+        if self._changes is not None:
+            self._changes.close()
 
     def _hold_network(self) -> int:
         """Fork a process that does nothing but hold a network namespace; gives it once it is there."""
@@ -145,7 +198,7 @@ class Nursery:
         pid = os.fork()
         if pid == 0:
             try:
-                self._channel.close()
+                self._leave()
                 kernel.unshare(kernel.CLONE_NEWNET)
                 os.write(birth, b".")
                 os.close(birth)
@@ -172,10 +225,10 @@ class Nursery:
         """Let them run and wait until all listen: {port, deadline_ns} → {died, silent, other_ports}."""
         os.close(self._go)
         end_ns = time.monotonic_ns() + request["deadline_ns"]
-        silent = list(self._instances)
+        silent = list(self._new)
         while True:
             began_ns = time.monotonic_ns()
-            died = self._died()
+            died = self._died(self._new)
             held = {} if self._placement == "own" else listening_sockets(silent[0].pid)
             silent = [instance for instance in silent if request["port"] not in self._ports(instance, held)]
             now_ns = time.monotonic_ns()
@@ -184,6 +237,9 @@ class Nursery:
             # The kernel tells nobody when a socket starts to listen. Looking takes a core from those
             # that are starting: look no more than half of the time.
             time.sleep(max(0.002, (now_ns - began_ns) / 1e9))
+        if not died and not silent:
+            for instance in self._new:
+                self._tell(instance, listens=True)
         others = sorted(self._ports(silent[0], held)) if silent else []
         return {"died": died, "silent": [instance.name for instance in silent], "other_ports": others}
 
@@ -195,10 +251,63 @@ class Nursery:
 
     def _do_died(self, _request: Message) -> Message:
         """Tell of the dead → {died}."""
-        return {"died": self._died()}
+        return {"died": self._died(self._instances)}
 
-    def _died(self) -> list[str]:
-        return [instance.epitaph() for instance in self._instances if instance.has_died()]
+    def _died(self, instances: Sequence[_Instance]) -> list[str]:
+        """Tell how those of these ended that nobody had asked to."""
+        self._bury()
+        ended = (instance for instance in instances if instance.status is not None)
+        return [instance.epitaph() for instance in ended if not instance.asked]
+
+    def _living(self, names: Sequence[str]) -> list[_Instance]:
+        self._bury()
+        return [one for one in self._instances if one.name in names and one.status is None]
+
+    def _do_end(self, request: Message) -> Message:
+        """End instances: {names, kill, grace_ns} → {killed}, those that did not end when they were asked to.
+
+        As of a container, all that an instance has started ends with it.
+        """
+        instances = self._living(request["names"])
+        families = {instance.name: family(instance.pid) for instance in instances}
+        for instance in instances:
+            instance.asked = True
+            if request["kill"]:
+                _signal([instance.pid], signal.SIGKILL)
+            else:
+                _signal([instance.pid], signal.SIGTERM)
+                _signal(families[instance.name], signal.SIGCONT)  # a frozen one can't end
+        killed = self._outlasting(instances, request["grace_ns"])
+        for instance in killed:
+            _signal([instance.pid], signal.SIGKILL)
+        self._outlasting(killed, request["grace_ns"])
+        for instance in instances:
+            _signal(families[instance.name][1:], signal.SIGKILL)
+        return {"killed": [instance.name for instance in killed]}
+
+    def _outlasting(self, instances: Sequence[_Instance], patience_ns: int) -> list[_Instance]:
+        """Wait until these have ended, and give those that have not in time."""
+        end_ns = time.monotonic_ns() + patience_ns
+        while left := [instance for instance in instances if instance.status is None]:
+            remaining_s = (end_ns - time.monotonic_ns()) / 1e9
+            if remaining_s <= 0:
+                break
+            select.select([self._ended], [], [], remaining_s)
+            self._bury()
+        return left
+
+    def _do_freeze(self, request: Message) -> Message:
+        """Freeze instances, or let them go on: {names, frozen} → {}."""
+        number = signal.SIGSTOP if request["frozen"] else signal.SIGCONT
+        for instance in self._living(request["names"]):
+            _signal(family(instance.pid), number)
+        return {}
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(pid, number)
 
 
 def _become(command: list[str], env: dict[str, str]) -> NoReturn:

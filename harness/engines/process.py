@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.channel import ChannelClosedError, Message
-from harness.engines.base import Changes, Served
+from harness.channel import Channel, ChannelClosedError, Message
+from harness.engines.base import Change, Served
 from harness.engines.nursery import SLOT_WORDS
 from harness.errors import EngineError
+from harness.instance.server import CONTROL_WORD, control
 from harness.strategies.base import Member
 from harness.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from harness.engines.base import Version
     from harness.hosts.base import Host, Placement
     from harness.scenario import Application
     from harness.strategies.base import Endpoint
@@ -32,6 +37,34 @@ _SHOWN = 200  # characters of a command in a message
 # Measured with 1,000 sample instances under load: memory that they do not share, and what the kernel
 # takes for their namespaces.
 _MEMORY_EACH_BYTES = 1_800_000
+_GRACE_NS = 10_000_000_000  # what `docker stop` leaves a container to end by itself
+
+
+class ProcessChanges:
+    """What becomes of instances, as the process tells it that they are forked from.
+
+    Parameters
+    ----------
+    sock
+        On which it tells, owned from here on.
+    member
+        Gives an instance that listens.
+    """
+
+    def __init__(self, sock: socket.socket, member: Callable[[str], Member]) -> None:
+        self._sock = sock
+        self._member = member
+
+    def __iter__(self) -> Iterator[Change]:
+        """Give the changes as they come."""
+        with Channel(self._sock) as channel, suppress(ChannelClosedError):
+            while told := channel.receive():
+                yield Change(told["name"], self._member(told["name"]) if told["listens"] else None)
+
+    def close(self) -> None:
+        """End it: whoever waits for the next change, in another thread, learns that there is none."""
+        with suppress(OSError):  # the other end has gone before
+            self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class ProcessEngine:
@@ -75,35 +108,58 @@ class ProcessEngine:
             )
         finally:
             os.close(counters)
-        self._names: list[str] = []
+        self._asking = threading.Lock()
+        self._names: list[str] = []  # each at its slot
+        self._members: dict[str, Member] = {}
+        self._sandbox = ""
 
     def prepare(self) -> None:
         """Do nothing: the prepared process gets ready by itself."""
 
-    def start(self, names: Sequence[str]) -> list[Member]:
+    def start(
+        self, names: Sequence[str], version: Version | None = None, weights: Mapping[str, int] | None = None
+    ) -> list[Member]:
         """Start one instance for each name and wait until all of them listen."""
         app = self._application
         _require_memory(len(names))
-        self._names = list(names)
+        self._names += [name for name in names if name not in self._names]
+        slots = [self._names.index(name) for name in names]
+        for slot in slots:
+            self._counters[slot * SLOT_WORDS + CONTROL_WORD] = 0
+        told = dict(version.told) if version else {}
         pids = self._ask(
             {
                 "do": "fork",
-                "names": self._names,
+                "names": list(names),
+                "slots": slots,
                 "placement": self._placement,
-                "command": app.command,
-                "env": app.env,
+                "command": (version and version.command) or app.command,
+                "env": app.env | told,
                 "port": self._port,
                 "delay_ns": app.delay_ns,
             }
         )["pids"]
-        addresses = [self._host.address] if self._placement == "host" else self._host.attach(pids)
+        members = [
+            Member(name, address, self._port, (weights or {}).get(name, 1))
+            for name, address in zip(names, self._addresses(pids, len(names)), strict=True)
+        ]
+        self._members |= {member.name: member for member in members}
         self._raise_if_not_up(
-            self._ask({"do": "go", "port": self._port, "deadline_ns": app.start_timeout_ns})
+            names, self._ask({"do": "go", "port": self._port, "deadline_ns": app.start_timeout_ns})
         )
-        each = addresses if self._placement == "own" else addresses * len(names)
-        return [Member(name, address, self._port) for name, address in zip(names, each, strict=True)]
+        return members
 
-    def _raise_if_not_up(self, answer: Message) -> None:
+    def _addresses(self, pids: Sequence[int], number: int) -> list[str]:
+        """Connect new instances to the host, and give each one's address."""
+        if self._placement == "host":
+            return [self._host.address] * number
+        if self._placement == "own":
+            return self._host.attach(pids)
+        if not self._sandbox:
+            (self._sandbox,) = self._host.attach(pids)
+        return [self._sandbox] * number
+
+    def _raise_if_not_up(self, names: Sequence[str], answer: Message) -> None:
         app = self._application
         if answer["died"]:
             shared = "" if self._placement == "own" else "; all share one port, so each must set SO_REUSEPORT"
@@ -111,7 +167,7 @@ class ProcessEngine:
         if answer["silent"]:
             others = ", ".join(map(str, answer["other_ports"]))
             raise EngineError(
-                f"{len(answer['silent'])} of {len(self._names)} instances (first: {answer['silent'][0]}) "
+                f"{len(answer['silent'])} of {len(names)} instances (first: {answer['silent'][0]}) "
                 f"never listened on port {self._port} within {app.start_timeout_ns / 1e9:g} s"
                 + (f" (listening on: {others}; {self._hint()})" if others else "")
                 + f"; application: {_what(app)}"
@@ -131,34 +187,48 @@ class ProcessEngine:
         return {}
 
     def end(self, names: Sequence[str], *, kill: bool) -> None:
-        """Refuse: only containers are ended while load runs."""
-        raise EngineError(f"{names[0]} can't be ended (kill: {kill}): events need an engine of containers")
+        """End instances, all at once: by SIGKILL, or by SIGTERM, and SIGKILL for who is there after 10 s."""
+        self._ask({"do": "end", "names": list(names), "kill": kill, "grace_ns": _GRACE_NS})
 
-    def changes(self) -> Changes:
-        """Refuse, as `end` does."""
-        raise EngineError("members can't be followed: that needs an engine of containers")
+    def freeze(self, names: Sequence[str], *, frozen: bool) -> None:
+        """Stop all processes of instances by SIGSTOP, or let them go on by SIGCONT."""
+        self._ask({"do": "freeze", "names": list(names), "frozen": frozen})
+
+    def hamper(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
+        """Write into the sample's memory that it is to be slower, or to fail."""
+        for name in names:
+            place = self._names.index(name) * SLOT_WORDS + CONTROL_WORD
+            self._counters[place] = control(self._counters[place], slow_ns, fail)
+
+    def changes(self) -> ProcessChanges:
+        """Follow what becomes of the instances from now on."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._ask({"do": "follow"}, (theirs.fileno(),))
+        return ProcessChanges(ours, self._members.__getitem__)
 
     def memory_bytes(self) -> dict[str, int]:
         """Give nothing: instances share most of their memory."""
         return {}
 
     def served(self) -> list[Served] | None:
-        """Read what each instance counted, in the order of `start`; None for a command."""
+        """Read what each instance counted, in the order of their first start; None for a command."""
         if self._application.command:
             return None
         slots = range(0, len(self._names) * SLOT_WORDS, SLOT_WORDS)
         return [Served(self._counters[slot], self._counters[slot + 1]) for slot in slots]
 
     def died(self) -> list[str]:
-        """Tell of each instance that has ended since it started, one sentence each."""
+        """Tell of each instance that has ended without being asked to, one sentence each."""
         sentences: list[str] = self._ask({"do": "died"})["died"]
         return sentences
 
-    def _ask(self, request: Message) -> Message:
+    def _ask(self, request: Message, fds: tuple[int, ...] = ()) -> Message:
         channel = self._nursery.channel
         try:
-            channel.send(request)
-            answer = channel.receive()
+            with self._asking:  # one question at a time, whichever thread has it
+                channel.send(request, fds)
+                answer = channel.receive()
         except ChannelClosedError as error:
             words = self._nursery.last_words() or "it was killed"
             raise EngineError(f"the process that instances are forked from has gone: {words}") from error

@@ -9,6 +9,7 @@ It is what containers run, and takes nothing but the standard library. Its envir
 `DELAY_NS`     Nanoseconds between a request and its answer, 0 unless said.
 `COUNTERS`     A file of memory that is shared, in which it counts; unless said, it counts for itself.
 `SLOT`         Its place there, 0 unless said.
+`VERSION`      What it says it is a version of; nothing unless said.
 =============  ===============================================================================
 """
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 SLOT_BYTES = 64
 """What each instance has of the file: a cache line, so that cores don't fight for it. It begins with
-two numbers of 64 bits in the machine's own order, connections and requests."""
+three numbers of 64 bits in the machine's own order: connections, requests, and what it is told by others
+(`harness.instance.server.CONTROL_WORD`)."""
 
 _BACKLOG = 65_535
 _LONGEST_NAME = 255
@@ -47,11 +49,12 @@ def _number(environment: Mapping[str, str], name: str, unsaid: int, least: int, 
     return int(word)
 
 
-def _instance_name(environment: Mapping[str, str]) -> str:
-    name = environment.get("INSTANCE") or socket.gethostname()
-    if not (name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME):
+def _label(environment: Mapping[str, str], variable: str, unsaid: str) -> str:
+    """Read what goes into a header."""
+    name = environment.get(variable) or unsaid
+    if not (name.isascii() and (name.isprintable() or not name) and len(name) <= _LONGEST_NAME):
         raise _WrongError(
-            f"INSTANCE={name!r} is no name; it may have {_LONGEST_NAME} visible ASCII characters"
+            f"{variable}={name!r} is no name; it may have {_LONGEST_NAME} visible ASCII characters"
         )
     return name
 
@@ -60,7 +63,7 @@ def _counters(environment: Mapping[str, str]) -> memoryview[int]:
     slot = _number(environment, "SLOT", 0, 0, 1_000_000)
     path = environment.get("COUNTERS")
     if not path:
-        return memoryview(array("Q", (0, 0)))
+        return memoryview(array("Q", (0, 0, 0)))
     try:
         with open(path, "r+b", buffering=0) as file:  # noqa: PTH123  pathlib costs 10 ms at each start
             memory = mmap.mmap(file.fileno(), 0)
@@ -73,20 +76,21 @@ def _counters(environment: Mapping[str, str]) -> memoryview[int]:
             f"SLOT={slot} is behind the end of COUNTERS={path!r}, which has {len(memory)} bytes"
         )
     begin = slot * SLOT_BYTES
-    return memoryview(memory)[begin : begin + 16].cast("Q")
+    return memoryview(memory)[begin : begin + 24].cast("Q")
 
 
-def _end(_signal: int, _frame: FrameType | None) -> None:
+def _end_at_once(_signal: int, _frame: FrameType | None) -> None:
     os._exit(0)
 
 
 def main() -> int:
-    """Serve until somebody ends it."""
+    """Serve until somebody ends it: SIGTERM does so in order, SIGINT at once."""
     # The first process of a PID namespace, as a container's is, gets no signal that it has no handler for.
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end_at_once)
+    signal.signal(signal.SIGINT, _end_at_once)
     try:
-        name = _instance_name(os.environ)
+        name = _label(os.environ, "INSTANCE", socket.gethostname())
+        version = _label(os.environ, "VERSION", "")
         port = _number(os.environ, "PORT", 8080, 1, 65_535)
         delay_ns = _number(os.environ, "DELAY_NS", 0, 0, 3_600_000_000_000)
         counters = _counters(os.environ)
@@ -98,7 +102,9 @@ def main() -> int:
     except OSError as error:
         print(f"error: PORT={port} can't be listened at: {os.strerror(error.errno or 0)}", file=sys.stderr)  # noqa: T201
         return 2
-    Server(listener, name, delay_ns, counters).serve()
+    server = Server(listener, name, delay_ns, counters, version)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: server.end())
+    server.serve()
     return 0
 
 

@@ -2,14 +2,19 @@
 
 It answers every request with ``Hello from NAME`` and an ``X-Instance: NAME`` header, after a given
 delay, and counts the requests that it answered and the connections that brought them. What a health
-check asks, ``GET /healthz``, it answers at once and does not count. Plain epoll
-and hand-parsed requests, because the application must not be what a measurement measures: the
+check asks, ``GET /healthz``, it answers at once and does not count. With a version, it has an
+``X-Version`` header, too. Told so by a word in its memory, it is slower, or answers some requests with
+status 500. Asked to end, it takes whoever has connected, closes its listener, and answers what is asked
+on the connections that it has, each for the last time.
+
+Plain epoll and hand-parsed requests, because the application must not be what a measurement measures: the
 standard library's ``http.server`` serves a twelfth of what this loop serves.
 """
 
 from __future__ import annotations
 
 import heapq
+import os
 import select
 import socket
 import time
@@ -23,7 +28,32 @@ _CHUNK = 1 << 16
 _MOST_HEAD = 1 << 16
 _MOST_ACCEPTS = 64
 _HEALTH_CHECK = b"get /healthz "  # of a head in small letters
+_LOOK_EVERY_NS = 10_000_000  # whether the last one has been answered
+_LINGER_NS = 1_000_000_000
+"""How long connections that nothing is asked on are kept by an instance that is to end."""
+CONTROL_WORD = 2
+"""The word in an instance's memory, behind its two counters, that others write: its lower half is how many
+microseconds later it is to answer, its upper half how many of a million answers are to have status 500."""
+_LOWER = (1 << 32) - 1
+_MILLION = 1_000_000
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+def control(word: int, slow_ns: int | None, fail: float | None) -> int:
+    """Give the word that tells a server to be slower, or to fail, from what it was told before.
+
+    Parameters
+    ----------
+    word
+        What it was told before.
+    slow_ns
+        How much later to answer; None leaves that as it is.
+    fail
+        What share of the answers to give status 500; None leaves that as it is.
+    """
+    slow_us = word & _LOWER if slow_ns is None else min(slow_ns // 1_000, _LOWER)
+    failing = word >> 32 if fail is None else round(fail * _MILLION)
+    return failing << 32 | slow_us
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +79,11 @@ class Server:
     delay_ns
         Time between a request and its answer.
     counters
-        Two numbers that the server raises: connections that brought a request, requests answered.
-        Both are counted before the answer is sent, so a client that has an answer finds it counted.
+        Three numbers. The server raises the first two: connections that brought a request, requests
+        answered. Both are counted before the answer is sent, so a client that has an answer finds it
+        counted. The third is `CONTROL_WORD`.
+    version
+        What the instance is a version of; none if empty.
     """
 
     def __init__(
@@ -59,6 +92,7 @@ class Server:
         name: str,
         delay_ns: int,
         counters: MutableSequence[int] | memoryview[int],
+        version: str = "",
     ) -> None:
         self._listener = listener
         self._delay_ns = delay_ns
@@ -66,24 +100,41 @@ class Server:
         self._connections: dict[int, _Connection] = {}
         self._due: list[tuple[int, int, _Connection]] = []
         self._asked = 0
+        self._failed = 0  # of a million, what is owed to those who are to get status 500
         body = f"Hello from {name}\n".encode()
         fields = f"Content-Type: text/plain\r\nX-Instance: {name}\r\nContent-Length: {len(body)}\r\n"
-        head = f"HTTP/1.1 200 OK\r\n{fields}"
-        self._keep = head.encode() + b"\r\n" + body
-        self._last = head.encode() + b"Connection: close\r\n\r\n" + body
+        fields += f"X-Version: {version}\r\n" if version else ""
+        good, bad = f"HTTP/1.1 200 OK\r\n{fields}", f"HTTP/1.1 500 Internal Server Error\r\n{fields}"
+        # By whether it is the last one on its connection.
+        self._good, self._bad = (
+            (head.encode() + b"\r\n" + body, head.encode() + b"Connection: close\r\n\r\n" + body)
+            for head in (good, bad)
+        )
         self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._ends_ns = 0  # once it is to end: until when idle connections are kept
+
+    def end(self) -> None:
+        """Have `serve` return in order; may be called from a signal's handler."""
+        os.eventfd_write(self._bell, 1)
 
     def serve(self) -> None:
-        """Serve until the process ends."""
+        """Serve until the process ends, or until it was asked to and nobody is left to be answered."""
         self._listener.setblocking(False)
         listener = self._listener.fileno()
         self._epoll.register(listener, select.EPOLLIN)
-        while True:
+        while not self._ends_ns or self._still_needed():
             for fd, events in self._epoll.poll(self._patience_s()):
                 if fd == listener:
                     self._accept()
                     continue
-                connection = self._connections[fd]
+                if fd == self._bell:
+                    self._begin_to_end()
+                    continue
+                connection = self._connections.get(fd)
+                if connection is None:
+                    continue  # what it did just now has closed it
                 try:
                     if events & select.EPOLLOUT:
                         self._send(connection, b"")
@@ -94,10 +145,35 @@ class Server:
                     self._close(connection)
             self._answer_due()
 
+    def _begin_to_end(self) -> None:
+        """Take in whoever has connected, and nobody else."""
+        os.eventfd_read(self._bell)
+        if self._ends_ns:
+            return
+        self._ends_ns = time.monotonic_ns() + _LINGER_NS
+        before = -1
+        while before < len(self._connections):  # those who wait would be reset
+            before = len(self._connections)
+            self._accept()
+        self._epoll.unregister(self._listener.fileno())
+        self._listener.close()
+        for connection in self._connections.values():
+            connection.closing |= connection.waiting  # what it waits for is the last answer on it
+
+    def _still_needed(self) -> bool:
+        """Tell whether somebody is to be answered, or may ask yet; idle connections are kept for a while."""
+        if time.monotonic_ns() < self._ends_ns:
+            return bool(self._connections)
+        # Who has asked for nothing when the time is over will not.
+        return any(one.waiting or one.unsent for one in self._connections.values())
+
     def _patience_s(self) -> float:
-        if not self._due:
+        if not self._due and not self._ends_ns:
             return -1
-        return max(0.0, (self._due[0][0] - time.monotonic_ns()) / 1e9)
+        now_ns = time.monotonic_ns()
+        until_ns = [max(self._ends_ns, now_ns + _LOOK_EVERY_NS)] if self._ends_ns else []
+        until_ns += [due_ns for due_ns, _, _ in self._due[:1]]
+        return max(0.0, (min(until_ns) - now_ns) / 1e9)
 
     def _accept(self) -> None:
         for _ in range(_MOST_ACCEPTS):
@@ -143,13 +219,15 @@ class Server:
             except ValueError:
                 self._refuse(connection)
                 return
-            connection.closing = b"\r\nconnection: close" in head or b" http/1.0\r\n" in head
+            connection.closing = (
+                b"\r\nconnection: close" in head or b" http/1.0\r\n" in head or self._ends_ns > 0
+            )
             if head.startswith(_HEALTH_CHECK):
-                self._send(connection, self._last if connection.closing else self._keep)
-            elif self._delay_ns:
+                self._send(connection, self._good[connection.closing])
+            elif delay_ns := self._delay_ns + (self._counters[CONTROL_WORD] & _LOWER) * 1_000:
                 connection.waiting = True
                 self._asked += 1
-                heapq.heappush(self._due, (time.monotonic_ns() + self._delay_ns, self._asked, connection))
+                heapq.heappush(self._due, (time.monotonic_ns() + delay_ns, self._asked, connection))
             else:
                 self._answer(connection)
 
@@ -171,7 +249,14 @@ class Server:
             connection.counted = True
             self._counters[0] += 1
         self._counters[1] += 1
-        self._send(connection, self._last if connection.closing else self._keep)
+        answers = self._good
+        if failing := self._counters[CONTROL_WORD] >> 32:
+            # Evenly spread, so that any stretch of answers has the share that it is to have.
+            self._failed += failing
+            if self._failed >= _MILLION:
+                self._failed -= _MILLION
+                answers = self._bad
+        self._send(connection, answers[connection.closing])
 
     def _refuse(self, connection: _Connection) -> None:
         connection.closing = True

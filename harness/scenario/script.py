@@ -62,6 +62,8 @@ class Step:
         frozen.
     label
         What it is, for people.
+    source
+        The replacement that brought the version of those who join; None for the first version.
     """
 
     at_ns: int
@@ -71,6 +73,7 @@ class Step:
     joined: tuple[str, ...]
     weights: Mapping[str, int]
     label: str
+    source: Event | None = None
 
     @property
     def shares(self) -> dict[str, float]:
@@ -142,7 +145,7 @@ class _Cast:
         self._there = dict(instances)
         self._gone: dict[str, int] = {}
         self._frozen: set[str] = set()
-        self._version: dict[str, str] = {}
+        self._source: dict[str, Event] = {}
         self._numbers = {"instance": len(instances)}
 
     def taken(self, turn: _Turn) -> Step:
@@ -152,7 +155,8 @@ class _Cast:
         if not any(weights.values()):
             raise turn.impossible("nobody would be left")
         weights |= dict.fromkeys(self._gone, 0)
-        return Step(turn.at_ns, turn.event, turn.event.action, members, joined, weights, label)
+        source = self._source.get(joined[0]) if joined else None
+        return Step(turn.at_ns, turn.event, turn.event.action, members, joined, weights, label, source)
 
     def rolled(self, turn: _Turn) -> list[_Turn]:
         """Give the turns of a rolling replacement, one for each instance that is replaced."""
@@ -236,7 +240,8 @@ class _Cast:
         return (), joined, f"start {_listed(joined)}"
 
     def _replaced(self, turn: _Turn) -> tuple[str, ...]:
-        old = [name for name in self._there if self._version.get(name) != turn.event.with_]
+        new = turn.event.with_
+        old = [one for one in self._there if one not in self._source or self._source[one].with_ != new]
         return self._chosen(turn, old)
 
     def _replace(self, turn: _Turn) -> _Done:
@@ -245,7 +250,7 @@ class _Cast:
         # Somebody else may have ended the one whose turn it is.
         old = (turn.whom,) if rolling else self._replaced(turn)
         joined = self._named(version, len(old))
-        self._version |= dict.fromkeys(joined, version)
+        self._source |= dict.fromkeys(joined, turn.event)
         if canary:
             self._weigh(turn, joined)
             return (), joined, f"canary {_listed(joined)}"

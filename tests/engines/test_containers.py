@@ -183,9 +183,9 @@ def test_instances_start_side_by_side_and_count_for_themselves(
         assert served is not None
         assert [(count.connections, count.requests) for count in served[:3]] == [(3, 3), (1, 1), (0, 0)]
         assert made.died() == []
-        made.boxes.client.kill(made._instances[2].id)
+        made.boxes.client.kill(made._instances["instance-3"].id)
         with ThreadPoolExecutor(1) as waiting:
-            waiting.submit(made.boxes.client.wait, made._instances[2].id).result(30)
+            waiting.submit(made.boxes.client.wait, made._instances["instance-3"].id).result(30)
         assert made.died() == ["instance-3 ended (exit status 137): it said nothing"]
         assert made.exposure(Endpoint(host.address, 80)) == (host, Endpoint(host.address, 80))
 

@@ -18,7 +18,7 @@ class _Running:
     """A server in a thread of its own; it ends with the tests' process."""
 
     def __init__(self, delay_ns: int = 0) -> None:
-        self.counters = [0, 0]
+        self.counters = [0, 0, 0]
         listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.address: tuple[str, int] = listener.getsockname()
         server = Server(listener, "instance-7", delay_ns, self.counters)
@@ -64,7 +64,7 @@ def test_a_connection_is_kept_and_counted_once() -> None:
         connection.request("GET", "/")
         connection.getresponse().read()
     connection.close()
-    assert server.counters == [1, 10]
+    assert server.counters[:2] == [1, 10]
 
 
 def test_health_checks_are_answered_and_not_counted() -> None:
@@ -76,7 +76,7 @@ def test_health_checks_are_answered_and_not_counted() -> None:
         connection.request("GET", path)
         assert connection.getresponse().read() == b"Hello from instance-7\n"
     connection.close()
-    assert server.counters == [1, 1]
+    assert server.counters[:2] == [1, 1]
 
 
 def test_requests_sent_together_are_answered_in_turn(server: _Running) -> None:
