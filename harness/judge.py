@@ -62,7 +62,7 @@ class Observed:
     Attributes
     ----------
     unit, layer, expected_shares
-        The strategy's, the shares in the order of the scenario's instances.
+        The strategy's, the shares in the order of the instances that there were at the beginning.
     wall_ns
         Duration of the measured load.
     generator_cpu_ns, generator_wall_ns
@@ -135,7 +135,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     undisturbed, wall_ns = recording, observed.wall_ns
     if observed.happened:
         first_ns = observed.happened[0].began_ns
-        undisturbed, wall_ns = recording.before(first_ns), first_ns - recording.started_ns
+        undisturbed, wall_ns = recording.before(first_ns, len(shares)), first_ns - recording.started_ns
     shown = evidence(scenario, undisturbed, unit, shares, looks=observed.looks, wall_ns=wall_ns)
     judged = shown.judged
     errors = recording.errors_by_class()
@@ -161,7 +161,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         seed=scenario.seed,
         repeat_index=observed.repeat_index,
         tests=shown.tests,
-        instances=_rows(recording.instances, counted, shares, shown),
+        instances=_rows(recording.instances, undisturbed.instances, counted, shares, shown),
         counts=Counts(
             connections=int(counted["connections"].sum()) + recording.unattributed("connection"),
             requests=len(recording.rows),
@@ -249,22 +249,36 @@ def _cpu_time(observed: Observed, requests: int) -> CpuTime:
 
 def _rows(
     names: Sequence[str],
+    judged: Sequence[str],
     counted: Mapping[str, NDArray[np.int64]],
     shares: Sequence[float],
     shown: Evidence,
 ) -> tuple[InstanceRow, ...]:
-    residuals = shown.residuals or [None] * len(names)
+    """Give each instance's row; shares are of those alone that there were before anything happened."""
+    counts: list[dict[str, Any]] = [
+        {kind: int(column[i]) for kind, column in counted.items()} for i in range(len(names))
+    ]
+    place = {name: i for i, name in enumerate(judged)}
     return tuple(
-        InstanceRow(
-            name=name,
-            share=shown.judged.instances[i].share,
-            expected_share=shares[i],
-            deviation=shown.judged.instances[i].deviation,
-            interval=None if residuals[i] is None else (shown.intervals[i, 0], shown.intervals[i, 1]),
-            residual=residuals[i],
-            **{kind: int(counts[i]) for kind, counts in counted.items()},
-        )
-        for i, name in enumerate(names)
+        _judged_row(name, place[name], shares, shown, each)
+        if name in place
+        else InstanceRow(name=name, share=None, expected_share=0, deviation=None, **each)
+        for name, each in zip(names, counts, strict=True)
+    )
+
+
+def _judged_row(
+    name: str, i: int, shares: Sequence[float], shown: Evidence, counts: Mapping[str, Any]
+) -> InstanceRow:
+    residual = shown.residuals[i] if shown.residuals else None
+    return InstanceRow(
+        name=name,
+        share=shown.judged.instances[i].share,
+        expected_share=shares[i],
+        deviation=shown.judged.instances[i].deviation,
+        interval=None if residual is None else (shown.intervals[i, 0], shown.intervals[i, 1]),
+        residual=residual,
+        **counts,
     )
 
 

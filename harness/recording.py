@@ -127,9 +127,35 @@ class Recording:
             numbers[identified] = places[numbers[identified]]
         return replace(given, instances=instances, named=named)
 
-    def before(self, moment_ns: int) -> Recording:
-        """Give the requests alone that began before a moment of the monotonic clock."""
-        return replace(self, rows=self.rows[self.rows["start_ns"] < moment_ns])
+    def before(self, moment_ns: int, instances: int | None = None) -> Recording:
+        """Give the requests alone that began before a moment of the monotonic clock.
+
+        Parameters
+        ----------
+        moment_ns
+            The moment.
+        instances
+            How many instances there were by then, the first of all; as many as there ever were, if None.
+
+        Raises
+        ------
+        LoadError
+            More instances than that answered.
+        """
+        rows = self.rows[self.rows["start_ns"] < moment_ns]
+        if instances is None or instances == len(self.instances):
+            return replace(self, rows=rows)
+        seen = np.unique(rows["instance"][rows["instance"] != NO_INSTANCE]).tolist()
+        # With names of their own, nobody knows who was there first but those who answered.
+        order = range(len(self.instances)) if self.named else dict.fromkeys([*seen, *range(instances)])
+        kept = sorted([*order][:instances])
+        if not set(seen) <= set(kept):
+            raise LoadError(f"{len(seen)} instances answered before the first event; there were {instances}")
+        places = np.full(len(self.instances), NO_INSTANCE, dtype=np.uint32)
+        places[kept] = range(len(kept))
+        identified = rows["instance"] != NO_INSTANCE
+        rows["instance"][identified] = places[rows["instance"][identified]]
+        return replace(self, rows=rows, instances=tuple(self.instances[place] for place in kept))
 
     def requests_by_instance(self) -> NDArray[np.int64]:
         """Count the requests that each instance answered, with an error or without."""

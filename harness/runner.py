@@ -275,6 +275,7 @@ class _Lab:
         self.happened = timeline.told()
         self._members_changed = bool(cast.followed)
         self.warnings += watcher.failures if watcher else []
+        self.warnings += self._never_told()
         if not self.driven.requests:
             if self.interrupted:
                 raise KeyboardInterrupt
@@ -301,6 +302,15 @@ class _Lab:
             return
         with Watcher(self._engine, cast) as watcher:
             yield watcher
+
+    def _never_told(self) -> list[str]:
+        """Say it where a strategy can't be told what it was to be told."""
+        replaced = any(event.action == "replace" for event in self.scenario.events)
+        if self.strategy.adopts or not (replaced or self.scenario.membership == "followed"):
+            return []
+        own = self.strategy.follows
+        means = f"instances come and go by its own means ({own})" if own else "it keeps what it began with"
+        return [f"{self.strategy.name} can't be told of members: {means}, so it was measured as static"]
 
     @property
     def decided(self) -> bool:
@@ -345,7 +355,7 @@ class _Lab:
 
     def collect(self) -> None:
         self.tables, warnings = self._witnesses.collect(
-            changed=bool(self.happened), followed=self._members_changed
+            self.scenario.everybody(), changed=bool(self.happened), followed=self._members_changed
         )
         self.memory_bytes = self._engine.memory_bytes()
         self.cpu_ns = self._witnesses.cpu_ns
@@ -400,8 +410,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     from harness.recording import Recording  # noqa: PLC0415  imported while the host warmed up
 
     driven = lab.driven
-    names = [member.name for member in lab.members]
-    recording = Recording.of_run(lab.blocks.rows(), driven.identities, names)
+    recording = Recording.of_run(lab.blocks.rows(), driven.identities, lab.scenario.everybody())
     observed = Observed(
         unit=lab.strategy.unit,
         layer=lab.strategy.layer,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Follow = Callable[[Sequence[Member]], None]
 
 _END_DEADLINE_S = 30
+_WATCHED = ("kill", "stop", "start")  # nobody tells of one that is frozen, or slow: it is there
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ class Timeline:
         return [self._with_follower(each) for each in self._happened]
 
     def _with_follower(self, each: Happened) -> Happened:
-        if each.followed_ns is not None:
+        if each.followed_ns is not None or each.action not in _WATCHED:
             return each
         whose = {(name, False) for name in each.members} | {(name, True) for name in each.joined}
         moments: dict[tuple[str, bool], int] = {}

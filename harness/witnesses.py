@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
+
+from harness.engines.base import Served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.engines.base import Engine, Served
+    from harness.engines.base import Engine
     from harness.hosts.base import Host
     from harness.judge import WitnessTable
     from harness.strategies.base import Counted, Endpoint, Member, Strategy
@@ -31,7 +34,12 @@ class Witnesses:
     cpu_ns: dict[str, int]
 
     def __init__(
-        self, host: Host, engine: Engine, strategy: Strategy, endpoint: Endpoint, members: Sequence[Member]
+        self,
+        host: Host,
+        engine: Engine,
+        strategy: Strategy,
+        endpoint: Endpoint,
+        members: Sequence[Member],
     ) -> None:
         self._host = host
         self._engine = engine
@@ -44,13 +52,17 @@ class Witnesses:
         counted = self._strategy.counted(self._host, self._endpoint, self._members)
         return self._engine.served(), counted, self._host.dropped(), self._host.cpu_ns()
 
-    def collect(self, *, changed: bool, followed: bool) -> tuple[dict[str, WitnessTable], list[str]]:
+    def collect(
+        self, everybody: Sequence[str], *, changed: bool, followed: bool
+    ) -> tuple[dict[str, WitnessTable], list[str]]:
         """Give each witness's table of connections and requests, and what spoils their word.
 
         Parameters
         ----------
+        everybody
+            The instances that there were by now, in the order of their coming.
         changed
-            Whether members have left meanwhile, so that programs may not know each one's count any more.
+            Whether members have come or gone meanwhile, so that programs may not know each one's count any more.
         followed
             Whether the strategy's members were changed, with which counts of the kernel's rules begin anew.
         """
@@ -59,9 +71,13 @@ class Witnesses:
         names = [member.name for member in self._members]
         tables: dict[str, WitnessTable] = {}
         if served is not None and self._served is not None:
-            since = [now - before for now, before in zip(served, self._served, strict=True)]
+            # Those who came later had counted nothing, and those who never came have nothing to tell.
+            pairs = zip_longest(served, self._served, fillvalue=Served(0, 0))
+            since = [now - before for now, before in pairs]
+            since += [Served(0, 0)] * (len(everybody) - len(since))
             tables["instances"] = {
-                name: (count.connections, count.requests) for name, count in zip(names, since, strict=True)
+                name: (count.connections, count.requests)
+                for name, count in zip(everybody, since, strict=True)
             }
         if counted is not None and self._counted is not None and not (followed and counted.by == "kernel"):
             if changed:

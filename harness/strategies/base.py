@@ -107,6 +107,8 @@ class Strategy(ABC):
         Whether members may have different shares; options may change it for one object.
     follows
         By what it follows members that come and go without being told; empty where it does not.
+    adopts
+        Whether `update` changes whom it leads to; options may change it for one object.
     cooperation
         Whether the application has to do something for it, such as setting SO_REUSEPORT.
     keeps_source
@@ -140,6 +142,7 @@ class Strategy(ABC):
     most_members: ClassVar[int | None] = None
     weights: bool = False
     follows: ClassVar[str] = ""
+    adopts: bool = True
     cooperation: ClassVar[bool] = False
     keeps_source: ClassVar[bool] = False
     health_checks: ClassVar[bool] = False

@@ -23,6 +23,7 @@ class Direct(Strategy):
     predicted: ClassVar[str] = "everything to the one"
     placement: ClassVar[Placement] = "host"
     most_members: ClassVar[int | None] = 1
+    adopts = False
     keeps_source: ClassVar[bool] = True
     way: ClassVar[str] = """
 client --> host:PORT, where the instance listens

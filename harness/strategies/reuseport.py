@@ -40,6 +40,7 @@ class _Group(Strategy):
     policy = "kernel hash"
     predicted: ClassVar[str] = "multinomial"
     follows: ClassVar[str] = "the kernel forgets a closed socket"
+    adopts = False
     cooperation: ClassVar[bool] = True
     keeps_source: ClassVar[bool] = True
     seams: ClassVar[str] = _COOPERATION
@@ -125,6 +126,7 @@ class SoReuseportBpf(SoReuseportHost):
     predicted: ClassVar[str] = "multinomial; by processor: as packets come"
     options_model: ClassVar[type[Options]] = Steering
     options: Steering
+    adopts = True
     way: ClassVar[str] = """
 client --> host:PORT --> BPF program: a number below N --> socket of instance k
 """

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 @styled
 def distribution_figure(summary: Summary) -> Picture:
     """Draw each instance's share, what was expected, and the tolerance band."""
-    rows, bands = summary.instances, summary.tests.tolerance.instances
+    # Those who joined later are not judged.
+    rows = [row for row in summary.instances if row.expected_share]
+    bands = summary.tests.tolerance.instances
     if len(rows) <= NAMED_UP_TO:
         longest = max(len(plain(row.name)) for row in rows)
         figure = new_figure(7, max(2.6, 1.3 + 0.22 * len(rows)))
