@@ -62,7 +62,7 @@ class Witnesses:
         everybody
             The instances that there were by now, in the order of their coming.
         changed
-            Whether members have come or gone meanwhile, so that programs may not know each one's count any more.
+            Whether members have come or gone meanwhile, so that programs may not know each one's count.
         followed
             Whether the strategy's members were changed, with which counts of the kernel's rules begin anew.
         """

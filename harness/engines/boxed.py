@@ -178,9 +178,9 @@ class BoxedHost:
         """Start a program that speaks over a channel, on the host itself."""
         return self._host.spawn(argv, side, role, fds)
 
-    def attach(self, pids: Sequence[int]) -> list[str]:
+    def attach(self, pids: Sequence[int], addresses: Sequence[str] = ()) -> list[str]:
         """Connect processes' network namespaces to the host."""
-        return self._host.attach(pids)
+        return self._host.attach(pids, addresses)
 
     def exposed(self) -> None:
         """Be told that a strategy has exposed its members."""

@@ -141,7 +141,7 @@ class ProcessEngine:
         )["pids"]
         members = [
             Member(name, address, self._port, (weights or {}).get(name, 1))
-            for name, address in zip(names, self._addresses(pids, len(names)), strict=True)
+            for name, address in zip(names, self._addresses(names, pids), strict=True)
         ]
         self._members |= {member.name: member for member in members}
         self._raise_if_not_up(
@@ -149,15 +149,17 @@ class ProcessEngine:
         )
         return members
 
-    def _addresses(self, pids: Sequence[int], number: int) -> list[str]:
+    def _addresses(self, names: Sequence[str], pids: Sequence[int]) -> list[str]:
         """Connect new instances to the host, and give each one's address."""
         if self._placement == "host":
-            return [self._host.address] * number
+            return [self._host.address] * len(names)
         if self._placement == "own":
-            return self._host.attach(pids)
+            # All of them have been there before, or none.
+            before = [self._members[name].address for name in names if name in self._members]
+            return self._host.attach(pids, before)
         if not self._sandbox:
             (self._sandbox,) = self._host.attach(pids)
-        return [self._sandbox] * number
+        return [self._sandbox] * len(names)
 
     def _raise_if_not_up(self, names: Sequence[str], answer: Message) -> None:
         app = self._application

@@ -125,8 +125,16 @@ class Host(Protocol):
             Nobody listens there.
         """
 
-    def attach(self, pids: Sequence[int]) -> list[str]:
-        """Connect these processes' network namespaces to the host; gives each one's address."""
+    def attach(self, pids: Sequence[int], addresses: Sequence[str] = ()) -> list[str]:
+        """Connect these processes' network namespaces to the host; gives each one's address.
+
+        Parameters
+        ----------
+        pids
+            The processes.
+        addresses
+            Those that they had before they ended, which they are to have again; none for new ones.
+        """
 
     def exposed(self) -> None:
         """Be told that a strategy has exposed its members; no load may come before."""

@@ -63,9 +63,20 @@ class Group:
         self._memory = places.get("memory")
         self._both = root / unified.lstrip("/")
         self._last = Used(0, 0)
+        self._over = False
+
+    def ends(self) -> None:
+        """Keep the counts as they were: the group has gone, and another has its place."""
+        self._over = True
+
+    def shares_place(self, other: Group) -> bool:
+        """Tell whether another group is, or was, in the same place."""
+        return (self._cpu, self._memory, self._both) == (other._cpu, other._memory, other._both)
 
     def used(self) -> Used:
         """Read its counts; those of the last reading where it has gone."""
+        if self._over:
+            return self._last
         # It goes with its last process.
         with contextlib.suppress(FileNotFoundError, OSError):
             self._last = Used(self._read_cpu(), max(self._read_memory(), self._last.memory_bytes))

@@ -184,7 +184,11 @@ class Inside:
         """
         for pid in request["pids"]:
             with suppress(FileNotFoundError, ProcessLookupError), ExitStack() as visit:
-                self._groups.setdefault(request["role"], []).append(cgroups.Group(pid))
+                group, groups = cgroups.Group(pid), self._groups.setdefault(request["role"], [])
+                for before in groups:
+                    if before.shares_place(group):
+                        before.ends()  # the container had ended, and was started again
+                groups.append(group)
                 self._visit(visit, pid)
                 # A container's network may track connections, too: name servers of Docker's make it.
                 set_limits(FOR_CLIENTS | FOR_TRACKING)

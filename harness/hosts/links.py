@@ -124,7 +124,8 @@ def _own(network: str) -> Callable[[Any], object]:
 
 
 def _neighbour(index: int, address: str, mac: str) -> Callable[[Any], object]:
-    return lambda batch: batch.neigh("add", ifindex=index, dst=address, lladdr=mac, state="permanent")
+    # That of an instance that has ended is still there when it comes again.
+    return lambda batch: batch.neigh("replace", ifindex=index, dst=address, lladdr=mac, state="permanent")
 
 
 def host_messages(client_namespace: int) -> list[bytes]:
@@ -189,6 +190,11 @@ def _mac(kind: int, number: int) -> str:
     return ":".join(f"{byte:02x}" for byte in bytes([2, kind]) + number.to_bytes(4, "big"))
 
 
+def port_name(position: int) -> str:
+    """Name the host's side of an instance's link; as long as the placeholder in templates."""
+    return f"i{position:05d}"
+
+
 def port_messages(first: int, pids: Sequence[int]) -> Iterator[bytes]:
     """Make the host's side of each instance: the veth pair, its neighbour and its bridge entry.
 
@@ -203,7 +209,7 @@ def port_messages(first: int, pids: Sequence[int]) -> Iterator[bytes]:
     for position, pid in enumerate(pids, first):
         bridge = position // _PER_BRIDGE
         own = {
-            _NAME.encode(): f"i{position:05d}".encode(),
+            _NAME.encode(): port_name(position).encode(),
             struct.pack("<I", _PID): struct.pack("<I", pid),
             struct.pack("<I", _INDEX): struct.pack("<I", _FIRST_PORT + position),
             _mac_bytes(_PORT_MAC): _mac_bytes(_mac(0x0C, position)),

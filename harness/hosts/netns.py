@@ -180,10 +180,11 @@ class NetnsHost(AskingHost):
         """Do nothing: clients are not apart."""
         del port
 
-    def attach(self, pids: Sequence[int]) -> list[str]:
+    def attach(self, pids: Sequence[int], addresses: Sequence[str] = ()) -> list[str]:
         """Connect these processes' network namespaces to the host; gives each one's address."""
-        addresses: list[str] = self._ask({"do": "attach", "pids": list(pids)})["addresses"]
-        return addresses
+        asked = {"do": "attach", "pids": list(pids), "addresses": list(addresses)}
+        given: list[str] = self._ask(asked)["addresses"]
+        return given
 
     def local_path(self, path: str) -> str:
         """Give the path by which this machine reaches a file or a socket of the host."""

@@ -19,14 +19,20 @@ import gc
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from harness.channel import Channel, ChannelClosedError, Message
 from harness.hosts import cgroups, kernel
 from harness.hosts.inside import FOR_ALL, FOR_CLIENTS, FOR_HOST, Inside, set_limits
+
+_AGAIN_DEADLINE_S = 10
+_LOOK_EVERY_S = 0.002
 
 _NAMESPACES = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
@@ -41,6 +47,7 @@ class Supervisor(Inside):
         self._channel: Channel = channel
         self._client = self._new_network()
         self._attached = 0
+        self._positions: dict[str, int] = {}
         self._children: list[subprocess.Popen[bytes]] = []
 
     def _new_network(self) -> int:
@@ -69,14 +76,38 @@ class Supervisor(Inside):
         }
 
     def _do_attach(self, request: Message) -> Message:
-        """Connect the network namespaces of processes: {pids} → {addresses}."""
+        """Connect the network namespaces of processes: {pids, addresses} → {addresses}.
+
+        Those of instances that come again are given the addresses that they had.
+        """
         links, first, pids = self._links, self._attached, request["pids"]
+        if request["addresses"]:
+            for pid, address in zip(pids, request["addresses"], strict=True):
+                self._attach_again(self._positions[address], pid)
+            return {"addresses": request["addresses"]}
         self._routes.send(links.bridge_messages(first, len(pids)))
-        self._routes.send(list(links.port_messages(first, pids)))
-        for pid, messages in zip(pids, links.instance_messages(first, len(pids)), strict=True):
-            self._configure(pid, messages)
+        self._attach(first, pids)
         self._attached += len(pids)
-        return {"addresses": [links.instance_address(first + k) for k in range(len(pids))]}
+        positions = range(first, first + len(pids))
+        addresses = {links.instance_address(position): position for position in positions}
+        self._positions |= addresses
+        return {"addresses": list(addresses)}
+
+    def _attach(self, first: int, pids: list[int]) -> None:
+        self._routes.send(list(self._links.port_messages(first, pids)))
+        for pid, messages in zip(pids, self._links.instance_messages(first, len(pids)), strict=True):
+            self._configure(pid, messages)
+
+    def _attach_again(self, position: int, pid: int) -> None:
+        """Connect a namespace in the place of one whose last process has ended.
+
+        The kernel takes away the old one's link when it gets round to it, which is waited for.
+        """
+        end_s = time.monotonic() + _AGAIN_DEADLINE_S
+        with suppress(OSError):  # there is none of that name: it has gone
+            while socket.if_nametoindex(self._links.port_name(position)) and time.monotonic() < end_s:
+                time.sleep(_LOOK_EVERY_S)
+        self._attach(position, [pid])
 
     def _configure(self, pid: int, messages: list[bytes]) -> None:
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)

@@ -215,9 +215,9 @@ class VagrantHost(AskingHost):
         if self._session is not None:
             self._session.let_in(port)
 
-    def attach(self, pids: Sequence[int]) -> list[str]:
+    def attach(self, pids: Sequence[int], addresses: Sequence[str] = ()) -> list[str]:
         """Refuse: instances are containers here."""
-        del pids
+        del pids, addresses
         raise HostError("host vagrant runs containers, and no processes")
 
     def local_path(self, path: str) -> str:

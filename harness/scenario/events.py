@@ -207,8 +207,8 @@ def _require_sample(scenario: Scenario, place: int, event: Event) -> None:
 
 def _require_strategy(scenario: Scenario, place: int, event: Event) -> None:
     strategy = scenario.strategy.made()
-    if event.action in {"start", "replace"} and strategy.most_members == 1:
-        words = f"{event.action}: {strategy.name} has one instance at most, so nobody can join"
+    if event.action in {"start", "replace"} and strategy.policy == "none":
+        words = f"{event.action}: {strategy.name} leads to one instance, so nobody can join"
         raise refuse(words, f"events.{place}.{event.action}", complete=True, impossible=True)
     if event.weights and not strategy.weights:
         words = f"weights: {strategy.name} can't give instances different shares; take them out"

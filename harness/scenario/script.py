@@ -178,6 +178,8 @@ class _Cast:
             if whom != "all" and not whom.endswith("%"):
                 raise turn.impossible(f"there is no {whom} then (there are: {', '.join(names) or 'none'})")
             share = 1.0 if whom == "all" else parse_percentage(whom)
+            if share > 1:
+                raise turn.impossible(f"{whom} are more than there are")
             whom = max(math.floor(share * len(names) + 0.5), 1)
         if whom > len(names):
             raise turn.impossible(f"{whom} are too many; there are {len(names)} then")

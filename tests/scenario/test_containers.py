@@ -1,4 +1,4 @@
-"""What a scenario can say of containers, and of what happens to them."""
+"""What a scenario can say of containers."""
 
 from __future__ import annotations
 
@@ -54,12 +54,6 @@ def test_what_containers_can_not_have_is_refused_at_its_place(
     assert refused(folder, f"{_DOCKER}{written}\n").startswith(f"x.yaml:4:{message}")
 
 
-def test_events_and_an_early_verdict_exclude_each_other(folder: Path) -> None:
-    """The load might end before anything happens."""
-    text = f"{_DOCKER}load: {{until: verdict}}\nevents: [{{at: 1s, stop: 1}}]\n"
-    assert "until: verdict may end the load before anything happens; take it out" in refused(folder, text)
-
-
 def test_processes_have_no_limits(folder: Path) -> None:
     """They would be left out without a word."""
     assert "write engine: docker or podman" in refused(folder, f"{RIGHT}resources: {{cpus: 1}}\n")
@@ -84,15 +78,6 @@ def test_traefik_finds_labels_of_containers_only(folder: Path) -> None:
     text = "strategy: {name: traefik, discovery: docker}\nreplicas: 2\n"
     assert "engine 'process' has no containers for traefik to find" in refused(folder, text)
     assert load(folder, f"{text}engine: podman\n").strategy.made().asks_engine
-
-
-def test_numbers_mean_the_last_that_are_left(folder: Path) -> None:
-    """Later events see what earlier ones have left."""
-    text = f"{_DOCKER}events: [{{at: 1s, stop: 2}}, {{at: 2s, kill: instance-3}}]\n"
-    first, second = load(folder, text).script()
-    assert first.members == ("instance-9", "instance-10")
-    assert second.members == ("instance-3",)
-    assert [step.action for step in (first, second)] == ["stop", "kill"]
 
 
 @pytest.mark.parametrize("size", ["6m", "64m", "2g", "7000k", "6291457b"])
