@@ -127,7 +127,8 @@ class Server:
         while not self._ends_ns or self._still_needed():
             for fd, events in self._epoll.poll(self._patience_s()):
                 if fd == listener:
-                    self._accept()
+                    if not self._ends_ns:
+                        self._accept()
                     continue
                 if fd == self._bell:
                     self._begin_to_end()
@@ -144,6 +145,8 @@ class Server:
                     # The peer reset the connection: that is its right, and the client's record to make.
                     self._close(connection)
             self._answer_due()
+        for connection in list(self._connections.values()):
+            self._close(connection)
 
     def _begin_to_end(self) -> None:
         """Take in whoever has connected, and nobody else."""

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.engines.base import Change, Version
 from harness.engines.process import ProcessEngine
 from harness.errors import EngineError
 from harness.scenario import Application
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.hosts.base import Placement
     from harness.hosts.netns import NetnsHost
 
 _NAMES = ["instance-1", "instance-2", "instance-3"]
@@ -144,3 +148,142 @@ def test_an_instance_lives_in_namespaces_of_its_own(host: NetnsHost) -> None:
     namespaces = {host.run(["readlink", f"/proc/{pid}/ns/net"]).stdout.strip() for pid in _pids(host)}
     assert len(namespaces) == 3
     assert str(Path("/proc/self/ns/net").readlink()) not in namespaces
+
+
+def test_a_killed_instance_is_no_accident(host: NetnsHost) -> None:
+    """Its counts stay, nobody is told that it died, and others go on."""
+    engine = ProcessEngine(host, Application(), 3)
+    first, second, _ = engine.start(_NAMES)
+    _ask(host, second.address, second.port)
+    engine.end(["instance-2", "instance-3"], kill=True)
+    assert engine.died() == []
+    assert len(_pids(host)) == 2
+    assert _ask(host, first.address, first.port) == "Hello from instance-1"
+    assert [count.requests for count in engine.served() or ()] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("placement", ["own", "sandbox", "host"])
+def test_instances_come_later_and_come_again(host: NetnsHost, placement: Placement) -> None:
+    """Whoever comes again has its address and its place among the counters, where it goes on counting."""
+    engine = ProcessEngine(host, Application(), 3, placement, 8080)
+    first, second = engine.start(_NAMES[:2])
+    engine.end(["instance-1"], kill=True)
+    (third,) = engine.start(["instance-3"], weights={"instance-3": 4})
+    assert third.weight == 4
+    engine.end(["instance-2", "instance-3"], kill=False)
+    (again,) = engine.start(["instance-2"])
+    assert again == second
+    assert (again.address == first.address) == (placement != "own")
+    for _ in range(3):
+        assert _ask(host, again.address, again.port) == "Hello from instance-2"
+    engine.end(["instance-2"], kill=True)
+    (again,) = engine.start(["instance-2"])
+    _ask(host, again.address, again.port)
+    assert [count.requests for count in engine.served() or ()] == [0, 4, 0]
+
+
+def test_whoever_follows_is_told_of_who_ends_and_of_who_listens(host: NetnsHost) -> None:
+    """An accident as well as an event; whoever starts is told of when it listens, with its address."""
+    engine = ProcessEngine(host, Application(), 3)
+    engine.start(_NAMES[:2])
+    changes = engine.changes()
+    told = iter(changes)
+    engine.end(["instance-1"], kill=True)
+    assert next(told) == Change("instance-1")
+    (member,) = engine.start(["instance-3"])
+    assert next(told) == Change("instance-3", member)
+    host.run(["kill", "-9", _pids(host)[1]])
+    assert next(told) == Change("instance-2")
+    changes.close()
+    assert list(told) == []
+    engine.end(["instance-3"], kill=True)  # nobody listens to that any more
+    assert engine.died() == ["instance-2 died (killed by SIGKILL): it said nothing"]
+
+
+def test_a_frozen_instance_answers_when_it_goes_on(host: NetnsHost) -> None:
+    """All of its processes stand still; the kernel still takes connections for it."""
+    engine = ProcessEngine(host, Application(), 1)
+    (member,) = engine.start(["instance-1"])
+    engine.freeze(["instance-1"], frozen=True)
+    status = f"/proc/{_pids(host)[-1]}/status"
+    assert "State:\tT (stopped)" in host.run(["cat", status]).stdout
+    engine.freeze(["instance-1"], frozen=False)
+    assert _ask(host, member.address, member.port) == "Hello from instance-1"
+    engine.freeze(["instance-1"], frozen=True)
+    engine.end(["instance-1"], kill=False)
+    assert len(_pids(host)) == 1
+
+
+def test_instances_are_told_to_fail_and_to_do_so_no_more(host: NetnsHost) -> None:
+    """By a word in memory that they share; one that comes again has forgotten it."""
+    engine = ProcessEngine(host, Application(), 2)
+    members = engine.start(_NAMES[:2])
+    engine.hamper(["instance-2"], fail=1, slow_ns=1_000_000)
+    failed = (
+        "s.sendall(b'GET / HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n')\nprint(s.recv(1000)[9:12].decode())"
+    )
+    code = f"import socket,sys\ns=socket.create_connection((sys.argv[1],8080),5)\n{failed}"
+
+    def statuses() -> list[str]:
+        return [host.run([sys.executable, "-c", code, member.address]).stdout.strip() for member in members]
+
+    assert statuses() == ["200", "500"]
+    engine.hamper(["instance-2"], fail=0)
+    assert statuses() == ["200", "200"]
+    engine.hamper(["instance-2"], fail=1)
+    engine.end(["instance-2"], kill=True)
+    engine.start(["instance-2"])
+    assert statuses() == ["200", "200"]
+
+
+def test_a_version_has_an_environment_of_its_own(host: NetnsHost) -> None:
+    """Beside what all have; a command may be another one."""
+    code = (
+        "import os,socket\n"
+        "text=' '.join(os.environ.get(key,'-') for key in ('INSTANCE','VERSION','A','B'))\n"
+        "s=socket.create_server(('',int(os.environ['PORT'])))\n"
+        "while True:\n"
+        "    c,_=s.accept(); c.recv(1000); c.sendall(text.encode()); c.close()\n"
+    )
+    engine = ProcessEngine(host, Application(env={"A": "all"}), 2)
+    engine.start(["instance-1"])
+    version = Version("green", command=(sys.executable, "-c", code), env={"B": "own"})
+    (member,) = engine.start(["green-1"], version)
+    assert _ask(host, member.address, member.port) == "green-1 green all own"
+
+
+def test_what_an_instance_has_started_ends_with_it(host: NetnsHost) -> None:
+    """As all of a container's processes do; whoever does not end when it is asked to is killed."""
+    code = (
+        "import os,signal,socket,time\n"
+        "s=socket.create_server(('',8080))\n"
+        "if os.fork() == 0: time.sleep(100)\n"
+        "time.sleep(100)\n"
+    )
+    engine = ProcessEngine(host, _command(code), 1)
+    engine.start(["instance-1"])
+    sleepers = "grep -lsa time.slee[p] /proc/[0-9]*/cmdline"
+    _until(lambda: len(host.run(["sh", "-c", sleepers]).stdout.split()) == 2)
+    engine.end(["instance-1"], kill=False)
+    _until(lambda: not host.run(["sh", "-c", sleepers]).stdout)
+    assert engine.died() == []
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_the_time_of_those_who_have_ended_is_counted(host: NetnsHost) -> None:
+    """What an instance has cost does not go with it."""
+    code = (
+        "import socket,time\n"
+        "while time.process_time() < 0.3: pass\n"
+        "s=socket.create_server(('',8080)); time.sleep(100)\n"
+    )
+    engine = ProcessEngine(host, _command(code), 1)
+    engine.start(["instance-1"])
+    engine.end(["instance-1"], kill=True)
+    assert host.cpu_ns()["instances"] >= 300_000_000

@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.instance.server import Server
+from harness.instance.server import Server, control
 
 
 class _Running:
     """A server in a thread of its own; it ends with the tests' process."""
 
-    def __init__(self, delay_ns: int = 0) -> None:
+    def __init__(self, delay_ns: int = 0, version: str = "") -> None:
         self.counters = [0, 0, 0]
         listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.address: tuple[str, int] = listener.getsockname()
-        server = Server(listener, "instance-7", delay_ns, self.counters)
-        threading.Thread(target=server.serve, daemon=True).start()
+        self.server = Server(listener, "instance-7", delay_ns, self.counters, version)
+        self.thread = threading.Thread(target=self.server.serve, daemon=True)
+        self.thread.start()
 
     def ask(self, data: bytes, *, half_close: bool = False) -> bytes:
         """Send bytes and give all that comes until the server closes or falls silent."""
@@ -175,3 +176,124 @@ def test_a_client_that_reads_late_gets_everything(server: _Running) -> None:
             received += sock.recv(1 << 20)
         assert received == answer * count
         sender.join()
+
+
+def _statuses(server: _Running, count: int) -> list[int]:
+    connection = http.client.HTTPConnection(*server.address, timeout=5)
+    statuses = []
+    for _ in range(count):
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    return statuses
+
+
+def test_a_share_of_the_answers_fails_where_it_is_told_to() -> None:
+    """Evenly spread, from the next request on, and until it is told otherwise; all of them are counted."""
+    server = _Running()
+    server.counters[2] = control(0, None, 0.25)
+    assert _statuses(server, 8) == [200, 200, 200, 500] * 2
+    server.counters[2] = control(server.counters[2], None, 0)
+    assert _statuses(server, 4) == [200] * 4
+    assert server.counters[:2] == [2, 12]
+
+
+def test_answers_that_fail_name_the_instance() -> None:
+    """Whoever counts them knows whose they are."""
+    server = _Running()
+    server.counters[2] = control(0, None, 1)
+    answer = server.ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert b"\r\nX-Instance: instance-7\r\n" in answer
+
+
+def test_an_instance_is_slower_where_it_is_told_to() -> None:
+    """By so much as it is told, beside its own delay; a health check is answered at once all the same."""
+    server = _Running()
+    server.counters[2] = control(0, 300_000_000, None)
+    connection = http.client.HTTPConnection(*server.address, timeout=5)
+    began_ns = time.monotonic_ns()
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    assert time.monotonic_ns() - began_ns >= 300_000_000
+    connection.close()
+
+
+@given(st.integers(0, 4_000_000), st.integers(0, 1_000_000))
+def test_slow_and_fail_do_not_change_each_other(slow_us: int, failing: int) -> None:
+    """One word holds both."""
+    slow = control(0, slow_us * 1_000, None)
+    both = control(slow, None, failing / 1_000_000)
+    assert both == control(control(0, None, failing / 1_000_000), slow_us * 1_000, None)
+    assert control(both, 0, None) == control(0, None, failing / 1_000_000)
+    assert control(both, None, 0) == slow
+
+
+def test_a_version_is_in_every_answer() -> None:
+    """Clients see which one they met."""
+    server = _Running(version="green")
+    assert b"\r\nX-Version: green\r\n" in server.ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+
+def test_an_instance_without_a_version_says_none(server: _Running) -> None:
+    """As most have none."""
+    assert b"X-Version" not in server.ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+
+def test_who_has_connected_is_answered_before_the_instance_ends() -> None:
+    """Those whose request comes only then, too, and the listener is closed to all others."""
+    server = _Running(delay_ns=50_000_000)
+    waiting = [socket.create_connection(server.address, 5) for _ in range(5)]
+    waiting[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+    server.server.end()
+    _until_refused(server.address)
+    for sock in waiting[1:]:
+        sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    for sock in waiting:
+        answer = b"".join(iter(lambda sock=sock: sock.recv(1 << 16), b""))  # type: ignore[misc]  # of the loop
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        sock.close()
+    server.thread.join(5)
+    assert not server.thread.is_alive()
+    assert server.counters[:2] == [5, 5]
+
+
+def test_a_kept_connection_is_told_that_its_next_answer_is_the_last() -> None:
+    """Its client opens another one then, which goes to somebody else."""
+    server = _Running()
+    connection = http.client.HTTPConnection(*server.address, timeout=5)
+    connection.request("GET", "/")
+    assert connection.getresponse().read()
+    server.server.end()
+    _until_refused(server.address)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Connection")) == (200, "close")
+    connection.close()
+    server.thread.join(5)
+    assert not server.thread.is_alive()
+
+
+def test_idle_connections_do_not_keep_an_instance_that_is_to_end() -> None:
+    """They have a while to ask, and are closed then."""
+    server = _Running()
+    idle = socket.create_connection(server.address, 5)
+    server.server.end()
+    server.thread.join(10)
+    assert not server.thread.is_alive()
+    idle.close()
+
+
+def _until_refused(address: tuple[str, int]) -> None:
+    """Wait until nobody listens there; connections that are made meanwhile are closed."""
+    end_s = time.monotonic() + 5
+    while time.monotonic() < end_s:
+        try:
+            socket.create_connection(address, 5).close()
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:
+            continue
+    raise AssertionError(f"somebody still listens at {address}")

@@ -129,7 +129,7 @@ def test_an_event_that_can_not_be_is_refused_at_its_place(
         (
             "strategy: dnat-random\nreplicas: 2\nengine: docker\n",
             "replace: 1, with: a, style: rolling, application: {command: b}",
-            "4:79: engine 'docker' runs images; say which has this command: write image as well",
+            "4:79: engine 'docker' runs images; say which image has this command: write image",
         ),
     ],
 )
