@@ -40,6 +40,8 @@ strategies say of themselves: `harness list strategies --markdown`.
 - **predicted**: the distribution that theory predicts. *Multinomial* is what independent random choices give;
   *exactly* means in turn.
 - **weights**: whether instances can have different shares (`weights:` in a scenario).
+- **told**: whether it takes over members that it is told of: by a watcher (`membership: followed`), or by a
+  replacement (`events:` in a scenario). One that can't be told keeps what it began with, or follows by itself.
 - **follows**: by what it learns, without being told, that an instance has come or gone.
 - **cooperation**: whether the application has to do something for it.
 - **keeps source**: whether an instance sees the client's own address.
@@ -52,7 +54,7 @@ strategies say of themselves: `harness list strategies --markdown`.
 def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
     """Print what each strategy is, and what it can do."""
     what = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
-    can = Table("strategy", "weights", "follows", "cooperation", "source", "health", box=SIMPLE_HEAD)
+    can = Table("strategy", "weights", "told", "follows", "cooperation", "source", "health", box=SIMPLE_HEAD)
     can.add_column("engines", overflow="fold")
     can.add_column("predicted", min_width=11)
     for table in (what, can):
@@ -64,6 +66,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
         abilities = (
             strategy.name,
             _yes(strategy.weights),
+            _yes(strategy.adopts),
             _yes(bool(strategy.follows)),
             _yes(strategy.cooperation),
             _yes(strategy.keeps_source),
@@ -88,8 +91,10 @@ def strategies_page(strategies: Sequence[type[Strategy]]) -> str:
 
 
 def _overview(strategies: Sequence[type[Strategy]]) -> str:
-    header = "strategy | unit | policy | weights | follows | cooperation | keeps source | health checks"
-    rows = [header, " | ".join(["---"] * 8)]
+    header = (
+        "strategy | unit | policy | weights | told | follows | cooperation | keeps source | health checks"
+    )
+    rows = [header, " | ".join(["---"] * 9)]
     for strategy in strategies:
         cells = (
             f"[`{strategy.name}`](#{strategy.name})",
@@ -99,6 +104,7 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
                 _yes,
                 (
                     strategy.weights,
+                    strategy.adopts,
                     bool(strategy.follows),
                     strategy.cooperation,
                     strategy.keeps_source,
@@ -110,12 +116,18 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
     return "\n".join(f"| {row} |" for row in rows) + "\n"
 
 
+def _membership(strategy: type[Strategy]) -> str:
+    """Say who tells a strategy of members that come and go, and what it finds out by itself."""
+    told = "taken over when it is told (`membership: followed`)" if strategy.adopts else "it can't be told"
+    return f"{told}; by itself: {strategy.follows or 'none'}"
+
+
 def _section(strategy: type[Strategy]) -> str:
     facts = [
         f"balances {strategy.unit}s at layer {strategy.layer}",
         f"policy: {strategy.policy}",
         f"predicted: {strategy.predicted}",
-        f"follows members by: {strategy.follows}" if strategy.follows else "follows no members by itself",
+        "members: " + _membership(strategy),
         f"engines: {', '.join(sorted(strategy.engines))}",
     ]
     if strategy.most_members:

@@ -362,7 +362,7 @@ class NginxEvents(Nginx):
     def __init__(self, options: NginxEventsOptions) -> None:
         super().__init__(options)
         self._own_program = options.program == "watcher"
-        self.watched = self._own_program
+        self.watched = self.adopts = self._own_program
         self.asks_engine = not self._own_program
         self._state, self._since_s = "", 0.0
         if not self._own_program:

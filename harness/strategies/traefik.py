@@ -101,6 +101,7 @@ class Traefik(Proxy):
             self.weights = False
         self._revision = 0
         self.asks_engine = options.discovery == "docker"
+        self.adopts = not self.asks_engine  # containers are found by their labels
 
     def labels(self, port: int, weight: int) -> Mapping[str, str]:
         """Name the service that a container is of: one for all that have the same weight."""
