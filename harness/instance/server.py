@@ -227,12 +227,17 @@ class Server:
             )
             if head.startswith(_HEALTH_CHECK):
                 self._send(connection, self._good[connection.closing])
-            elif delay_ns := self._delay_ns + (self._counters[CONTROL_WORD] & _LOWER) * 1_000:
-                connection.waiting = True
-                self._asked += 1
-                heapq.heappush(self._due, (time.monotonic_ns() + delay_ns, self._asked, connection))
+            elif self._delay_ns or self._counters[CONTROL_WORD]:
+                self._answer_later(connection)
             else:
-                self._answer(connection)
+                self._answer(connection, self._good)
+
+    def _answer_later(self, connection: _Connection) -> None:
+        """Answer when it is time, which it may be at once."""
+        connection.waiting = True
+        self._asked += 1
+        delay_ns = self._delay_ns + (self._counters[CONTROL_WORD] & _LOWER) * 1_000
+        heapq.heappush(self._due, (time.monotonic_ns() + delay_ns, self._asked, connection))
 
     def _answer_due(self) -> None:
         while self._due and self._due[0][0] <= time.monotonic_ns():
@@ -241,25 +246,27 @@ class Server:
                 continue
             connection.waiting = False
             try:
-                self._answer(connection)
+                self._answer_as_told(connection)
                 if connection.sock.fileno() >= 0:
                     self._answer_received(connection)
             except OSError:
                 self._close(connection)
 
-    def _answer(self, connection: _Connection) -> None:
+    def _answer(self, connection: _Connection, answers: tuple[bytes, bytes]) -> None:
         if not connection.counted:
             connection.counted = True
             self._counters[0] += 1
         self._counters[1] += 1
-        answers = self._good
-        if failing := self._counters[CONTROL_WORD] >> 32:
-            # Evenly spread, so that any stretch of answers has the share that it is to have.
-            self._failed += failing
-            if self._failed >= _MILLION:
-                self._failed -= _MILLION
-                answers = self._bad
         self._send(connection, answers[connection.closing])
+
+    def _answer_as_told(self, connection: _Connection) -> None:
+        """Answer with status 500 where that is due; evenly spread, so that any stretch has its share."""
+        self._failed += self._counters[CONTROL_WORD] >> 32
+        answers = self._good
+        if self._failed >= _MILLION:
+            self._failed -= _MILLION
+            answers = self._bad
+        self._answer(connection, answers)
 
     def _refuse(self, connection: _Connection) -> None:
         connection.closing = True

@@ -41,7 +41,8 @@ strategies say of themselves: `harness list strategies --markdown`.
   *exactly* means in turn.
 - **weights**: whether instances can have different shares (`weights:` in a scenario).
 - **told**: whether it takes over members that it is told of: by a watcher (`membership: followed`), or by a
-  replacement (`events:` in a scenario). One that can't be told keeps what it began with, or follows by itself.
+  replacement (`events:` in a scenario). One that can't be told keeps what it began with, or follows by
+  itself.
 - **follows**: by what it learns, without being told, that an instance has come or gone.
 - **cooperation**: whether the application has to do something for it.
 - **keeps source**: whether an instance sees the client's own address.
@@ -66,8 +67,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
         abilities = (
             strategy.name,
             _yes(strategy.weights),
-            _yes(strategy.adopts),
-            _yes(bool(strategy.follows)),
+            _learns(strategy),
             _yes(strategy.cooperation),
             _yes(strategy.keeps_source),
             _yes(strategy.health_checks),
@@ -114,6 +114,13 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
         )
         rows.append(" | ".join(cells))
     return "\n".join(f"| {row} |" for row in rows) + "\n"
+
+
+def _learns(strategy: type[Strategy]) -> str:
+    """Say in a word how a strategy learns of its members: it is told of them, finds them itself, or both."""
+    if strategy.adopts:
+        return "both" if strategy.follows else "told"
+    return "itself" if strategy.follows else "no"
 
 
 def _membership(strategy: type[Strategy]) -> str:

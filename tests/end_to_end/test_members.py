@@ -77,3 +77,38 @@ def test_a_socket_that_ends_is_forgotten_at_once(harness: Command) -> None:
     assert event["lost"] < event["requests"] / 10  # what sat in its backlog, and what it was answering
     # However long the engine takes: once it is done, nobody who asks is sent to the socket any more.
     assert event["last_lost_began_s"] is None or event["last_lost_began_s"] <= event["took_s"]
+
+
+_ALL_OF_IT = """
+strategy: dnat-random
+engine: {engine}
+membership: followed
+replicas: 2
+tolerance: 60%
+load: {{model: open, rate: 100/s, timeout: 1s, warm_up: 200ms, duration: 12s}}
+events:
+  - {{at: 2s, start: 1}}
+  - {{at: 4s, pause: instance-1}}
+  - {{at: 4500ms, resume: all}}
+  - {{at: 5s, fail: 100%, who: instance-2}}
+  - {{at: 6s, kill: instance-2}}
+  - {{at: 7s, start: instance-2}}
+  - {{at: 8s, replace: 1, with: green, style: canary, application: {{env: {{A: b}}}}}}
+"""
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_containers_do_all_that_processes_do(harness: Command, engine: str) -> None:
+    """They join, freeze, fail, come again and are new versions; what they counted outlives them."""
+    finished = harness("run", harness.scenario(_ALL_OF_IT.format(engine=engine)), "--json")
+    assert finished.returncode == 0, finished.stderr + finished.stdout
+    summary = json.loads(finished.stdout)
+    start, _, _, fail, _, again, canary = summary["events"]
+    assert summary["witnesses"]["agree"], summary["witnesses"]["differences"]
+    assert not summary["warnings"], summary["warnings"]
+    requests = {row["name"]: row["requests"] for row in summary["instances"]}
+    assert list(requests) == ["instance-1", "instance-2", "instance-3", "green-1"]
+    assert requests["instance-3"] > 100
+    assert requests["green-1"] > 10
+    assert all(event["followed_s"] is not None for event in (start, again, canary))
+    assert fail["lost"] > 10
