@@ -226,3 +226,24 @@ def test_another_parquet_file_is_no_recording(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(ResultError, match="is no recording"):
         Recording.from_parquet(tmp_path / "other.parquet")
+
+
+def test_before_an_event_there_are_those_alone_that_were_there() -> None:
+    """Whoever came later has no place among them, and nothing else changes."""
+    recording = read(rows([0, 1, 0, NO_INSTANCE, 2]))
+    before = recording.before(recording.started_ns + 4_000_000, 2)
+    assert before.instances == tuple(NAMES[:2])
+    assert before.requests_by_instance().tolist() == [2, 1]
+    assert before.unattributed("request") == 1
+    assert recording.requests_by_instance().tolist() == [2, 1, 1]
+    with pytest.raises(LoadError, match="3 instances answered before the first event; there were 2"):
+        recording.before(recording.started_ns + 5_000_000, 2)
+
+
+def test_with_names_of_their_own_those_were_there_that_answered() -> None:
+    """Nobody else knows."""
+    recording = read(rows([2, 0, 2, 1]), identities=["y", "x", "z"], names=["a", "b", "c"])
+    assert recording.instances == ("x", "y", "z")
+    before = recording.before(recording.started_ns + 3_000_000, 2)
+    assert before.instances == ("y", "z")
+    assert before.requests_by_instance().tolist() == [1, 2]

@@ -101,6 +101,7 @@ class ContainerEngine:
         self._names: list[str] = []  # each at its slot
         self._instances: dict[str, Box] = {}
         self._sandbox: Box | None = None
+        self._counts = scenario.application.image is None  # whether all of them do
         self._frozen: set[str] = set()
         self._told: dict[str, int] = {}
         self._members: dict[str, Member] = {}  # those that listen, or did
@@ -125,6 +126,7 @@ class ContainerEngine:
             size = max(self._most * SLOT_WORDS * 8, 4096)
             self._host.run(["truncate", "--size", str(size), _COUNTERS])
         self._names += [name for name in names if name not in self._names]
+        self._counts &= version is None or version.image is None
         for name in names:
             self._members.pop(name, None)
         with ThreadPoolExecutor(_AT_ONCE) as workers, self._refused():
@@ -319,8 +321,8 @@ class ContainerEngine:
         return self._host.memory_bytes()
 
     def served(self) -> list[Served] | None:
-        """Read what each instance counted, in the order of their first start; None for others' images."""
-        if self._application.image is not None:
+        """Read what each instance counted, in the order of their first start; None with others' images."""
+        if not self._counts:
             return None
         told = self._host.run(["od", "-A", "n", "-v", "-t", "u8", "-w64", _COUNTERS]).stdout.splitlines()
         rows = [[int(word) for word in line.split()] for line in told[: len(self._names)]]

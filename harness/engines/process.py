@@ -112,6 +112,7 @@ class ProcessEngine:
         self._names: list[str] = []  # each at its slot
         self._members: dict[str, Member] = {}
         self._sandbox = ""
+        self._counts = not application.command  # whether all of them do
 
     def prepare(self) -> None:
         """Do nothing: the prepared process gets ready by itself."""
@@ -127,13 +128,15 @@ class ProcessEngine:
         for slot in slots:
             self._counters[slot * SLOT_WORDS + CONTROL_WORD] = 0
         told = dict(version.told) if version else {}
+        command = (version and version.command) or app.command
+        self._counts &= not command
         pids = self._ask(
             {
                 "do": "fork",
                 "names": list(names),
                 "slots": slots,
                 "placement": self._placement,
-                "command": (version and version.command) or app.command,
+                "command": command,
                 "env": app.env | told,
                 "port": self._port,
                 "delay_ns": app.delay_ns,
@@ -214,8 +217,8 @@ class ProcessEngine:
         return {}
 
     def served(self) -> list[Served] | None:
-        """Read what each instance counted, in the order of their first start; None for a command."""
-        if self._application.command:
+        """Read what each instance counted, in the order of their first start; None with a command."""
+        if not self._counts:
             return None
         slots = range(0, len(self._names) * SLOT_WORDS, SLOT_WORDS)
         return [Served(self._counters[slot], self._counters[slot + 1]) for slot in slots]

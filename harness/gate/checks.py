@@ -129,6 +129,9 @@ def _whole(result: str, summary: Summary) -> Check:
 def _verdict(result: str, summary: Summary, tolerance: float | None) -> Check:
     verdict, reason = summary.verdict, summary.reason
     if tolerance is not None and tolerance != summary.tolerance:
+        if summary.events:
+            words = "its counts are of the whole load, and its verdict is of what came before the first event"
+            return Check(result, "verdict", "inconclusive", f"{words}; run it again with this tolerance")
         judged = _judged_again(summary, tolerance)
         verdict, reason = judged.verdict, judged.reason
     if verdict == summary.expect:

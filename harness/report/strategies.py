@@ -55,7 +55,7 @@ strategies say of themselves: `harness list strategies --markdown`.
 def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
     """Print what each strategy is, and what it can do."""
     what = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
-    can = Table("strategy", "weights", "told", "follows", "cooperation", "source", "health", box=SIMPLE_HEAD)
+    can = Table("strategy", "weights", "members", "cooperation", "source", "health", box=SIMPLE_HEAD)
     can.add_column("engines", overflow="fold")
     can.add_column("predicted", min_width=11)
     for table in (what, can):

@@ -505,7 +505,8 @@ class Scenario(_Model):
         if engine and not ENGINES[engine].images and strategy.made().asks_engine:
             able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
             words = f"engine {engine!r} has no containers for {strategy.name} to find; write engine: {able}"
-            raise refuse(words, "strategy.discovery", impossible=True)
+            key = "program" if "program" in type(strategy.options).model_fields else "discovery"
+            raise refuse(words, f"strategy.{key}", impossible=True)
         return strategy
 
     @field_validator("replicas")

@@ -345,7 +345,6 @@ class NginxEvents(Nginx):
 
     name: ClassVar[str] = "nginx-events"
     summary: ClassVar[str] = "nginx, configured anew and reloaded at each event of the container engine"
-    engines: ClassVar[frozenset[str]] = frozenset({"docker", "podman"})
     follows: ClassVar[str] = "the engine's events, failures of what it passes on"
     options: NginxEventsOptions
     seams: ClassVar[str] = f"""
