@@ -139,7 +139,7 @@ class ContainerEngine:
                 boxes = list(workers.map(self._started, plans))
         self._instances |= {box.name: box for box in boxes}
         self._host.adopt([box.pid for box in boxes if box.pid], "instances")
-        self._wait_listening(boxes)
+        self._wait_listening(boxes, (version and version.image) or self._application.image)
         if first and self._strategy.placement == "own":
             self._daemon.open_forwarding(self._port)
         members = [
@@ -221,8 +221,9 @@ class ContainerEngine:
             return self._host.address
         return self._sandbox.address if self._sandbox else box.address
 
-    def _wait_listening(self, boxes: Sequence[Box]) -> None:
+    def _wait_listening(self, boxes: Sequence[Box], image: str | None) -> None:
         app = self._application
+        what = f"image {image}" if image else "the sample"
         end_s = time.monotonic() + app.start_timeout_ns / 1e9
         silent = list(boxes)
         others: set[int] = set()
@@ -230,7 +231,7 @@ class ContainerEngine:
             if died := self.boxes.died(boxes):
                 shared = self._strategy.placement != "own"
                 hint = "; all share one port, so each must set SO_REUSEPORT" if shared else ""
-                raise EngineError(f"{died[0]}; application: {self._what()}{hint}")
+                raise EngineError(f"{died[0]}; application: {what}{hint}")
             held = self._host.ports([box.pid for box in silent])
             waiting = [
                 (box, ports) for box, ports in zip(silent, held, strict=True) if self._port not in ports
@@ -246,11 +247,8 @@ class ContainerEngine:
             f"{len(silent)} of {len(boxes)} instances (first: {silent[0].name}) never listened on port "
             f"{self._port} within {app.start_timeout_ns / 1e9:g} s"
             + (f" (listening on: {listening}; is application.port right?)" if listening else "")
-            + f"; application: {self._what()}"
+            + f"; application: {what}"
         )
-
-    def _what(self) -> str:
-        return f"image {self._application.image}" if self._application.image else "the sample"
 
     def exposure(self, endpoint: Endpoint) -> tuple[Host, Endpoint]:
         """Give the host as the strategy is to see it, and the endpoint that it is to open there."""

@@ -147,9 +147,8 @@ class ProcessEngine:
             for name, address in zip(names, self._addresses(names, pids), strict=True)
         ]
         self._members |= {member.name: member for member in members}
-        self._raise_if_not_up(
-            names, self._ask({"do": "go", "port": self._port, "deadline_ns": app.start_timeout_ns})
-        )
+        go = {"do": "go", "port": self._port, "deadline_ns": app.start_timeout_ns}
+        self._raise_if_not_up(names, command, self._ask(go))
         return members
 
     def _addresses(self, names: Sequence[str], pids: Sequence[int]) -> list[str]:
@@ -164,18 +163,18 @@ class ProcessEngine:
             (self._sandbox,) = self._host.attach(pids)
         return [self._sandbox] * len(names)
 
-    def _raise_if_not_up(self, names: Sequence[str], answer: Message) -> None:
-        app = self._application
+    def _raise_if_not_up(self, names: Sequence[str], command: Sequence[str] | None, answer: Message) -> None:
+        patience_s = self._application.start_timeout_ns / 1e9
         if answer["died"]:
             shared = "" if self._placement == "own" else "; all share one port, so each must set SO_REUSEPORT"
-            raise EngineError(f"{answer['died'][0]}; application: {_what(app)}{shared}")
+            raise EngineError(f"{answer['died'][0]}; application: {_what(command)}{shared}")
         if answer["silent"]:
             others = ", ".join(map(str, answer["other_ports"]))
             raise EngineError(
                 f"{len(answer['silent'])} of {len(names)} instances (first: {answer['silent'][0]}) "
-                f"never listened on port {self._port} within {app.start_timeout_ns / 1e9:g} s"
+                f"never listened on port {self._port} within {patience_s:g} s"
                 + (f" (listening on: {others}; {self._hint()})" if others else "")
-                + f"; application: {_what(app)}"
+                + f"; application: {_what(command)}"
             )
 
     def _hint(self) -> str:
@@ -253,8 +252,8 @@ def _require_memory(count: int) -> None:
         )
 
 
-def _what(application: Application) -> str:
-    if not application.command:
+def _what(command: Sequence[str] | None) -> str:
+    if not command:
         return "the sample"
-    command = printable(" ".join(application.command))
-    return command if len(command) <= _SHOWN else f"{command[:_SHOWN]}..."
+    words = printable(" ".join(command))
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
