@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.engines.base import Change, Version
 from harness.engines.boxes import Boxes, Plan
 from harness.engines.containers import ContainerEngine, Images
 from harness.engines.daemons import DAEMONS, SUBNET
@@ -188,6 +189,52 @@ def test_instances_start_side_by_side_and_count_for_themselves(
             waiting.submit(made.boxes.client.wait, made._instances["instance-3"].id).result(30)
         assert made.died() == ["instance-3 ended (exit status 137): it said nothing"]
         assert made.exposure(Endpoint(host.address, 80)) == (host, Endpoint(host.address, 80))
+
+
+def _asked(host: NetnsHost, address: str) -> str:
+    """Ask an instance, and give status, version and body."""
+    code = (
+        "import http.client,sys\n"
+        "c=http.client.HTTPConnection(sys.argv[1],8080,timeout=5); c.request('GET','/'); a=c.getresponse()\n"
+        "print(a.status,a.getheader('X-Version'),a.read().decode().strip())"
+    )
+    return host.run(["python3", "-c", code, address]).stdout.strip()
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_instances_come_later_come_again_freeze_and_fail(
+    engine: str, sample: CachedImage, tmp_path: Path
+) -> None:
+    """As processes do: whoever follows is told, counts go on, and a version has its own environment."""
+    text = (
+        f"strategy: dnat-random\nreplicas: 1\nengine: {engine}\n"
+        "events: [{at: 1s, start: 1}, {at: 2s, replace: 1, with: green, style: canary}]\n"
+    )
+    with NetnsHost("local", privileged=True) as host:
+        host.start()
+        host.link()
+        made = _engine(host, tmp_path, text, sample)
+        (first,) = made.start(["instance-1"])
+        changes = made.changes()
+        told = iter(changes)
+        (second,) = made.start(["instance-2"], weights={"instance-2": 2})
+        assert next(told) == Change("instance-2", second)
+        assert second.weight == 2
+        made.hamper(["instance-2"], fail=1, slow_ns=1_000_000)
+        assert _asked(host, first.address) == "200 None Hello from instance-1"
+        assert _asked(host, second.address) == "500 None Hello from instance-2"
+        made.freeze(["instance-2"], frozen=True)
+        made.end(["instance-2"], kill=True)  # a frozen one, too
+        assert next(told) == Change("instance-2")
+        (again,) = made.start(["instance-2"])
+        assert next(told) == Change("instance-2", again)
+        assert _asked(host, again.address) == "200 None Hello from instance-2"
+        (green,) = made.start(["green-1"], Version("green", env={"A": "b"}))
+        assert next(told) == Change("green-1", green)
+        assert _asked(host, green.address) == "200 green Hello from green-1"
+        assert [count.requests for count in made.served() or ()] == [1, 2, 1]
+        assert made.died() == []
+        changes.close()
 
 
 def test_a_program_that_is_missing_is_told_by_the_host(tmp_path: Path) -> None:
