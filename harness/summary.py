@@ -264,6 +264,13 @@ class CpuTime(_Model):
     generator: float | None = None
     engine: float | None = None
 
+    @property
+    def in_all(self) -> float | None:
+        """The processes' together: without the kernel's, which is contained in them."""
+        parts = [self.proxy, self.engine, self.instances, self.generator]
+        known = [part for part in parts if part is not None]
+        return sum(known) if known else None
+
 
 class Memory(_Model):
     """Memory that the containers of each role had at most, added up, in bytes; null without containers."""
