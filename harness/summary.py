@@ -266,10 +266,9 @@ class CpuTime(_Model):
 
     @property
     def in_all(self) -> float | None:
-        """The processes' together: without the kernel's, which is contained in them."""
-        parts = [self.proxy, self.engine, self.instances, self.generator]
-        known = [part for part in parts if part is not None]
-        return sum(known) if known else None
+        """The processes' together, without the kernel's, which they contain; null without the instances'."""
+        parts = (self.proxy, self.engine, self.instances, self.generator)
+        return None if self.instances is None else sum(part for part in parts if part is not None)
 
 
 class Memory(_Model):

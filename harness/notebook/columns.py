@@ -98,7 +98,7 @@ TABLE: Final = {
     "latency_p99_ms": "latency that 99 of 100 did not exceed",
     "latency_p99_9_ms": "latency that 999 of 1,000 did not exceed",
     "latency_max_ms": "the slowest",
-    "cpu_us_per_request": "processor time of all processes: proxy, engine, instances and generator together",
+    "cpu_us_per_request": "processor time of all processes: proxy, engine, instances and generator",
     "proxy_cpu_us_per_request": "processor time of the strategy's own programs; missing without any",
     "kernel_cpu_us_per_request": "what the machine spent in interrupts; contained in that of the processes",
     "instances_cpu_us_per_request": "processor time of the instances",

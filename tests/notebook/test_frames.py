@@ -181,7 +181,7 @@ def test_a_row_of_the_table_says_what_the_summary_says(measure: Measure) -> None
     _, summary = measure(
         [600, 400],
         failed=5,
-        observed={"cpu_ns": {"proxy": 10**7, "softirq": 10**6}},
+        observed={"cpu_ns": {"proxy": 10**7, "instances": 10**8, "softirq": 10**6}},
         as_written=lambda: {"load": {"connections": "per-request"}},
     )
     row = table_frame([{"result": "r", "suite": None, "has_requests": True, **row_of(summary)}]).iloc[0]
@@ -195,7 +195,9 @@ def test_a_row_of_the_table_says_what_the_summary_says(measure: Measure) -> None
     assert row["proxy_cpu_us_per_request"] == pytest.approx(summary.cpu_us_per_request.proxy)
     assert pd.isna(row["engine_cpu_us_per_request"])
     spent = summary.cpu_us_per_request
-    assert row["cpu_us_per_request"] == pytest.approx((spent.proxy or 0) + (spent.generator or 0))
+    assert row["cpu_us_per_request"] == pytest.approx(
+        (spent.proxy or 0) + (spent.instances or 0) + (spent.generator or 0)
+    )
     assert row["generator_busy_percent"] == pytest.approx(45)
 
 
