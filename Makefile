@@ -1,9 +1,10 @@
 # Each installs what it needs and this machine lacks first.
-.PHONY: help run suite test test-vagrant lint check format docs schemas site figures setup setup-all setup-vagrant
+.PHONY: help run suite reference test test-vagrant lint check format docs schemas site figures setup setup-all setup-vagrant
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
 	@echo 'make suite    run every scenario below scenarios/, and print one table'
+	@echo 'make reference   measure results/reference/ anew (half an hour in which nothing else should run)'
 	@echo 'make test     run the tests'
 	@echo 'make test-vagrant   run the tests that bring up virtual machines (root, 15 minutes)'
 	@echo 'make lint     run the linters and the type checker'
@@ -27,6 +28,9 @@ run: setup
 
 suite: setup-all
 	@.venv/bin/harness suite scenarios
+
+reference:
+	@./tools/reference
 
 test: setup-all
 	@.venv/bin/python -m pytest

@@ -19,6 +19,10 @@ from __future__ import annotations
 class HarnessError(Exception):
     """A failure that the user can understand and mend."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Give what a notebook shows of it: IPython asks for this in place of a traceback."""
+        return [f"error: {self}", *getattr(self, "__notes__", ())]
+
 
 class ScenarioError(HarnessError):
     """A scenario file that can't be read or doesn't say what it must."""

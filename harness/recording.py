@@ -166,11 +166,11 @@ class Recording:
 
         A layer-7 proxy sends the requests of one connection to several instances.
         """
-        return self._count(self.rows["instance"][self._first_answers("connection")])
+        return self._count(self.rows["instance"][self.first_answers("connection")])
 
     def sources_by_instance(self) -> NDArray[np.int64]:
         """Count client addresses by the instance that answered first to each."""
-        return self._count(self.rows["instance"][self._first_answers("source")])
+        return self._count(self.rows["instance"][self.first_answers("source")])
 
     def units_by_instance(self, unit: Unit) -> NDArray[np.int64]:
         """Count what the strategy balances for each instance."""
@@ -182,7 +182,7 @@ class Recording:
         """Count requests that no instance can be named for, or connections or sources without any other."""
         if unit == "request":
             return int(np.count_nonzero(self.rows["instance"] == NO_INSTANCE))
-        return int(np.count_nonzero(self._requests_of(unit))) - len(self._first_answers(unit))
+        return int(np.count_nonzero(self._requests_of(unit))) - len(self.first_answers(unit))
 
     def choices(self, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Give when an instance was chosen for each unit, and which: units that have one, in order of time.
@@ -194,7 +194,7 @@ class Recording:
         if unit == "request":
             rows = np.flatnonzero(self.rows["instance"] != NO_INSTANCE)
         else:
-            rows = self._first_answers(unit)
+            rows = self.first_answers(unit)
         times = self.rows["start_ns"][rows]
         if (times[1:] < times[:-1]).any():
             order = np.argsort(times, kind="stable")  # nearly sorted already, which makes this kind fast
@@ -229,7 +229,7 @@ class Recording:
         counts = np.bincount(self.rows["error"], minlength=len(ERRORS))
         return {str(ERRORS[i]): int(counts[i]) for i in range(1, len(ERRORS)) if counts[i]}
 
-    def _first_answers(self, unit: Unit) -> NDArray[np.uint32]:
+    def first_answers(self, unit: Unit) -> NDArray[np.uint32]:
         """Give the row of the first identified answer, for each connection or source that has one."""
         return self._first_on_connections if unit == "connection" else self._first_to_sources
 

@@ -264,6 +264,12 @@ class CpuTime(_Model):
     generator: float | None = None
     engine: float | None = None
 
+    @property
+    def in_all(self) -> float | None:
+        """The processes' together, without the kernel's, which they contain; null without the instances'."""
+        parts = (self.proxy, self.engine, self.instances, self.generator)
+        return None if self.instances is None else sum(part for part in parts if part is not None)
+
 
 class Memory(_Model):
     """Memory that the containers of each role had at most, added up, in bytes; null without containers."""

@@ -58,7 +58,8 @@ class _Stored(NamedTuple):
 def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output: Path) -> int:
     """Draw RESULTs: who got how much, how long it took, what it costs, and how they compare.
 
-    A result is a folder that `harness run` left; a folder of results stands for all in it. What
+    A result is a folder that `harness run` left; a folder of results stands for all in it, and so does one
+    of condensed results, such as those in results/reference. What
     `harness suite --json` printed can be named, too: its matrix has what was skipped or not possible.
 
     \b
@@ -78,6 +79,7 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
 
     suites, folders = _found(results)
     stored = _read(folders)
+    stored += _condensed(results, stored)
     wanted = _default_kinds(stored, suites) if "all" in kinds else list(dict.fromkeys(kinds))
     output = _made(output)
     for kind in wanted:
@@ -90,6 +92,7 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
 
 def _found(paths: Sequence[Path]) -> tuple[list[SuiteSummary], list[Path]]:
     """Sort what was named into suites' documents and results' folders, each once."""
+    from harness.condensed import condensed_below
     from harness.words import printable
 
     suites: list[SuiteSummary] = []
@@ -100,7 +103,7 @@ def _found(paths: Sequence[Path]) -> tuple[list[SuiteSummary], list[Path]]:
             continue
         folder = path.parent if path.name == "summary.json" else path
         here = [folder] if (folder / "summary.json").exists() else _below(folder)
-        if not here:
+        if not here and not condensed_below(folder):
             _refuse(folder)
         for one in here:
             folders.setdefault(one.resolve(), one)
@@ -159,6 +162,19 @@ def _read(folders: Sequence[Path]) -> list[_Stored]:
         for folder in folders
         for own in read_results([folder]).values()
         for name, summary in own
+    ]
+
+
+def _condensed(paths: Sequence[Path], whole: Sequence[_Stored]) -> list[_Stored]:
+    """Read what there is but a line of, in the folders that were named."""
+    from harness.condensed import condensed_below, name_of, read_runs
+
+    known = {(one.summary.name, one.summary.started_at) for one in whole}
+    return [
+        _Stored(folder, name_of(summary), summary)
+        for folder in dict.fromkeys(folder for path in paths for folder in condensed_below(path))
+        for summary in read_runs(folder)
+        if (summary.name, summary.started_at) not in known
     ]
 
 

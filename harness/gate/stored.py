@@ -99,7 +99,7 @@ def _read_result(folder: Path) -> Summary:
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise ResultError(f"{_shown(folder)}: {what}; name the folder of a result, which `harness run` left")
-    summary = _read(folder / "summary.json", Summary, "a result's folder has one; `harness run` leaves it")
+    summary = read_summary(folder)
     recording = folder / "requests.parquet"
     try:
         with recording.open("rb") as file:
@@ -116,6 +116,17 @@ def _read_result(folder: Path) -> Summary:
             f"requests.parquet holds {recorded:,}; run the scenario again"
         )
     return summary
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read a result's summary alone, whatever else is there.
+
+    Raises
+    ------
+    ResultError
+        There is none, or it is damaged.
+    """
+    return _read(folder / "summary.json", Summary, "a result's folder has one; `harness run` leaves it")
 
 
 def read_baseline(where: Path, name: str) -> Baseline:

@@ -100,8 +100,7 @@ def cpu_in_all(cpu: CpuTime) -> float | None:
     would count it once more. Where a kernel keeps the time of interrupts apart
     (CONFIG_IRQ_TIME_ACCOUNTING), that part is missing. None where the instances' time is not known.
     """
-    parts = (cpu.proxy, cpu.engine, cpu.instances, cpu.generator)
-    return None if cpu.instances is None else sum(value for value in parts if value is not None)
+    return cpu.in_all
 
 
 def worst_deviation(summary: Summary) -> float | None:

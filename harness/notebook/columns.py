@@ -1,0 +1,123 @@
+"""What every column of the tables means; docs/python.md says the same in the same words.
+
+A column's name ends with its unit: `_s`, `_ms`, `_us_per_request`, `_per_s`, `_percent`. Others are counts,
+names, or true and false.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REQUESTS: Final = {
+    "start_s": "when it was sent, in seconds after the first request of the measured load",
+    "intended_start_s": "when it should have been: in an open loop, its arrival; in a closed one the same",
+    "latency_ms": "from the intended start to the answer's last byte; of a failed one, until that was known",
+    "latency_from_send_ms": "from when it was sent to the answer's last byte",
+    "connect_ms": "from when it was sent until its connection was there; missing where it was before",
+    "first_byte_ms": "from when it was sent to the answer's first byte; missing where none came",
+    "connection": "the number of its connection, from 0",
+    "source": "the number of the client address that it came from, from 0",
+    "instance": "which instance answered; missing where nobody is known to have",
+    "status": "the answer's HTTP status; missing without an answer",
+    "error": "how it failed (`refused`, `reset`, `timed_out`, …); missing where it succeeded",
+}
+
+CONNECTIONS: Final = {
+    "connection": "its number, from 0",
+    "source": "the number of the client address that it came from, from 0",
+    "start_s": "when its first request was sent, in seconds after the first of all",
+    "duration_s": "from then to the last byte of its last answer, or until that had failed",
+    "connect_ms": "how long it took until it was there; missing where it never was",
+    "requests": "how many requests were made on it",
+    "errors": "how many of them failed",
+    "instance": "which instance answered first on it; missing where nobody did",
+    "instances": "how many different instances answered on it: more than one behind an HTTP proxy",
+}
+
+DISTRIBUTION: Final = {
+    "instance": "its name",
+    "units": "what it got of what the strategy balances (`result.document.unit`); all shares are of these",
+    "connections": "connections on which it answered first",
+    "requests": "requests that it answered, with an error or without",
+    "sources": "client addresses to which it answered first",
+    "share_percent": "its share of the units; missing where there are none",
+    "expected_percent": "the share that it should have",
+    "deviation_percent": "by how much the share differs, as a percentage of what is expected",
+    "interval_low_percent": "lower end of the share's interval; those of all instances hold at once",
+    "interval_high_percent": "upper end of the share's interval",
+    "tolerated_low_percent": "the least share that the tolerance allows",
+    "tolerated_high_percent": "the largest share that the tolerance allows",
+    "residual": "standardised residual: about normal where the expected shares hold",
+}
+
+TIMELINE: Final = {
+    "start_s": "when the window begins, in seconds after the first request of the measured load",
+    "length_s": "how long it is; the last one ends with the last request",
+    "requests": "requests that ended in it, with an answer or without",
+    "errors": "how many of them failed",
+    "throughput_per_s": "how many of them succeeded, for each second",
+    "latency_p50_ms": "the median latency of those that succeeded; missing where none did",
+    "latency_p99_ms": "latency that 99 of 100 did not exceed",
+}
+
+TIMELINE_BY_INSTANCE: Final = {
+    "start_s": "when the window begins, as above",
+    "length_s": "how long it is",
+    "instance": "the instance's name",
+    "requests": "requests that ended in the window and that it answered",
+    "errors": "how many of them failed although it answered",
+    "connections": "connections on which it answered first, in the window",
+    "share_percent": "its share of those that anybody answered in the window; missing without any",
+}
+
+TABLE: Final = {
+    "result": "the name of the result's folder, or what it was",
+    "suite": "the suite of condensed results that it is from, such as `reference`; missing elsewhere",
+    "scenario": "the scenario's name",
+    "strategy": "the strategy's name",
+    "replicas": "how many instances there were",
+    "connections": "`per-request`, `keep-alive`, or how many requests each has",
+    "unit": "what the strategy balances: `connection`, `request` or `source`",
+    "host": "the throw-away machine: `netns` or `vagrant`",
+    "engine": "what ran the instances: `process`, `docker` or `podman`",
+    "started_at": "when the measured load began, in UTC",
+    "repeat": "which of the scenario's repetitions it is, from 1",
+    "verdict": "`even`, `uneven` or `inconclusive`; missing where the run did not come to its end",
+    "passed": "whether that is what the scenario expects",
+    "worst_instance": "the instance whose share deviates most",
+    "worst_deviation_percent": "by how much, with its sign, as a percentage of what is expected",
+    "tolerance_percent": "how large a deviation the scenario tolerates",
+    "confidence_percent": "how sure the verdict is",
+    "chi_square_p": "p-value of the chi-square test of the expected shares",
+    "units": "how many units were counted",
+    "requests": "how many requests were made",
+    "errors": "how many of them failed",
+    "throughput_per_s": "requests that succeeded, for each second of the load",
+    "latency_p50_ms": "the median latency of requests that succeeded, from their intended start",
+    "latency_p90_ms": "latency that 90 of 100 did not exceed",
+    "latency_p99_ms": "latency that 99 of 100 did not exceed",
+    "latency_p99_9_ms": "latency that 999 of 1,000 did not exceed",
+    "latency_max_ms": "the slowest",
+    "cpu_us_per_request": "processor time of all processes: proxy, engine, instances and generator",
+    "proxy_cpu_us_per_request": "processor time of the strategy's own programs; missing without any",
+    "kernel_cpu_us_per_request": "what the machine spent in interrupts; contained in that of the processes",
+    "instances_cpu_us_per_request": "processor time of the instances",
+    "generator_cpu_us_per_request": "processor time of the load generator",
+    "engine_cpu_us_per_request": "processor time of the container engine's own programs",
+    "generator_busy_percent": "how much of a core the load generator used, the busiest if there were several",
+    "limited_by": "who used up its processor time: `generator`, `instances`, `proxy`, `machine`; or nobody",
+    "witnesses_agree": "whether all who counted counted the same; missing where only the client did",
+    "load_s": "how long the measured load took",
+    "warnings": "how many warnings the result has (`result.document.warnings`)",
+    "has_requests": "whether the single requests are there, and not the summary alone",
+}
+
+TABLES: Final = {
+    "requests": REQUESTS,
+    "connections": CONNECTIONS,
+    "distribution": DISTRIBUTION,
+    "timeline": TIMELINE,
+    "timeline by instance": TIMELINE_BY_INSTANCE,
+    "table": TABLE,
+}
+"""The columns of each table, in order, with their meaning."""

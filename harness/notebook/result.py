@@ -1,0 +1,203 @@
+"""One result: what was measured in one run, as tables."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import ResultError
+from harness.words import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from harness.notebook.plotting import ResultPlots
+    from harness.recording import Recording
+    from harness.summary import Summary
+
+_REQUESTS: Final = "requests.parquet"
+_SUMMARY: Final = "summary.json"
+_SCENARIO: Final = "scenario.yaml"
+
+
+class Result:
+    """What was measured in one run; its parts are read when they are first asked for, and kept.
+
+    `harness.load_results` and `harness.run` make these. A run that was killed, or failed on its way, left its
+    requests and no summary; a suite that was condensed has summaries and, for most runs, no requests.
+    What needs the part that is missing says so with a `ResultError`.
+
+    Attributes
+    ----------
+    name
+        The name of the result's folder; for a line of condensed results, what it was.
+    folder
+        The result's folder; None where there is but a line of condensed results.
+    suite
+        The suite of condensed results that it is from; None elsewhere.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path | None = None,
+        summary: Summary | None = None,
+        suite: str | None = None,
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.suite = suite
+        self._summary = summary
+
+    @property
+    def has_summary(self) -> bool:
+        """Whether the run came to its end, and so has a verdict."""
+        return self._summary is not None or self._has(_SUMMARY)
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether the single requests are there."""
+        return self._has(_REQUESTS)
+
+    @cached_property
+    def document(self) -> Summary:
+        """All of summary.json, as an object with its keys as attributes (docs/summary.schema.json).
+
+        Raises
+        ------
+        ResultError
+            There is none, or it is damaged.
+        """
+        from harness.gate.stored import read_summary  # noqa: PLC0415  it needs all of the scenario's model
+
+        if self._summary is not None:
+            return self._summary
+        if self.folder is None or not self.has_summary:
+            raise ResultError(
+                f"{printable(self.name)}: there is no summary, and so no verdict: the run was killed "
+                "or failed on its way; what it had recorded by then is in .requests and .timeline()"
+            )
+        return read_summary(self.folder)
+
+    @cached_property
+    def recording(self) -> Recording:
+        """The requests as the harness itself handles them: a numpy array, and whom its numbers mean.
+
+        Raises
+        ------
+        ResultError
+            They were not kept, or the file is damaged.
+        """
+        from harness.recording import Recording  # noqa: PLC0415  numpy takes a while; a list of names needs none
+
+        if self.folder is None or not self.has_requests:
+            why = (
+                "of most condensed results, the summary alone is" if self.suite else "requests.parquet is not"
+            )
+            raise ResultError(f"{printable(self.name)}: its requests were not kept: {why} there")
+        return Recording.from_parquet(self.folder / _REQUESTS)
+
+    @property
+    def verdict(self) -> str:
+        """`even`, `uneven` or `inconclusive`; errors as for `document`."""
+        return self.document.verdict
+
+    @property
+    def reason(self) -> str:
+        """Why, in a sentence; errors as for `document`."""
+        return self.document.reason
+
+    @cached_property
+    def scenario(self) -> dict[str, Any]:
+        """The scenario as it was run, as scenario files have it; errors as for `document`."""
+        if self.has_summary or self.folder is None:
+            return self.document.scenario
+        from harness.scenario import load_scenario  # noqa: PLC0415  only incomplete results need it
+
+        return load_scenario(self.folder / _SCENARIO).as_written()
+
+    @cached_property
+    def requests(self) -> pd.DataFrame:
+        """One row a request; errors as for `recording`, columns as in docs/python.md."""
+        from harness.notebook.frames import requests_frame  # noqa: PLC0415  pandas takes a while
+
+        return requests_frame(self.recording)
+
+    @cached_property
+    def connections(self) -> pd.DataFrame:
+        """One row a connection; errors as for `recording`, columns as in docs/python.md."""
+        from harness.notebook.frames import connections_frame  # noqa: PLC0415  as above
+
+        return connections_frame(self.recording)
+
+    @cached_property
+    def distribution(self) -> pd.DataFrame:
+        """One row an instance; errors as for `document`, columns as in docs/python.md."""
+        from harness.notebook.frames import distribution_frame  # noqa: PLC0415  as above
+
+        return distribution_frame(self.document)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row, with the columns of `Results.table`; errors as for `document`."""
+        from harness.notebook.frames import table_frame  # noqa: PLC0415  as above
+        from harness.notebook.rows import row_of  # noqa: PLC0415  as above
+
+        return table_frame([self._about() | row_of(self.document)])
+
+    def timeline(self, window_s: float = 1.0, *, by_instance: bool = False) -> pd.DataFrame:
+        """Give what happened in each window of time; columns as in docs/python.md.
+
+        Parameters
+        ----------
+        window_s
+            How long a window is, in seconds.
+        by_instance
+            Give a row for each instance in each window, not one for all together.
+
+        Raises
+        ------
+        HarnessError
+            The window is no length of time, or much too short; and errors as for `recording`.
+        """
+        from harness.notebook.frames import timeline_by_instance_frame, timeline_frame  # noqa: PLC0415  as above
+
+        made = timeline_by_instance_frame if by_instance else timeline_frame
+        return made(self.recording, window_s)
+
+    @property
+    def plot(self) -> ResultPlots:
+        """Its plots: `result.plot.distribution()` and others."""
+        from harness.notebook.plotting import ResultPlots  # noqa: PLC0415  matplotlib takes a while
+
+        return ResultPlots(self)
+
+    def row(self) -> dict[str, Any]:
+        """Give what `Results.table` has of this result, as a mapping of its columns to values."""
+        from harness.notebook.rows import row_of, row_without_summary  # noqa: PLC0415  for those who ask
+
+        known = row_of(self.document) if self.has_summary else row_without_summary(self.scenario)
+        return self._about() | known
+
+    def _about(self) -> dict[str, Any]:
+        return {"result": self.name, "suite": self.suite, "has_requests": self.has_requests}
+
+    def __repr__(self) -> str:
+        if not self.has_summary:
+            return f"<Result {printable(self.name)}: no summary>"
+        return f"<Result {printable(self.name)}: {self.document.verdict}>"
+
+    def _repr_html_(self) -> str:
+        from harness.notebook.pages import result_html  # noqa: PLC0415  only notebooks ask for it
+
+        return result_html(self)
+
+    def _has(self, file: str) -> bool:
+        return self.folder is not None and (self.folder / file).is_file()
+
+
+def is_result(folder: Path) -> bool:
+    """Tell whether a folder is a result, be it one of a run that did not come to its end."""
+    return any((folder / file).is_file() for file in (_SUMMARY, _REQUESTS))

@@ -1,0 +1,74 @@
+"""The notebooks run from top to bottom, on the results that come with the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[2]
+_NOTEBOOKS = sorted((_ROOT / "notebooks").glob("*.ipynb"))
+_NAMES = [path.stem for path in _NOTEBOOKS]
+_LONGEST_CELL_S = 120
+
+
+def _executed(path: Path, project: Path) -> Any:
+    """Run all cells in a kernel of their own; a cell that fails is an error of the test."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=_LONGEST_CELL_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(project / "notebooks")}},
+    )
+    return client.execute()
+
+
+def _outputs(notebook: Any) -> Iterator[Any]:
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            yield from cell.outputs
+
+
+def test_the_three_notebooks_are_there() -> None:
+    """Those that docs/python.md names; no other is left untested for want of being found."""
+    assert _NAMES == ["compare_strategies", "cost", "fairness"]
+
+
+@pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
+def test_a_notebook_runs_from_top_to_bottom(path: Path, project: Path) -> None:
+    """Its own assertions hold, nothing is said on standard error, and its last cell's run leaves a result."""
+    outputs = [*_outputs(_executed(path, project))]
+    complaints = [
+        output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"
+    ]
+    assert not complaints
+    assert any("image/png" in output.get("data", ()) for output in outputs)
+    (made,) = (entry for entry in (project / "results").iterdir() if entry.name != "reference")
+    assert (made / "summary.json").is_file()
+
+
+@pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
+def test_no_output_is_committed(path: Path) -> None:
+    """Outputs would go out of date in silence, and make every difference unreadable."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert not [*_outputs(notebook)]
+    assert all(cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Relative ones, to files of the project."""
+    import re
+
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    targets = re.findall(r"\]\(([^)#]+)", text)
+    assert targets
+    assert all((path.parent / target).exists() for target in targets)
