@@ -202,8 +202,32 @@ class SequentialTest:
         )
 
     def _evidence(self, x: Floats, missing: float, dof: int | None) -> Evidence:
-        lower, upper = band(self._shares, self._question.tolerance)
-        n, bounds = x.sum() + missing, np.array([lower, upper])
-        at_least_p = anytime_at_least(x, n, bounds, *self._prior)
-        at_most_p = anytime_at_most(x + missing, n, bounds, *self._prior)
-        return assemble((lower, upper), estimated(at_least_p, dof), estimated(at_most_p, dof))
+        return evidence_at_any_time(x, missing, self._shares, self._question.tolerance, self._prior, dof)
+
+
+def evidence_at_any_time(  # noqa: PLR0913, PLR0917  the question has this many parts
+    counts: Floats,
+    missing: float,
+    shares: Floats,
+    tolerance: float,
+    weights: tuple[Floats, Floats],
+    dof: int | None,
+) -> Evidence:
+    """Make all tests of a verdict, valid at all looks at once.
+
+    Parameters
+    ----------
+    counts, missing
+        Units of each instance and of nobody, divided by their dispersion.
+    shares, tolerance
+        What is expected; shape (instances,).
+    weights
+        The prior's, from `harness.stats.mixture.prior`: the same at every look.
+    dof
+        Degrees of freedom that the dispersion was estimated with; None where it is known.
+    """
+    lower, upper = band(shares, tolerance)
+    n, bounds = counts.sum() + missing, np.array([lower, upper])
+    at_least_p = anytime_at_least(counts, n, bounds, *weights)
+    at_most_p = anytime_at_most(counts + missing, n, bounds, *weights)
+    return assemble((lower, upper), estimated(at_least_p, dof), estimated(at_most_p, dof))
