@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from harness.aftermath import event_rows
+from harness.aftermath import aftermaths
 from harness.errors import LoadError
 from harness.evidence import evidence
+from harness.recovers import recovers
 from harness.stats.latency import quantile_intervals, quantiles_ns
 from harness.summary import (
     Counts,
@@ -141,6 +142,9 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     errors = recording.errors_by_class()
     failed = sum(errors.values())
     latency, intervals = _latency(scenario, recording)
+    after = aftermaths(recording, observed.happened, scenario, unit)
+    events = tuple(one.row() for one in after)
+    recovered = recovers(scenario, recording, after, events)
     return Summary(
         name=scenario.name,
         strategy=scenario.strategy.name,
@@ -153,7 +157,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         verdict=judged.verdict,
         reason=judged.reason,
         expect=scenario.expect,
-        passed=judged.verdict == scenario.expect,
+        passed=judged.verdict == scenario.expect and (recovered is None or recovered.passed == "yes"),
         interrupted=observed.interrupted,
         started_at=(observed.started_at or recording.started_at).astimezone(UTC).isoformat(),
         tolerance=scenario.tolerance,
@@ -176,7 +180,8 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         throughput_per_s=(len(recording.rows) - failed) / max(observed.wall_ns, 1) * 1e9,
         cpu_us_per_request=_cpu_time(observed, len(recording.rows)),
         memory_bytes=Memory(**observed.memory_bytes),
-        events=event_rows(recording, observed.happened),
+        events=events,
+        recovers=recovered,
         generator=_generator(scenario, recording, observed),
         versions=dict(observed.versions),
         warnings=(*observed.warnings, *_own_warnings(recording, units, emulated=observed.emulated)),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.event_summary import EventRow, Recovers  # noqa: TC001  pydantic reads them, too
 from harness.load.records import User  # noqa: TC001  pydantic reads it when the model is made
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 
@@ -278,29 +279,6 @@ class Memory(_Model):
     proxy: int | None = None
 
 
-class EventRow(_Model):
-    """Something that happened to instances during the load, and what it cost until the next event.
-
-    Times are in seconds; all but `at_s`, which counts from the first request, count from the event. The
-    engine `took_s` to carry it out; `followed_s` is when the watcher's strategy had taken over the members
-    left, null where nobody watches. `requests` were under way at the event or began after it; `lost` of them
-    failed. The last of these to begin did so at `last_lost_began_s`: from then on, whoever asked was
-    answered. The last to fail did so at `last_error_s`. The members' own last answer came at `last_answer_s`.
-    """
-
-    at_s: float
-    action: str
-    members: tuple[str, ...]
-    took_s: float
-    followed_s: float | None
-    last_answer_s: float | None
-    requests: int
-    lost: int
-    errors: dict[str, int]
-    last_lost_began_s: float | None
-    last_error_s: float | None
-
-
 class Phases(_Model):
     """How long each phase of the run took, in seconds; null for one that did not happen.
 
@@ -327,6 +305,7 @@ class Summary(_Model):
 
     `throughput_per_s` counts successful requests for each second of the measured load. Where the host was
     `emulated`, counts and the verdict are as good as anywhere, but times are those of no real machine.
+    It `passed` with the expected verdict and, where the scenario says what it `recovers`, with a yes there.
     """
 
     # Goes up when a reader of older summaries would misread a newer one.
@@ -362,6 +341,7 @@ class Summary(_Model):
     cpu_us_per_request: CpuTime = CpuTime()
     memory_bytes: Memory = Memory()
     events: tuple[EventRow, ...] = ()
+    recovers: Recovers | None = None
     phases_s: Phases = Phases()
     versions: dict[str, str]
     warnings: tuple[str, ...]
@@ -398,5 +378,9 @@ def exit_status(summary: Summary) -> int:
     """Give a run's exit status: 0 as expected, 3 can't be told, 1 otherwise."""
     if summary.passed:
         return 0
+    if summary.recovers is not None and summary.recovers.passed == "no":
+        return 1
+    if summary.verdict == summary.expect:
+        return 3  # what it recovers can't be told
     told = summary.verdict != "inconclusive" or summary.expect == "refused"
     return 1 if told else 3

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.summary import EventRow, InstanceRow, LatencySummary, Summary
+    from harness.event_summary import EventRow
+    from harness.summary import InstanceRow, LatencySummary, Summary
 
 SHOWN_IN_FULL = 40
 """With more instances than this, the table shows only the ends."""

@@ -50,6 +50,7 @@ from harness.scenario.fields import (
 )
 from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
+from harness.scenario.recovers import Required  # noqa: TC001  pydantic reads it when the model is made
 from harness.scenario.script import script
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
@@ -424,6 +425,11 @@ class Scenario(_Model):
         description="static: nobody tells the strategy of instances that come or go, which it may find out "
         "by itself; followed: a watcher of the engine's events changes the members accordingly.",
     )
+    recovers: Required | None = Field(
+        default=None,
+        description="How soon the strategy has to recover from each event, and how little it may lose, for "
+        "the run to pass.",
+    )
     tolerance: Tolerance = Field(
         default=0.10,
         description="How far from its intended share, relative to it, an instance may be.",
@@ -554,6 +560,13 @@ class Scenario(_Model):
     @model_validator(mode="after")
     def _events_that_can_be(self) -> Self:
         require_able(self)
+        return self
+
+    @model_validator(mode="after")
+    def _recoverable(self) -> Self:
+        moments_ns = [event.at_ns for event in self.events]
+        if self.recovers and (problem := self.recovers.problem(moments_ns, self.load.duration_ns)):
+            raise problem
         return self
 
     @field_validator("application", mode="before")

@@ -127,8 +127,8 @@ class Distribution:
     def outside(self, first: int) -> bool:
         """Say whether the units from one on are shown not to be what they should.
 
-        One to somebody who should get nothing is enough. So is a share of lost units that alone is larger than
-        the smallest tolerance: all of them might be one instance's.
+        One to somebody who should get nothing is enough. So is a share of lost units that alone is larger
+        than the smallest tolerance: all of them might be one instance's.
         """
         if not self._shares.size or self._dead[first:].any():
             return True

@@ -1,0 +1,94 @@
+"""Whether a run met what its scenario requires after its events: a gate, as the tolerance is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from harness.event_summary import Recovers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.aftermath import Aftermath
+    from harness.event_summary import EventRow
+    from harness.recording import Recording
+    from harness.scenario import Scenario
+
+    Answer = tuple[Literal["yes", "no", "inconclusive"], str]
+
+
+def recovers(
+    scenario: Scenario, recording: Recording, after: Sequence[Aftermath], rows: Sequence[EventRow]
+) -> Recovers | None:
+    """Compare what was required with what was measured.
+
+    Parameters
+    ----------
+    scenario
+        Has the requirement; None comes of one without.
+    recording
+        All requests of the load.
+    after, rows
+        What came after each event that was carried out.
+
+    Notes
+    -----
+    The share of lost requests is a count of all of them, not an estimate from a sample, and is compared as
+    it is. No interval goes with it: losses come together, by the backlog of a socket or the span of a health
+    check, so a binomial one would be too narrow. Repeating the scenario shows how much it varies.
+    """
+    required = scenario.recovers
+    if required is None:
+        return None
+    within_s = None if required.within_ns is None else required.within_ns / 1e9
+    requests, lost = _losses_since_first(recording, rows)
+    answers: list[Answer] = []
+    if len(rows) < len(scenario.events):
+        words = f"the load was over before {len(scenario.events) - len(rows)} of its events"
+        answers.append(("inconclusive", words))
+    if within_s is not None:
+        answers += [_in_time(within_s, one, row) for one, row in zip(after, rows, strict=True)]
+    if required.lost is not None:
+        answers.append(_few_enough(required.lost, lost, requests))
+    passed, _ = max(answers, key=lambda answer: ("yes", "inconclusive", "no").index(answer[0]))
+    slowest = [row.recovery.after_s if row.recovery else None for row in rows]
+    return Recovers(
+        within_s=within_s,
+        lost=required.lost,
+        slowest_s=None if not slowest or None in slowest else max(s for s in slowest if s is not None),
+        lost_requests=lost,
+        requests=requests,
+        passed=passed,
+        reason="; ".join(words for answer, words in answers if answer == passed),
+    )
+
+
+def _losses_since_first(recording: Recording, rows: Sequence[EventRow]) -> tuple[int, int]:
+    """Count the requests that were under way at the first event or began after it, and the lost ones."""
+    if not rows:
+        return 0, 0
+    ends_ns = recording.rows["start_ns"] + recording.rows["latency_ns"]
+    since = ends_ns >= recording.started_ns + round(rows[0].at_s * 1e9)
+    return int(since.sum()), int((since & (recording.rows["error"] != 0)).sum())
+
+
+def _in_time(within_s: float, after: Aftermath, row: EventRow) -> Answer:
+    recovery = row.recovery
+    name = row.label or row.action
+    if recovery is None or recovery.after_s is None:
+        if after.outside_after(round(within_s * 1e9)):
+            return "no", f"{name}: still outside the tolerance {within_s:g} s after it"
+        return "inconclusive", f"{name}: {recovery.reason if recovery else 'nothing is known of a recovery'}"
+    if recovery.after_s > within_s:
+        return "no", f"{name}: recovered after {recovery.after_s:.3f} s, not within {within_s:g} s"
+    return "yes", f"{name}: recovered after {recovery.after_s:.3f} s"
+
+
+def _few_enough(allowed: float, lost: int, requests: int) -> Answer:
+    if not requests:
+        return "inconclusive", "no request was made after an event"
+    share = lost / requests
+    words = f"{lost:,} of {requests:,} requests lost ({share * 100:.3g} %)"
+    if share > allowed:
+        return "no", f"{words}, more than {allowed * 100:.4g} %"
+    return "yes", words
