@@ -197,6 +197,8 @@ class ScenarioItem(pytest.Item):
             raise
         summary = outcome.summary
         self.user_properties += [("verdict", summary.verdict), ("result", str(outcome.folder))]
+        if summary.recovers is not None:
+            self.user_properties.append(("recovers", summary.recovers.passed))
         if not summary.passed:
             raise NotAsExpectedError(outcome)
         self.add_report_section("call", "harness", _table(outcome))
@@ -222,9 +224,13 @@ class NotAsExpectedError(Exception):
 
     def __init__(self, outcome: Outcome) -> None:
         from harness.report.terminal import verdict_line  # noqa: PLC0415  as above
+        from harness.words import printable  # noqa: PLC0415  as above
 
         summary = outcome.summary
-        lines = [f"{verdict_line(summary)}; expected: {summary.expect}", _table(outcome)]
+        missed = ""
+        if summary.recovers is not None and summary.recovers.passed != "yes":
+            missed = f"; recovers: {summary.recovers.passed} ({printable(summary.recovers.reason)})"
+        lines = [f"{verdict_line(summary)}; expected: {summary.expect}{missed}", _table(outcome)]
         if summary.tests.tolerance.more_units is not None:
             lines.append(_what_would_help(summary))
         super().__init__("\n".join(lines))

@@ -374,6 +374,16 @@ def summary_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+def not_as_expected(summary: Summary) -> str:
+    """Say in a clause why a run did not pass: by its verdict, or by what it had to recover."""
+    if summary.verdict != summary.expect or summary.recovers is None:
+        return f"{summary.verdict}, not {summary.expect}"
+    how = {"no": "did not recover as required", "inconclusive": "not shown to have recovered as required"}
+    return (
+        f"{summary.verdict}, but {how.get(summary.recovers.passed, 'recovered')}: {summary.recovers.reason}"
+    )
+
+
 def exit_status(summary: Summary) -> int:
     """Give a run's exit status: 0 as expected, 3 can't be told, 1 otherwise."""
     if summary.passed:

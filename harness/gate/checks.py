@@ -67,6 +67,9 @@ def check_alone(result: str, summary: Summary, limits: Limits) -> Iterator[Check
     """Check one result against its own scenario."""
     yield _whole(result, summary)
     yield _verdict(result, summary, limits.tolerance)
+    if (recovers := summary.recovers) is not None:
+        status: Status = {"yes": "passed", "no": "failed"}.get(recovers.passed, "inconclusive")  # type: ignore[assignment]  # of these
+        yield Check(result, "recovers", status, recovers.reason)
     witnesses = summary.witnesses
     if witnesses.agree is not None:
         first = "; ".join(witnesses.differences[:2])

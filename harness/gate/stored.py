@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.errors import ResultError
 from harness.scenario.fields import WRITTEN
 from harness.scenario.model import Scenario
-from harness.summary import CpuTime, LatencySummary, Summary, Verdict
+from harness.summary import CpuTime, LatencySummary, Summary, Verdict, not_as_expected
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MODEL = TypeVar("_MODEL", bound=BaseModel)
 
 _NOT_MEASURED = frozenset(
-    {"name", "description", "tolerance", "confidence", "expect", "seed", "repeat"},
+    {"name", "description", "tolerance", "confidence", "expect", "recovers", "seed", "repeat"},
 )
 """Keys of a scenario that change nothing about what is measured."""
 
@@ -152,7 +152,7 @@ def baseline_of(summaries: Sequence[Summary]) -> Baseline:
     first = summaries[0]
     for summary in summaries:
         if not summary.passed or summary.interrupted:
-            how = "was interrupted" if summary.interrupted else f"is {summary.verdict}, not {summary.expect}"
+            how = "was interrupted" if summary.interrupted else f"is {not_as_expected(summary)}"
             raise ResultError(f"{_named(summary)}: {how}; a baseline is made of results that passed")
         refuse_another(first.scenario, summary)
     return Baseline(

@@ -8,6 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.events import event_facts, recovers_fact
+from harness.report.units import duration as _duration
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.event_summary import EventRow
     from harness.summary import InstanceRow, LatencySummary, Summary
 
 SHOWN_IN_FULL = 40
@@ -38,6 +39,8 @@ def verdict_line(summary: Summary) -> str:
     parts.append(f"tolerance {summary.tolerance * 100:.4g} %")
     if summary.tests.fit is not None:
         parts.append(_p_value(summary.tests.fit.p_value))
+    if summary.recovers is not None:
+        parts.append(f"recovers: {summary.recovers.passed}")
     return f"{printable(summary.name)}: {summary.verdict} ({', '.join(parts)})"
 
 
@@ -117,7 +120,7 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     if memory := [f"{role} {size / 1e6:,.1f} MB" for role, size in known_memory if size]:
         yield "memory", f"{'  '.join(memory)}  at most, added up", ""
     for event in summary.events:
-        yield "event", _event(event, encoding), "yellow" if event.lost else ""
+        yield from event_facts(event, encoding)
     errors = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
     yield "errors", errors or "none", "red" if errors else ""
     yield from _witness_facts(summary)
@@ -127,25 +130,11 @@ def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
     takes = _takes(summary)
     yield "verdict", f"{summary.verdict}: {summary.reason}{takes}", _COLOURS[summary.verdict]
     if summary.expect != "even":
-        met = "as expected" if summary.passed else "not as expected"
-        yield "expected", f"{summary.expect}: {met}", "green" if summary.passed else "red"
-
-
-def _event(event: EventRow, encoding: str) -> str:
-    """Tell of an event: what was done, what it cost, and how long that lasted."""
-
-    def after(seconds: float) -> str:
-        return _duration(round(max(seconds, 0) * 1e9), encoding)
-
-    words = f"{event.at_s:.1f} s: {event.action} {', '.join(event.members)}, in {after(event.took_s)}"
-    if event.followed_s is not None:
-        words += f", followed after {after(event.followed_s)}"
-    if event.last_error_s is None:
-        return f"{words}; none of {event.requests:,} requests lost"
-    kinds = ", ".join(f"{count:,} {name}" for name, count in event.errors.items())
-    lost = f"{event.lost:,} of {event.requests:,} requests ({kinds})"
-    lasted = after(event.last_lost_began_s or 0)
-    return f"{words}; lost {lost}, the last begun {lasted} after it"
+        as_expected = summary.verdict == summary.expect
+        met = "as expected" if as_expected else "not as expected"
+        yield "expected", f"{summary.expect}: {met}", "green" if as_expected else "red"
+    if summary.recovers is not None:
+        yield recovers_fact(summary.recovers)
 
 
 def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
@@ -279,14 +268,6 @@ def _roughly(seconds: float) -> str:
 
 def _p_value(p_value: float) -> str:
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
-
-
-def _duration(duration_ns: int, encoding: str) -> str:
-    """Write a duration with the unit that needs the fewest digits."""
-    if duration_ns < 1_000_000:
-        micro = "u" if printable("µ", encoding) != "µ" else "µ"
-        return f"{duration_ns / 1e3:.3g} {micro}s"
-    return f"{duration_ns / 1e6:.3g} ms" if duration_ns < 999_500_000 else f"{duration_ns / 1e9:.3g} s"
 
 
 def _workers(summary: Summary) -> str:

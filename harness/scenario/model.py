@@ -564,7 +564,7 @@ class Scenario(_Model):
 
     @model_validator(mode="after")
     def _recoverable(self) -> Self:
-        moments_ns = [event.at_ns for event in self.events]
+        moments_ns = [step.at_ns for step in self.script()]
         if self.recovers and (problem := self.recovers.problem(moments_ns, self.load.duration_ns)):
             raise problem
         return self

@@ -1,0 +1,13 @@
+"""Quantities as text for people."""
+
+from __future__ import annotations
+
+from harness.words import printable
+
+
+def duration(duration_ns: int, encoding: str) -> str:
+    """Write a duration with the unit that needs the fewest digits."""
+    if duration_ns < 1_000_000:
+        micro = "u" if printable("µ", encoding) != "µ" else "µ"
+        return f"{duration_ns / 1e3:.3g} {micro}s"
+    return f"{duration_ns / 1e6:.3g} ms" if duration_ns < 999_500_000 else f"{duration_ns / 1e9:.3g} s"
