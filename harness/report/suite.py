@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -11,11 +10,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.failover import render_failover
+from harness.report.spread import spread as _spread
 from harness.report.terminal import percent_with_sign
 from harness.words import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -74,6 +75,7 @@ def render_suite(summary: SuiteSummary, console: Console) -> None:
         if any(run.generator_limited for scenario in rows for run in scenario.measured):
             notes.append("*: the load generator was the limit; throughput and latency are its own")
         console.print(Text("\n".join(notes), "dim"))
+    render_failover(summary, console)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -147,9 +149,11 @@ def _remarks(scenario: ScenarioOutcomes, rounds: int) -> Iterator[_Remark]:
             yield _Remark(outcome.verdict, name, outcome.reason)
         elif outcome.status:
             state = "inconclusive" if outcome.status == 3 else "not as expected"
-            yield _Remark(
-                state, name, f"{outcome.verdict} where {scenario.expect} is expected: {outcome.reason}"
-            )
+            if outcome.verdict != scenario.expect:
+                words = f"{outcome.verdict} where {scenario.expect} is expected: {outcome.reason}"
+                yield _Remark(state, name, words)
+            if outcome.recovers is not None and outcome.recovers.passed != "yes":
+                yield _Remark(state, name, f"recovers: {outcome.recovers.passed}: {outcome.recovers.reason}")
 
 
 def _columns(encoding: str) -> tuple[list[_Column], list[_Column], list[_Column]]:
@@ -247,21 +251,6 @@ def _throughput(scenario: ScenarioOutcomes) -> str:
     limited = any(run.generator_limited for run in scenario.measured)
     middle, *rest = _spread(run.throughput_per_s for run in scenario.measured).split("\n")
     return "\n".join([middle + "*" if limited else middle, *rest])
-
-
-def _spread(values: Iterable[float | None]) -> str:
-    """Write the median of what is known, and the range below it if there are several."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    middle = _number(median(known), 3)
-    return middle if len(known) == 1 else f"{middle}\n{_number(min(known), 2)}-{_number(max(known), 2)}"
-
-
-def _number(value: float, digits: int) -> str:
-    """Write a number with so many significant digits."""
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:,.0f}" if rounded >= 1000 else f"{rounded:g}"
 
 
 def _ms(duration_ns: int | None) -> float | None:

@@ -50,7 +50,7 @@ from harness.scenario.fields import (
 )
 from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
-from harness.scenario.recovers import Required  # noqa: TC001  pydantic reads it when the model is made
+from harness.scenario.recovers import Required
 from harness.scenario.script import script
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options

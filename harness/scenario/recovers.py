@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, field_validator, model_validator
 
 from harness.scenario.base import Model
-from harness.scenario.fields import LastingDuration, Percentage  # noqa: TC001  pydantic reads them, too
+from harness.scenario.fields import LastingDuration, Percentage
 from harness.scenario.problems import refuse
 from harness.scenario.quantities import format_duration
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.event_summary import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
 from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from harness.event_summary import EventRow
     from harness.summary import Summary
 
 OutcomeVerdict = Literal[Verdict, "refused", "failed", "skipped", "not possible"]
@@ -23,6 +25,20 @@ Expected = Literal[Verdict, "refused"]
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EventFigures(_Model):
+    """What an event cost in one run, as in its summary.json; `recovered_s` is null if not shown."""
+
+    label: str
+    requests: int
+    lost: int
+    errors: dict[str, int]
+    recovery: Literal["recovered", "disturbed", "unknown"] | None
+    recovered_s: float | None
+    during_ns: WindowLatency
+    first_second_ns: WindowLatency
+    answered_after: int
 
 
 class Figures(_Model):
@@ -43,6 +59,8 @@ class Figures(_Model):
     errors: dict[str, int]
     generator_limited: bool = False
     witnesses_agree: bool | None
+    membership: str = "static"
+    events: tuple[EventFigures, ...] = ()
     warnings: tuple[str, ...]
 
 
@@ -53,7 +71,7 @@ class RunOutcome(_Model):
     error; `skipped`: this kernel lacks what the strategy needs; `not possible`: a combination of the
     matrix that the strategy can't have. `passed` is null for the last two, which count neither way.
     `round` counts from 1, and is null where nothing ran; `result` is the result's folder; `figures`
-    are null where nothing was measured.
+    are null where nothing was measured; `recovers` is null where the scenario does not require it.
     """
 
     verdict: OutcomeVerdict
@@ -65,6 +83,7 @@ class RunOutcome(_Model):
     seconds: float
     result: str | None = None
     figures: Figures | None = None
+    recovers: Recovers | None = None
 
 
 class Chance(_Model):
@@ -173,6 +192,8 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
         errors=summary.errors,
         generator_limited=summary.generator.limited,
         witnesses_agree=summary.witnesses.agree,
+        membership=str(summary.scenario.get("membership", "static")),
+        events=tuple(_event_figures(row) for row in summary.events),
         warnings=summary.warnings,
     )
     return RunOutcome(
@@ -185,6 +206,21 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
         seconds=seconds,
         result=str(folder),
         figures=figures,
+        recovers=summary.recovers,
+    )
+
+
+def _event_figures(row: EventRow) -> EventFigures:
+    return EventFigures(
+        label=row.label or f"{row.action} {', '.join(row.members)}",
+        requests=row.requests,
+        lost=row.lost,
+        errors=row.errors,
+        recovery=row.recovery.state if row.recovery else None,
+        recovered_s=row.recovery.after_s if row.recovery else None,
+        during_ns=row.latency_ns.during,
+        first_second_ns=row.latency_ns.first_second,
+        answered_after=row.answered_after,
     )
 
 

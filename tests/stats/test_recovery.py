@@ -30,7 +30,7 @@ QUARTERS = (0.25, 0.25, 0.25)
 
 
 def test_units_that_are_lost_for_a_while_delay_the_recovery() -> None:
-    """A quarter of 400 units is lost, then none: it recovers where the losses end, not where they are diluted."""
+    """A quarter of 400 units is lost, then none: it recovers where losses end, not where they are diluted."""
     found = Distribution(_drawn(1, (400, QUARTERS), (3000, THIRDS)), THREE_OF_FOUR, 0.2, 0.95).recovery()
     assert found.state == "recovered"
     assert found.first is not None
