@@ -38,6 +38,8 @@ def scenario(**changes: Any) -> Any:
         "confidence": 0.95,
         "expect": "even",
         "seed": 0,
+        "recovers": None,
+        "script": list,
         "as_written": lambda: {"replicas": 3, "odd": float("inf")},
     }
     return SimpleNamespace(**(values | changes))

@@ -67,6 +67,8 @@ def measure() -> Measure:
             "confidence": 0.95,
             "expect": "even",
             "seed": 1,
+            "recovers": None,
+            "script": list,
             "as_written": dict,
         }
         known: dict[str, Any] = {
