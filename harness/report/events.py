@@ -41,7 +41,8 @@ def event_facts(event: EventRow, encoding: str) -> Iterator[Fact]:
         late = "" if recovery.after_s is None else f" after {after(recovery.after_s)}"
         yield "", f"{recovery.state}{late}: {recovery.reason}", "" if late else "yellow"
     latency = event.latency_ns
-    windows = {"before": latency.before, "until then": latency.during, "first second": latency.first_second}
+    during = "until then" if event.recovery and event.recovery.after_s is not None else "after"
+    windows = {"before": latency.before, during: latency.during, "first second": latency.first_second}
     if told := [f"{when} {_latency(it, encoding)}" for when, it in windows.items() if it.p50 is not None]:
         yield "", f"latency {'; '.join(told)}", ""
 
@@ -58,7 +59,7 @@ def classes(errors: Mapping[str, int]) -> str:
 
 def _details(event: EventRow, last_answer: str) -> Iterator[str]:
     if event.unanswered:
-        yield f"{event.unanswered:,} lost on a connection without any answer, as in a closed socket's backlog"
+        yield f"{event.unanswered:,} lost on an established connection, without any byte of an answer"
     if event.unreached_after_followed:
         yield f"{event.unreached_after_followed:,} got no connection although the members had been followed"
     if event.answered_after:
