@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import ResultError
 from tests.gate.conftest import SCENARIO
+from tests.report.test_events import required
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -296,3 +297,31 @@ def test_github_gets_annotations_and_a_summary(stored: Stored, harness: Harness,
 def test_wrong_options_are_refused(harness: Harness, arguments: list[str]) -> None:
     """Numbers without a unit, unknown quantiles, comparisons without a baseline."""
     assert harness("check", "somewhere", *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("passed", "answer"),
+    [("yes", ("passed", 0)), ("no", ("failed", 1)), ("inconclusive", ("inconclusive", 3))],
+)
+def test_what_a_scenario_recovers_is_a_check(
+    stored: Stored, harness: Harness, tmp_path: Path, passed: str, answer: tuple[str, int]
+) -> None:
+    """A gate like the verdict, in every output."""
+    status, exit_status = answer
+    change = {"recovers": required(passed)}
+    junit = tmp_path / "junit.xml"
+    found = harness("check", stored(EVEN, change=change), "--json", "--github", "--junit", junit)
+    assert found.exit_code == exit_status
+    assert statuses(found.stdout) == {"complete": "passed", "verdict": "passed", "recovers": status}
+    case = ET.parse(junit).find(".//testcase[@name='recovers']")  # noqa: S314  our own file
+    assert case is not None
+    assert (case.find("failure") is None) == (passed == "yes")
+    assert ("45 of 2,500 requests lost" in found.stderr) == (passed != "yes")
+
+
+def test_a_run_that_did_not_recover_is_no_baseline(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+    """It did not pass, and the reason is said."""
+    folder = stored(EVEN, change={"recovers": required("no"), "passed": False})
+    found = harness("baseline", folder, "--baselines", tmp_path / "baselines")
+    assert isinstance(found.exception, ResultError)
+    assert "is even, but did not recover as required: 45 of 2,500 requests lost" in str(found.exception)
