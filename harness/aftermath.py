@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -85,20 +85,18 @@ class _Times:
         connecting = self.rows["connect_ns"]
         moments = np.where(connecting == NOT_THERE, self.ends_ns, self.starts_ns + connecting)
         answered = (self.rows["first_byte_ns"] != NOT_THERE) | (self.rows["status"] > 0)
-        return self._earliest(moments, (connecting != NOT_THERE) | answered)
+        there = (connecting != NOT_THERE) | answered
+        return self._earliest(np.where(there, moments, _NEVER))
 
     @cached_property
     def begun_ns(self) -> Moments:
         """When the first request of each connection began, by its number."""
-        return self._earliest(self.starts_ns, np.ones(len(self.rows), dtype=bool))
+        return self._earliest(self.starts_ns)
 
-    def _earliest(self, moments: Moments, there: Mask) -> Moments:
-        """Give the earliest of some requests' moments for each connection."""
+    def _earliest(self, moments: Moments) -> Moments:
+        """Give the earliest of the requests' moments for each connection."""
         earliest = np.full(int(self.rows["connection"].max(initial=0)) + 1, _NEVER, dtype=np.int64)
-        rows = np.flatnonzero(there)
-        # Of assignments to one place numpy keeps the last: the latest come first.
-        rows = rows[np.argsort(moments[rows], kind="stable")[::-1]]
-        earliest[self.rows["connection"][rows]] = moments[rows]
+        np.minimum.at(earliest, self.rows["connection"], moments)
         return earliest
 
 
@@ -136,15 +134,17 @@ class Aftermath:
         self._scenario = scenario
         self._unit = unit
         self._since = (times.ends_ns >= event.began_ns) & (times.starts_ns < self._until_ns)
-        self._failed = self._since & (times.rows["error"] != 0)
+        self._starts_ns = times.starts_ns[self._since]
+        self._ends_ns = times.ends_ns[self._since]
+        self._failed = self._column("error") != 0
 
     def row(self) -> EventRow:
         """Tell all of it."""
-        event, times, rows = self._event, self._times, self._times.rows
-        lost, theirs = self._failed, self._by_the_gone()
-        established = times.opened_ns[rows["connection"]] <= event.began_ns
-        unreached = lost & (times.opened_ns[rows["connection"]] == _NEVER)
-        no_byte = (rows["first_byte_ns"] == NOT_THERE) & (rows["status"] == 0)
+        event, lost, theirs = self._event, self._failed, self._by_the_gone()
+        opened_ns = self._times.opened_ns[self._column("connection")]
+        established = opened_ns <= event.began_ns
+        unreached = lost & (opened_ns == _NEVER)
+        no_byte = (self._column("first_byte_ns") == NOT_THERE) & (self._column("status") == 0)
         followed_ns = event.followed_ns
         cut_ns = event.done_ns if followed_ns is None else followed_ns
         recovery = self._told_recovery()
@@ -156,24 +156,29 @@ class Aftermath:
             joined=event.joined,
             took_s=(event.done_ns - event.began_ns) / 1e9,
             followed_s=None if followed_ns is None else (followed_ns - event.began_ns) / 1e9,
-            requests=_count(self._since),
+            requests=lost.size,
             lost=_count(lost),
             errors=self._classes(lost),
             established=self._losses(established),
             new=self._losses(~established),
-            first_error_s=self._first(times.ends_ns[lost]),
-            last_error_s=self._last(times.ends_ns[lost]),
-            last_lost_began_s=self._last(times.starts_ns[lost]),
-            last_answer_s=self._last(times.ends_ns[theirs]),
-            answered_after=_count(theirs & (times.starts_ns >= cut_ns)),
+            first_error_s=self._first(self._ends_ns[lost]),
+            last_error_s=self._last(self._ends_ns[lost]),
+            last_lost_began_s=self._last(self._starts_ns[lost]),
+            last_answer_s=self._last(self._ends_ns[theirs]),
+            answered_after=_count(theirs & (self._starts_ns >= cut_ns)),
             unanswered=_count(lost & no_byte & ~unreached),
             unreached=_count(unreached),
             unreached_after_followed=(
-                None if followed_ns is None else _count(unreached & (times.starts_ns >= followed_ns))
+                None if followed_ns is None else _count(unreached & (self._starts_ns >= followed_ns))
             ),
             recovery=recovery,
             latency_ns=self._latency(recovery.after_s),
         )
+
+    def _column(self, name: str) -> NDArray[Any]:
+        """Give what a column says of the requests under way at the event or begun after it."""
+        column: NDArray[Any] = self._times.rows[name][self._since]
+        return column
 
     def outside_after(self, within_ns: int) -> bool:
         """Say whether the distribution is shown not to be what it should, so long after the event."""
@@ -187,20 +192,18 @@ class Aftermath:
         """Find the answers after the event of those who should get nothing from then on."""
         shares, names = self._event.shares, self._recording.instances
         gone = [i for i, name in enumerate(names) if name in self._event.members and not shares.get(name)]
-        rows = self._times.rows
-        mask: Mask = self._since & np.isin(rows["instance"], gone)
+        mask: Mask = np.isin(self._column("instance"), gone)
         return mask
 
     def _losses(self, which: Mask) -> Losses:
         lost = self._failed & which
-        return Losses(requests=_count(self._since & which), lost=_count(lost), errors=self._classes(lost))
+        return Losses(requests=_count(which), lost=_count(lost), errors=self._classes(lost))
 
     def _classes(self, lost: Mask) -> dict[str, int]:
         """Count lost requests by what went wrong."""
-        rows = self._times.rows[lost]
-        kinds = Counter(rows["error"].tolist())
+        kinds = Counter(self._column("error")[lost].tolist())
         answered = kinds.pop(STATUS, 0)
-        server = _count(rows["status"] >= _SERVER_ERROR)
+        server = _count(self._column("status")[lost] >= _SERVER_ERROR)
         classes = {ERRORS[kind]: count for kind, count in sorted(kinds.items())}
         return classes | {
             name: count for name, count in (("4xx", answered - server), ("5xx", server)) if count
@@ -209,18 +212,18 @@ class Aftermath:
     @cached_property
     def _chosen(self) -> _Chosen:
         """Give the units whose choice was made after the event."""
-        times, rows = self._times, self._times.rows
-        span = (times.starts_ns >= self._event.began_ns) & (times.starts_ns < self._until_ns)
+        connections = self._column("connection")
+        chosen = self._starts_ns >= self._event.began_ns
         if self._unit != "request":
-            span &= times.begun_ns[rows["connection"]] >= self._event.began_ns
-        index = np.flatnonzero(span)
-        index = index[np.argsort(times.starts_ns[index], kind="stable")]
-        instances = rows["instance"][index].astype(np.int64)
+            chosen &= self._times.begun_ns[connections] >= self._event.began_ns
+        index = np.flatnonzero(chosen)
+        index = index[np.argsort(self._starts_ns[index], kind="stable")]
+        instances = self._column("instance")[index].astype(np.int64)
         instances[instances == NO_INSTANCE] = LOST
         if self._unit != "request":
-            kept, answered = _first_of_each(rows["connection"][index], instances)
+            kept, answered = _first_of_each(connections[index], instances)
             index, instances = index[kept], instances[answered]
-        return _Chosen(times.starts_ns[index], instances, rows["source"][index])
+        return _Chosen(self._starts_ns[index], instances, self._column("source")[index])
 
     @cached_property
     def _distribution(self) -> Distribution | None:

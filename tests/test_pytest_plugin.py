@@ -107,6 +107,23 @@ def test_a_scenario_fails_with_its_table_where_the_verdict_is_another(
     assert len(list((pytester.path / "kept").iterdir())) == 2
 
 
+def test_a_scenario_fails_where_it_did_not_recover_as_required(
+    pytester: pytest.Pytester, scenarios: Callable[..., Path]
+) -> None:
+    """A gate beside the verdict, which is the expected one here."""
+    load = "load: {model: open, rate: 200/s, timeout: 200ms, duration: 2s, warm_up: 0s}\ntolerance: 60%\n"
+    scenarios(
+        dies=f"strategy: dnat-nth\nreplicas: 2\n{load}events: [{{at: 1s, kill: 1}}]\nrecovers: {{lost: 1%}}\n"
+    )
+    told = _pytest(pytester, "--harness", "scenarios", "--junit-xml=report.xml")
+    told.assert_outcomes(failed=1)
+    told.stdout.fnmatch_lines(
+        ["dies: even (*, recovers: no); expected: even; recovers: no (* requests lost (*), more than 1 %)"]
+    )
+    report = ET.fromstring((pytester.path / "report.xml").read_text())  # noqa: S314  our own
+    assert {each.attrib["value"] for each in report.iter("property")} >= {"even", "no"}
+
+
 def test_what_cannot_be_measured_is_told_in_its_own_words(
     pytester: pytest.Pytester, scenarios: Callable[..., Path]
 ) -> None:

@@ -106,8 +106,8 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
     needed for containers only.
 
     \b
-    Exit status: 0 even (or whatever the scenario expects), 1 uneven, 3 inconclusive, 2 for every
-    error, 130 after Ctrl-C.
+    Exit status: 0 even (or whatever the scenario expects), 1 uneven, or not recovered from an event
+    as required, 3 inconclusive, 2 for every error, 130 after Ctrl-C.
 
     \b
     Examples:
