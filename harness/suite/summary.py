@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.event_summary import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
 from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
+from harness.strategies import find_strategy
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 from harness.summary import ChiSquareTest, CpuTime, LatencySummary, Verdict, exit_status
 
@@ -45,7 +46,8 @@ class Figures(_Model):
     """What was measured in one run, as in its summary.json.
 
     `worst_deviation` is that of the instance that deviates most, with its sign; `p_outside` the least of
-    the instances' p-values, and `alpha` what it was compared with.
+    the instances' p-values, and `alpha` what it was compared with. `membership` is how the strategy hears of
+    members that come and go: it is told (`followed`), finds out `by itself`, or does not (`static`).
     """
 
     chi_square: ChiSquareTest | None
@@ -59,7 +61,7 @@ class Figures(_Model):
     errors: dict[str, int]
     generator_limited: bool = False
     witnesses_agree: bool | None
-    membership: str = "static"
+    membership: Literal["static", "followed", "by itself"] = "static"
     events: tuple[EventFigures, ...] = ()
     warnings: tuple[str, ...]
 
@@ -192,7 +194,7 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
         errors=summary.errors,
         generator_limited=summary.generator.limited,
         witnesses_agree=summary.witnesses.agree,
-        membership=str(summary.scenario.get("membership", "static")),
+        membership=_membership(summary),
         events=tuple(_event_figures(row) for row in summary.events),
         warnings=summary.warnings,
     )
@@ -208,6 +210,12 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
         figures=figures,
         recovers=summary.recovers,
     )
+
+
+def _membership(summary: Summary) -> Literal["static", "followed", "by itself"]:
+    if summary.scenario.get("membership") == "followed":
+        return "followed"
+    return "by itself" if find_strategy(summary.strategy).follows else "static"
 
 
 def _event_figures(row: EventRow) -> EventFigures:
