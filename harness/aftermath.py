@@ -265,7 +265,9 @@ class Aftermath:
         if after_s is not None:
             return f"the distribution is {within} from {after_s:.3f} s after the event on, by {units}"
         if found.state == "disturbed":
-            return f"the distribution is not {within} at the end, by the last {units}"
+            done_ns = self._event.done_ns if self._event.followed_ns is None else self._event.followed_ns
+            late = "" if (self._chosen.times_ns >= done_ns).any() else "; the event was still under way then"
+            return f"the distribution is not {within} at the end, by the last {units}{late}"
         enough = f"; about {found.needed:,} would do" if found.needed and found.needed > found.units else ""
         return f"{units} after the last change are too few to show that the distribution is {within}{enough}"
 

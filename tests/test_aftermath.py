@@ -143,6 +143,15 @@ def test_losses_until_the_end_are_no_recovery() -> None:
     assert (row.recovery.state, row.recovery.after_s) == ("disturbed", None)
 
 
+def test_an_event_that_was_not_done_before_the_end_is_told_as_such() -> None:
+    """What was measured is then no more than how long the event itself takes."""
+    began = START_NS + 500 * MS
+    late = Happened("stop", ("b",), began, began + 5000 * MS, shares=AWAY)
+    (row,) = _rows(crowd(range(500, 2000)), late)
+    assert row.recovery is not None
+    assert row.recovery.reason.endswith("; the event was still under way then")
+
+
 def test_an_end_soon_after_the_event_is_said_to_be_too_soon() -> None:
     """Fifty connections show nothing; the reason says what would do."""
     (row,) = _rows(crowd(range(0), until=550), _stopped(500, "b", shares=AWAY))
