@@ -25,7 +25,7 @@ def test_shares_that_come_and_go_are_two_changes() -> None:
     """Both are found near their places, in the median of 41 sequences; some are cut more often on the way."""
     tables = (_drawn(seed, (400, [0.5, 0.5]), (200, [0.95, 0.05]), (400, [0.5, 0.5])) for seed in range(41))
     places = [change_points([table]) for table in tables]
-    assert min(map(len, places)) >= 2
+    assert min(map(len, places)) >= 2  # in the whole, some would hide each other
     assert abs(np.median([found[0] for found in places]) - 400) <= 15
     assert abs(np.median([found[-1] for found in places]) - 600) <= 15
 
@@ -41,9 +41,9 @@ def test_any_of_several_views_may_show_it() -> None:
 
 
 def test_constant_shares_are_seldom_cut() -> None:
-    """The correction for all places keeps the rate below what was asked for, in 400 sequences."""
-    cut = sum(bool(change_points([_drawn(seed, (400, [0.25] * 4))])) for seed in range(400))
-    assert cut <= 4  # 0.4 are expected at most; the probability of more than 4 is below 1e-4
+    """The correction for all places keeps the rate below what was asked for, in 150 sequences."""
+    cut = sum(bool(change_points([_drawn(seed, (400, [0.25] * 4))])) for seed in range(150))
+    assert cut <= 3  # 0.15 are expected at most; the probability of more than 3 is below 1e-4
 
 
 def test_a_sequence_of_one_kind_or_of_one_block_has_no_place() -> None:
