@@ -10,6 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from harness.errors import ResultError
+from harness.event_summary import EventRow
 from harness.load.records import NO_INSTANCE, TIMED_OUT
 from harness.report.plots import (
     LIGHT,
@@ -25,7 +26,7 @@ from harness.report.plots import (
 from harness.report.plots.groups import cpu_in_all
 from harness.report.plots.windows import in_windows
 from harness.suite.summary import RunOutcome, ScenarioOutcomes, SuiteSummary
-from harness.summary import CpuTime, EventRow
+from harness.summary import CpuTime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
