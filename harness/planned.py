@@ -28,6 +28,7 @@ from harness.hosts import HOSTS
 from harness.hosts.base import Finished
 from harness.hosts.links import FIRST_EXTERNAL_SOURCE, FIRST_LOCAL_SOURCE, instance_address
 from harness.hosts.netns import NetnsHost, may_map_everyone
+from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies import dns
 from harness.strategies.base import Endpoint, Member
 from harness.strategies.proxy import ASK_LIMITS
@@ -67,45 +68,6 @@ class Instances:
     members: tuple[Member, ...]
     placement: Placement
     command: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Command:
-    """A program that runs to its end, with its standard input."""
-
-    argv: tuple[str, ...]
-    text: str
-
-
-@dataclass(frozen=True)
-class File:
-    """A file on the host."""
-
-    path: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Served:
-    """A program that goes on, such as a proxy, and what is added to its environment."""
-
-    name: str
-    argv: tuple[str, ...]
-    env: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Spawned:
-    """A program that goes on and is told what to do over a channel."""
-
-    argv: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the last spawned program is told."""
-
-    message: Message
 
 
 @dataclass(frozen=True)

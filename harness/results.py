@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
+from harness.applied import APPLIED
 from harness.errors import HarnessError, ResultError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from harness.applied import Notes
     from harness.blocks import Blocks
     from harness.recording import Recording
     from harness.scenario import Scenario
@@ -101,6 +103,11 @@ class PendingResult:
         """Write requests.parquet."""
         with explained(self.path):
             recording.to_parquet(self.path / "requests.parquet")
+
+    def write_applied(self, notes: Notes) -> None:
+        """Write applied.json: what the strategy asked of its host."""
+        with explained(self.path):
+            (self.path / APPLIED).write_text(notes.to_json(), encoding="utf-8")
 
     def write_plots(self, recording: Recording, summary: Summary) -> None:
         """Write distribution.png and latency.png."""

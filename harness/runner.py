@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness import __version__
+from harness.applied import Notes
 from harness.engines import ENGINES
 from harness.engines.making import find_images, make_engine, require_programs
 from harness.errors import LoadError
@@ -25,7 +26,7 @@ from harness.timeline import Cast, Timeline, Watcher
 from harness.witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -222,7 +223,9 @@ class _Lab:
         worker.shutdown(wait=False)  # it takes no more work; this one goes on beside the run
         with self._phases("expose", "exposing", self.strategy.name):
             self._stage, self._endpoint = self._engine.exposure(self._endpoint)
-            self.strategy.expose(self._stage, self._endpoint, self.members)
+            self.notes = Notes(self._stage)
+            with self.notes.during("expose") as stage:
+                self.strategy.expose(stage, self._endpoint, self.members)
             self.host.exposed()
         workers = replace(joining, own=self.scenario.load.workers)
         if workers.others:
@@ -261,7 +264,7 @@ class _Lab:
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
         self.blocks = pending.begin(self.scenario)
-        cast = Cast(self.members, lambda members: self.strategy.update(self._stage, self._endpoint, members))
+        cast = Cast(self.members, self._update)
         timeline = Timeline(self.scenario.script(), self._engine, cast)
         with self._phases("load", "load", _asking(self.scenario)), self._watched(cast) as watcher:
             try:
@@ -311,6 +314,11 @@ class _Lab:
         own = self.strategy.follows
         means = f"instances come and go by its own means ({own})" if own else "it keeps what it began with"
         return [f"{self.strategy.name} can't be told of members: {means}, so it was measured as static"]
+
+    def _update(self, members: Sequence[Member]) -> None:
+        """Have the strategy take over members, and note what it asks of its host for that."""
+        with self.notes.during("update") as stage:
+            self.strategy.update(stage, self._endpoint, members)
 
     @property
     def decided(self) -> bool:
@@ -434,6 +442,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         happened=lab.happened,
     )
     summary = summarise(lab.scenario, recording, observed)
+    pending.write_applied(lab.notes)
     pending.write_recording(recording)
     pending.write_plots(recording, summary)
     return summary

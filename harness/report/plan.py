@@ -6,7 +6,8 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from harness.planned import Command, File, Instances, Machine, Remark, Served, Spawned, Told
+from harness.planned import Instances, Machine, Remark
+from harness.steps import Command, File, Served, Spawned
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from harness.needs import Needs
     from harness.planned import Step
     from harness.scenario import Scenario
+    from harness.steps import Asked
 
 _INDENT = "    "
 _PLACES = {
@@ -109,13 +111,13 @@ def _lines(step: Step) -> Iterator[str]:
             yield f"{_INDENT}{member.name}  {member.address}:{member.port}{weight}"
     else:
         yield ""
-        title, text = _titled(step)
+        title, text = titled(step)
         yield title
         for line in text.removesuffix("\n").split("\n") if text else ():
             yield f"{_INDENT}{line.expandtabs()}".rstrip()
 
 
-def _titled(step: Command | File | Served | Spawned | Told | Remark) -> tuple[str, str]:
+def titled(step: Asked | Remark) -> tuple[str, str]:
     """Give a step's first line, and the text below it."""
     if isinstance(step, Command):
         return f"run {_shell(step.argv)}" + (", whose standard input is" if step.text else ""), step.text
@@ -126,9 +128,9 @@ def _titled(step: Command | File | Served | Spawned | Told | Remark) -> tuple[st
         return f"serve {env}{_shell(step.argv)}", ""
     if isinstance(step, Spawned):
         return f"start {_shell(step.argv)}", ""
-    if isinstance(step, Told):
-        return f"tell it {json.dumps(step.message)}", ""
-    return f"note: {step.text}", ""
+    if isinstance(step, Remark):
+        return f"note: {step.text}", ""
+    return f"tell it {json.dumps(step.message)}", ""
 
 
 def _shell(argv: Sequence[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from harness.planned import Command, File, Instances, Machine, Remark, Served, Spawned, Step, Told
+from harness.planned import Instances, Machine, Remark, Step
 from harness.report.plan import plan_text
+from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies.base import Endpoint, Member
 
 _START: list[Step] = [

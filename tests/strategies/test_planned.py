@@ -15,19 +15,15 @@ from harness.channel import Channel, Message
 from harness.errors import KernelLacksError, RefusedError
 from harness.planned import (
     NGINX_MODULES,
-    Command,
-    File,
     Instances,
     Machine,
     Remark,
-    Served,
-    Spawned,
     Step,
-    Told,
     members_of,
     provisioned,
 )
 from harness.scenario import load_scenario
+from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies import find_strategy, strategy_names
 from tests.strategies.conftest import ENDPOINT
 
