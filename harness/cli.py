@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from harness import __version__
-from harness.commands import box, completing, images, judging, plotting, running, scenarios, showing
+from harness.commands import (
+    box,
+    completing,
+    images,
+    judging,
+    plotting,
+    reporting,
+    running,
+    scenarios,
+    showing,
+)
 from harness.errors import HarnessError, defect
 from harness.interrupts import Terminated, end_on_sigterm
 from harness.words import wants_no_colour
@@ -39,6 +49,7 @@ for _command in (
     judging.fairness,
     judging.compare,
     plotting.plot,
+    reporting.report,
     scenarios.plan,
     scenarios.validate,
     scenarios.schema,

@@ -61,7 +61,7 @@ def render_summary(summary: Summary, folder: Path | None, console: Console) -> N
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
-    for label, value, style in _facts(summary, console.encoding):
+    for label, value, style in facts_of(summary, console.encoding):
         facts.add_row(Text(label), Text(printable(value, console.encoding), style))
     console.print(facts)
     if folder is not None:
@@ -100,7 +100,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
     return table
 
 
-def _facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
+def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, str, str]]:
     """Give label, value and style of each line below the table."""
     yield from _test_facts(summary)
     latency = summary.latency_ns
@@ -251,14 +251,14 @@ def _takes(summary: Summary) -> str:
     """Say how long one has to wait for what is lacking."""
     more, seconds = summary.tests.tolerance.more_units, summary.tests.tolerance.more_seconds
     if seconds is not None:
-        return f" (they take {_roughly(seconds)} at the measured rate)"
+        return f" (they take {roughly(seconds)} at the measured rate)"
     if more is None or summary.unit == "request":
         return ""
     key = {"source": "load.sources", "connection": "load.connections"}[summary.unit]
     return f" (a longer load alone would bring none; see {key})"
 
 
-def _roughly(seconds: float) -> str:
+def roughly(seconds: float) -> str:
     """Write how long to wait for something, with two digits."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * size:

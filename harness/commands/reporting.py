@@ -1,0 +1,60 @@
+"""`harness report`: results as a page that can be shown to others."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import click
+
+from harness.errors import ResultError
+from harness.words import printable
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    metavar="FILE.html",
+    help="Where to write the page; a file that is there is replaced.",
+)
+def report(results: tuple[Path, ...], output: Path) -> None:
+    """Write RESULTS as one HTML page: the verdict in plain words, then tables, plots and evidence.
+
+    A result is a folder that `harness run` left; of a folder that holds many, such as a suite's, all are
+    taken. The page is a single file that loads nothing from anywhere: it can be mailed, kept, or printed.
+
+    \b
+    Examples:
+      harness report results/dnat-10-20260102-030405
+      harness report results/dnat-10-* results/haproxy-10-* -o comparison.html
+      harness report results/ -o suite.html
+    """
+    from harness.report.html import find_results, render_page
+
+    found = find_results(results)
+    page = render_page(found)
+    _write(output, page)
+    count = len(found.results)
+    shown = printable(str(output))
+    click.echo(f"{shown}: {count:,} result{'' if count == 1 else 's'}, {len(page.encode()) / 1e6:.1f} MB")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    hidden = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "is a folder; name a file in it", str(path))
+        try:
+            hidden.write_text(text, encoding="utf-8")
+            hidden.replace(path)
+        finally:
+            hidden.unlink(missing_ok=True)
+    except OSError as error:
+        shown = printable(str(path))
+        raise ResultError(f"{shown}: the report can't be written: {error.strerror}; see --output") from error

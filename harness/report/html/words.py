@@ -1,0 +1,138 @@
+"""What a result says, in words for whoever never saw one, and what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.gate.stored import units_of
+from harness.report.terminal import percent_with_sign, roughly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.summary import Summary
+
+_HEADLINES = {
+    "even": "Even: every instance got its share.",
+    "uneven": "Uneven: not every instance got its share.",
+    "inconclusive": "Inconclusive: this run can't tell.",
+}
+_CHOSEN_FOR = {
+    "connection": "chooses an instance for each connection, and all requests of a connection stay with it",
+    "request": "chooses an instance for each request",
+    "source": "chooses an instance for each client address, and whoever speaks from it stays with that one",
+}
+
+
+def headline(summary: Summary) -> str:
+    """Give the verdict as a sentence."""
+    if len(summary.instances) == 1:
+        return f"{summary.verdict.capitalize()}: there is one instance, so there is nothing to share."
+    return _HEADLINES[summary.verdict]
+
+
+def meaning(summary: Summary) -> Iterator[str]:
+    """Say what the verdict means, a sentence or two each."""
+    unit, tolerance = summary.unit, f"{summary.tolerance * 100:.4g} %"
+    sure = f"with {summary.confidence * 100:.4g} % confidence"
+    units, instances = sum(units_of(summary)), len(summary.instances)
+    spread = f"{units:,} {unit}s went to {instances:,} instance{'' if instances == 1 else 's'}."
+    yield {
+        "even": f"{spread} Each one's share lies within {tolerance} of what it should be; "
+        f"the data show this {sure}.",
+        "uneven": f"{spread} The share of at least one lies more than {tolerance} away from what it should "
+        f"be; the data show this {sure}.",
+        "inconclusive": f"{spread} The data show neither that each one's share lies within {tolerance} of "
+        f"what it should be, nor that one lies outside, {sure}.",
+    }[summary.verdict]
+    yield f"In full: {summary.reason}."
+    yield f"The strategy {summary.strategy} {_CHOSEN_FOR[unit]}."
+    if summary.expect != "even":
+        met = "as expected" if summary.passed else "not as expected"
+        yield f"The scenario expects “{summary.expect}”, so this result is {met}."
+
+
+def next_steps(summary: Summary) -> Iterator[str]:
+    """Say what to do next, the most pressing first."""
+    if summary.interrupted:
+        yield "The run was interrupted: run it again for the whole load."
+    if summary.witnesses.agree is False:
+        yield "Those who counted do not agree: see the witnesses below before relying on this result."
+    if summary.generator.limited:
+        yield (
+            "The load generator was the limit, so throughput and latency are its own: share the load "
+            "among more workers, as with --workers 2."
+        )
+    if summary.counts.errors:
+        kinds = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
+        share = f"{summary.counts.errors:,} of {summary.counts.requests:,} requests failed ({kinds})"
+        yield f"{share}: find out who refused them before comparing latency or throughput."
+    if summary.verdict == "inconclusive":
+        yield _to_decide(summary)
+    elif not summary.passed:
+        yield (
+            "Look at the instances outside the band, then at the rules and configurations as applied; "
+            "if they are what was meant, another strategy may do better."
+        )
+    else:
+        yield (
+            "Keep the result as what later runs are compared with (harness baseline), or compare it "
+            "with other strategies (harness suite)."
+        )
+
+
+def _to_decide(summary: Summary) -> str:
+    test = summary.tests.tolerance
+    if test.more_seconds is not None and test.more_units is not None:
+        more = f"{test.more_units:,} more {summary.unit}s"
+        return (
+            f"Measure longer: {more} would decide, {roughly(test.more_seconds)} at the measured rate "
+            "(--set load.duration=…), or let the harness decide how long (--set load.until=verdict)."
+        )
+    return (
+        "Measure longer (--set load.duration=…), with more connections or sources, or ask for less "
+        "(--set tolerance=20%); harness plan tells what it takes."
+    )
+
+
+def headline_of_all(summaries: Sequence[Summary]) -> str:
+    """Say of several results how many are as expected."""
+    passed = sum(summary.passed for summary in summaries)
+    if passed == len(summaries):
+        return f"All {len(summaries):,} results are as expected."
+    return f"{passed:,} of {len(summaries):,} results {'is' if passed == 1 else 'are'} as expected."
+
+
+def meaning_of_all(summaries: Sequence[Summary]) -> Iterator[str]:
+    """Say what several results come to."""
+    counts = Counter(summary.verdict for summary in summaries)
+    even, uneven, unknown = (counts[verdict] for verdict in ("even", "uneven", "inconclusive"))
+    parts = []
+    if even:
+        parts.append(f"in {even:,} every instance got its share, within the tolerance")
+    if uneven:
+        parts.append(f"in {uneven:,} at least one instance did not")
+    if unknown:
+        parts.append(f"{unknown:,} can't tell")
+    yield f"Of {len(summaries):,} results: {'; '.join(parts)}."
+    if any(summary.expect != "even" for summary in summaries):
+        yield "Some scenarios expect another verdict than “even”; a result is as expected if it has that one."
+    if limited := sum(summary.generator.limited for summary in summaries):
+        yield (
+            f"In {limited:,} the load generator was the limit: their throughput and latency are its own, and "
+            "tell nothing of the strategy."
+        )
+    if emulated := sum(summary.emulated for summary in summaries):
+        yield f"In {emulated:,} the host was emulated: their times are those of no real machine."
+
+
+def worst_deviation(summary: Summary) -> float | None:
+    """Give the deviation of the instance that deviates most, with its sign; None without units."""
+    deviations = [row.deviation for row in summary.instances if row.deviation is not None]
+    return max(deviations, key=abs, default=None)
+
+
+def deviation_text(deviation: float | None) -> str:
+    """Write a deviation, or that there is none."""
+    return "–" if deviation is None else percent_with_sign(deviation)  # noqa: RUF001  a dash
