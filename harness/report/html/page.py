@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from harness import __version__
+from harness.report.events import event_facts, recovers_fact
 from harness.report.html import pictures, tables, words
 from harness.report.plan import titled
 from harness.report.terminal import facts_of
@@ -36,7 +37,7 @@ _SCENARIOS = 400_000
 _LEAST_ROWS, _MOST_ROWS = 20, 2_000
 _MOST_TEXT = 60_000
 _GENERATOR = frozenset({"generator", "workers", "lag", "unsent"})
-_ELSEWHERE = frozenset({"warning", "verdict", "expected"})
+_ELSEWHERE = frozenset({"warning", "verdict", "expected", "event", "recovers"})
 _DIFFERENCES = 20
 
 
@@ -108,6 +109,7 @@ def _section(number: int, one: Stored, results: int) -> dict[str, Any]:
         "meaning": list(words.meaning(summary)),
         "next": list(words.next_steps(summary)),
         "figures": _figures(summary),
+        "events": _events(summary),
         "instances": tables.instances(key, summary, min(max(_ROWS // results, _LEAST_ROWS), _MOST_ROWS)),
         "pictures": pictures.of_one(key, one) if results <= pictures.DRAWN_UP_TO else [],
         "facts": [fact for fact in facts if fact[0] not in _GENERATOR | _ELSEWHERE],
@@ -138,6 +140,16 @@ def _figures(summary: Summary) -> list[tuple[str, str]]:
         ("throughput", f"{summary.throughput_per_s:,.0f} requests/s"),
         ("failed requests", f"{summary.counts.errors:,} of {summary.counts.requests:,}"),
     ]
+
+
+def _events(summary: Summary) -> list[tuple[str, list[str]]]:
+    """Tell what happened to instances and what it cost, and whether that is what the scenario allows."""
+    told = [[text for _, text, _ in event_facts(event, "utf-8")] for event in summary.events]
+    named = [(f"event {number}", lines) for number, lines in enumerate(told, 1)]
+    if summary.recovers is not None:
+        label, text, _ = recovers_fact(summary.recovers)
+        named.append((label, [text]))
+    return named
 
 
 def _facts(summary: Summary) -> list[tuple[str, list[str]]]:

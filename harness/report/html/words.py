@@ -48,6 +48,11 @@ def meaning(summary: Summary) -> Iterator[str]:
     }[summary.verdict]
     yield f"In full: {summary.reason}."
     yield f"The strategy {summary.strategy} {_CHOSEN_FOR[unit]}."
+    if summary.events:
+        yield (
+            "The verdict is on the time before the first event; what each of them cost stands under “What "
+            "happened meanwhile”."
+        )
     if summary.expect != "even":
         met = "as expected" if summary.passed else "not as expected"
         yield f"The scenario expects “{summary.expect}”, so this result is {met}."
