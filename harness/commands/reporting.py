@@ -26,13 +26,15 @@ def report(results: tuple[Path, ...], output: Path) -> None:
     """Write RESULTS as one HTML page: the verdict in plain words, then tables, plots and evidence.
 
     A result is a folder that `harness run` left; of a folder that holds many, such as a suite's, all are
-    taken. The page is a single file that loads nothing from anywhere: it can be mailed, kept, or printed.
+    taken, condensed ones too (docs/suites.md). The page is a single file that loads nothing from anywhere:
+    it can be mailed, kept, or printed.
 
     \b
     Examples:
       harness report results/dnat-10-20260102-030405
       harness report results/dnat-10-* results/haproxy-10-* -o comparison.html
       harness report results/ -o suite.html
+      harness report results/reference -o reference.html
     """
     from harness.report.html import find_results, render_page
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from harness import __version__
+from harness.applied import APPLIED
 from harness.report.events import event_facts, recovers_fact
 from harness.report.html import pictures, tables, words
 from harness.report.plan import titled
 from harness.report.terminal import facts_of
+from harness.summary import not_as_expected
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -86,7 +88,11 @@ def render_page(found: Found) -> str:
             "verdict": "even" if all(summary.passed for summary in summaries) else "uneven",
             "headline": words.headline_of_all(summaries),
             "meaning": list(words.meaning_of_all(summaries)),
-            "wrong": [(number, one) for number, one in enumerate(results, 1) if not one.summary.passed],
+            "wrong": [
+                (number, one, not_as_expected(one.summary))
+                for number, one in enumerate(results, 1)
+                if not one.summary.passed
+            ],
             "overview": tables.overview(results),
             "matrix": tables.matrix(results),
             "pictures": pictures.of_all(results),
@@ -118,7 +124,7 @@ def _section(number: int, one: Stored, results: int) -> dict[str, Any]:
         "differences": summary.witnesses.differences[:_DIFFERENCES],
         "more_differences": max(len(summary.witnesses.differences) - _DIFFERENCES, 0),
         "scenario": excerpt(
-            one.scenario_text(), min(_SCENARIOS // results, _MOST_TEXT), f"scenario.yaml of {one.name}"
+            one.scenario_text(), min(_SCENARIOS // results, _MOST_TEXT), one.whole("scenario.yaml")
         ),
         "applied": _applied(one, min(_APPLIED // results, _MOST_TEXT)),
         "versions": tables.versions(key, summary),
@@ -172,11 +178,11 @@ def _applied(one: Stored, most: int) -> list[tuple[str, Excerpt]] | None:
     for number, noted in enumerate(applied.steps):
         if most <= 0:
             left = f"{len(applied.steps) - number:,} more steps"
-            steps.append((f"{left} are left out here; applied.json of {one.name} has them all", Excerpt("")))
+            steps.append((f"{left} are left out here; {one.whole(APPLIED)} has them all", Excerpt("")))
             break
         title, text = titled(noted.step)
         when = f"{noted.at_s:.1f} s later, " if noted.during == "update" else ""
-        shown = excerpt(text, most, f"applied.json of {one.name}")
+        shown = excerpt(text, most, one.whole(APPLIED))
         steps.append((f"{when}{excerpt(title, 2_000, '').text}", shown))
         most -= len(shown.text) + len(title)
     return steps

@@ -48,14 +48,17 @@ def _rule(colours: Mapping[str, str]) -> str:
 def of_one(key: str, one: Stored) -> list[Picture]:
     """Draw one result: its distribution, its latency, and how both went over time."""
     summary, recording = one.summary, one.recording()
+    distribution = _picture(
+        plots.distribution_figure(summary),
+        f"{key}-distribution",
+        f"Distribution of {one.name}",
+        f"Each instance's share of the {summary.unit}s. The band is what the tolerance allows; a line "
+        "through a dot is the interval that the true share lies in.",
+    )
+    if recording is None:
+        return [distribution]
     return [
-        _picture(
-            plots.distribution_figure(summary),
-            f"{key}-distribution",
-            f"Distribution of {one.name}",
-            f"Each instance's share of the {summary.unit}s. The band is what the tolerance allows; a line "
-            "through a dot is the interval that the true share lies in.",
-        ),
+        distribution,
         _picture(
             plots.latency_figure(recording, summary),
             f"{key}-latency",
@@ -90,7 +93,13 @@ def of_all(results: Sequence[Stored]) -> list[Picture]:
             )
         )
     if len(results) <= min(DRAWN_UP_TO, plots.MOST_RUNS):
-        runs = [plots.Run(one.name, one.recording(), one.summary) for one in results]
+        read = [(one, one.recording()) for one in results]
+        runs = [
+            plots.Run(one.name, recording, one.summary) for one, recording in read if recording is not None
+        ]
+    else:
+        runs = []
+    if runs:
         pictures.append(
             _picture(
                 plots.latencies_figure(runs),

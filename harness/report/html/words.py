@@ -18,6 +18,11 @@ _HEADLINES = {
     "uneven": "Uneven: not every instance got its share.",
     "inconclusive": "Inconclusive: this run can't tell.",
 }
+_RECOVERED = {
+    "yes": "After its events it recovered as the scenario requires",
+    "no": "After its events it did not recover as the scenario requires",
+    "inconclusive": "Whether it recovered from its events as the scenario requires can't be told",
+}
 _CHOSEN_FOR = {
     "connection": "chooses an instance for each connection, and all requests of a connection stay with it",
     "request": "chooses an instance for each request",
@@ -27,7 +32,7 @@ _CHOSEN_FOR = {
 
 def headline(summary: Summary) -> str:
     """Give the verdict as a sentence."""
-    if len(summary.instances) == 1:
+    if len(summary.instances) == 1 and summary.verdict == "even":
         return f"{summary.verdict.capitalize()}: there is one instance, so there is nothing to share."
     return _HEADLINES[summary.verdict]
 
@@ -54,8 +59,10 @@ def meaning(summary: Summary) -> Iterator[str]:
             "happened meanwhile”."
         )
     if summary.expect != "even":
-        met = "as expected" if summary.passed else "not as expected"
-        yield f"The scenario expects “{summary.expect}”, so this result is {met}."
+        met = "as expected" if summary.verdict == summary.expect else "not as expected"
+        yield f"The scenario expects “{summary.expect}”, so the verdict is {met}."
+    if summary.recovers is not None:
+        yield f"{_RECOVERED[summary.recovers.passed]}: {summary.recovers.reason}."
 
 
 def next_steps(summary: Summary) -> Iterator[str]:
@@ -75,6 +82,11 @@ def next_steps(summary: Summary) -> Iterator[str]:
         yield f"{share}: find out who refused them before comparing latency or throughput."
     if summary.verdict == "inconclusive":
         yield _to_decide(summary)
+    elif summary.verdict == summary.expect and not summary.passed:
+        yield (
+            "Look at the events, at who told the strategy of its members, and at the course of the run: a "
+            "strategy that hears of them sooner may lose less."
+        )
     elif not summary.passed:
         yield (
             "Look at the instances outside the band, then at the rules and configurations as applied; "
@@ -121,6 +133,8 @@ def meaning_of_all(summaries: Sequence[Summary]) -> Iterator[str]:
     if unknown:
         parts.append(f"{unknown:,} can't tell")
     yield f"Of {len(summaries):,} results: {'; '.join(parts)}."
+    if any(summary.recovers is not None for summary in summaries):
+        yield "Some scenarios also say how a run has to recover from its events; that counts as well."
     if any(summary.expect != "even" for summary in summaries):
         yield "Some scenarios expect another verdict than “even”; a result is as expected if it has that one."
     if limited := sum(summary.generator.limited for summary in summaries):

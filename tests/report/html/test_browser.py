@@ -228,8 +228,8 @@ def test_nothing_bars_anybody(kind: str, scheme: Any, show: Show) -> None:
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     page.evaluate(AXE)
     # Only colours differ between the schemes.
-    rules = "['color-contrast']" if scheme == "dark" else "null"
-    found = page.evaluate(f"axe.run(document, {{resultTypes: ['violations'], runOnly: {rules}}})")
+    options = {"resultTypes": ["violations"]} | ({"runOnly": ["color-contrast"]} if scheme == "dark" else {})
+    found = page.evaluate("(options) => axe.run(document, options)", options)
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
     passed = {one["id"] for one in found["passes"]}
     assert passed == {"color-contrast"} or {"color-contrast", "button-name", "label"} <= passed

@@ -6,11 +6,14 @@ import base64
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+import shutil
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from harness.applied import APPLIED
+from harness.condensed import RUNS
+from harness.event_summary import Recovers
 from harness.report.html.page import excerpt
 from harness.summary import Counts, Generator, Witnesses, WitnessTotals
 from tests.report.test_events import event, required
@@ -50,7 +53,7 @@ def test_the_verdict_comes_first_and_in_words(
 
 def test_a_verdict_that_was_expected_is_said_to_be(stored: Stored, page: Read) -> None:
     made = page(stored(UNEVEN, expect="uneven"))
-    assert "The scenario expects “uneven”, so this result is as expected." in made.text
+    assert "The scenario expects “uneven”, so the verdict is as expected." in made.text
 
 
 _NOBODY = WitnessTotals(connections=1, requests=1)
@@ -59,7 +62,7 @@ _NOBODY = WitnessTotals(connections=1, requests=1)
 @pytest.mark.parametrize(
     ("counts", "change", "advice"),
     [
-        (UNKNOWN, {}, r"Measure longer \(--set load.duration"),  # made-up requests all begin at once: no rate
+        (UNKNOWN, {}, "harness plan tells what it takes"),
         (UNEVEN, {}, "another strategy may do better"),
         (EVEN, {}, "harness baseline"),
         (EVEN, {"interrupted": True}, "The run was interrupted"),
@@ -92,6 +95,14 @@ def test_it_says_what_to_do_next(
     counts: list[int], change: dict[str, Any], advice: str, stored: Stored, page: Read
 ) -> None:
     assert re.search(advice, page(stored(counts, change=change)).text)
+
+
+def test_it_says_how_much_longer_where_that_is_known(stored: Stored, page: Read) -> None:
+    folder = stored(UNKNOWN)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["tests"]["tolerance"] |= {"more_units": 14_054, "more_seconds": 6.8}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    assert "Measure longer: 14,054 more connections would decide, 6.8 s at the measured" in page(folder).text
 
 
 def test_the_table_has_every_instance_and_values_to_sort_by(stored: Stored, page: Read) -> None:
@@ -145,7 +156,7 @@ def test_steps_are_shown_as_they_were_applied(stored: Stored, page: Read) -> Non
 
 
 def test_an_older_result_without_the_steps_is_reported_all_the_same(stored: Stored, page: Read) -> None:
-    assert "The result holds none: it is older" in page(stored(EVEN)).text
+    assert "or older than the harness's noting them" in page(stored(EVEN)).text
 
 
 def test_the_page_refers_to_nothing_outside_itself(stored: Stored, page: Read) -> None:
@@ -247,7 +258,7 @@ def test_several_results_are_counted_listed_and_compared(stored: Stored, page: R
     made = page(stored(EVEN), stored(UNEVEN), stored(UNKNOWN))
     assert made.texts["h1"] == ["1 of 3 results is as expected."]
     assert "in 1 every instance got its share, within the tolerance; in 1 at least one" in made.text
-    assert "uneven, where even is expected" in made.text
+    assert "uneven, not even" in made.text
     assert "1 even, 1 inconclusive, 1 uneven" not in made.text
     (cell,) = [text for text in made.texts["td"] if "inconclusive, " in text]
     assert cell == "even, inconclusive, uneven"
@@ -282,6 +293,52 @@ def test_a_folder_is_read_whole_and_what_has_no_summary_is_told(
     assert made.texts["h1"] == ["1 of 2 results is as expected."]
     assert f"no summary: {broken.name}." in made.text
     assert harness("report", broken).exit_code == 2
+
+
+def test_condensed_results_are_reported_with_what_they_have(
+    stored: Stored, page: Read, tmp_path: Path
+) -> None:
+    """One that is there whole as well is taken once."""
+    lines = [
+        json.dumps(json.loads((folder / "summary.json").read_text()))
+        for folder in (stored(EVEN), stored(UNEVEN, written={"replicas": "four of them"}))
+    ]
+    suite = tmp_path / "condensed"
+    suite.mkdir()
+    (suite / RUNS).write_text("\n".join(lines) + "\n")
+    made = page(suite)
+    assert made.texts["h1"] == ["1 of 2 results is as expected."]
+    assert '"replicas": "four of them"' in made.text
+    assert "The result holds none: it is condensed" in made.text
+    captions = " ".join(made.texts["figcaption"])
+    assert captions.count("Each instance's share") == 2
+    assert "How long" not in captions
+    shutil.copytree(next(iter(sorted((tmp_path / "results").iterdir()))), suite / "whole")
+    again = page(suite)
+    assert again.texts["h1"] == ["1 of 2 results is as expected."]
+    assert " ".join(again.texts["figcaption"]).count("How long") == 2
+
+
+@pytest.mark.parametrize(("passed", "words"), [("yes", "it recovered as"), ("no", "it did not recover as")])
+def test_what_a_scenario_requires_after_its_events_is_told(
+    passed: Literal["yes", "no"], words: str, stored: Stored, page: Read
+) -> None:
+    recovers = Recovers(
+        within_s=1,
+        lost=None,
+        slowest_s=0.4,
+        lost_requests=3,
+        requests=900,
+        passed=passed,
+        reason="the slowest took 0.4 s",
+    )
+    folder = stored(EVEN, change={"recovers": recovers, "passed": passed == "yes"})
+    made = page(folder)
+    assert f"After its events {words} the scenario requires: the slowest took 0.4 s." in made.text
+    assert made.texts["h1"] == ["Even: every instance got its share."]
+    assert ("Look at the events" in made.text) == (passed == "no")
+    several = page(folder, stored(EVEN))
+    assert ("even, but did not recover as required" in several.text) == (passed == "no")
 
 
 def test_the_command_writes_one_file_and_says_which(stored: Stored, harness: Harness, tmp_path: Path) -> None:
