@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path(__file__).parents[1]
 _REFERENCE: Final = _ROOT / "results" / "reference" / "reference"
+_FAILOVER: Final = _ROOT / "results" / "reference" / "failover"
 _FIGURES: Final = _ROOT / "docs" / "figures"
 _ANSWER: Final = re.compile(r"(<!-- answer -->\n).*(<!-- end of answer -->)", re.DOTALL)
 
@@ -33,7 +34,7 @@ def main() -> int:
         summaries = read_runs(_REFERENCE / "runs.jsonl")
         suite = SuiteSummary.model_validate_json((_REFERENCE / "suite.json").read_text("utf-8"))
         machine = json.loads((_REFERENCE / "machine.json").read_text("utf-8"))
-        words = answer(summaries, machine)
+        words = f"{answer(summaries, machine)}\n{failover(read_runs(_FAILOVER / 'runs.jsonl'))}"
     except (OSError, ValueError, ResultError) as error:
         print(f"error: {error}; make reference measures what this reads", file=sys.stderr)
         return 2
@@ -80,6 +81,47 @@ def answer(summaries: Sequence[Summary], machine: dict[str, Any]) -> str:
     )
     alt = "Processor time for each request, against the deviation of the instance that deviates most"
     return f"![{alt}](docs/figures/cost.png)\n\n{_wrapped(words)}\n\n![Verdicts](docs/figures/verdicts.png)\n"
+
+
+_KILLED: Final = "kill-one-"
+_FEW: Final = 0.01
+_HOW: Final = ("next to none", "some, until they follow", "every request to the dead one, until the end")
+
+
+def failover(summaries: Sequence[Summary]) -> str:
+    """Write what a killed instance costs with each strategy: a row for those that fare alike."""
+    rows: dict[str, list[tuple[str, float, float | None]]] = {how: [] for how in _HOW}
+    for one in summaries:
+        if not one.name.startswith(_KILLED) or len(one.events) != 1:
+            continue
+        (event,) = one.events
+        lost = event.lost / max(event.requests, 1)
+        after_s = event.recovery.after_s if event.recovery else None
+        how = _HOW[2] if after_s is None else _HOW[0] if lost <= _FEW else _HOW[1]
+        name = f"`{one.name.removeprefix(_KILLED)}`"
+        rows[how].append((name, lost, after_s))
+    killed = next((one for one in summaries if one.name.startswith(_KILLED)), None)
+    if killed is None:
+        raise ResultError(f"no run of the failover suite is named {_KILLED}…")
+    told = (
+        f"What it costs when one of {killed.replicas} instances is killed under load "
+        "(one run each; [why](docs/strategies.md)):"
+    )
+    lines = [
+        told,
+        "",
+        "| lost | of the requests after it | recovered within | strategies |",
+        "|---|---|---|---|",
+    ]
+    for how, own in rows.items():
+        if own:
+            shares, times_s = [lost for _, lost, _ in own], [after or 0.0 for _, _, after in own]
+            within = "not" if how == _HOW[2] else f"{max(times_s):.1f} s"
+            between = f"{min(shares) * 100:.2g} to {max(shares) * 100:.2g} %"
+            lines.append(
+                f"| {how} | {between} | {within} | {', '.join(sorted(name for name, _, _ in own))} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
 def put_in(readme: str, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from harness.errors import ResultError
 from tests.report.conftest import measure
-from tools.figures import answer, drawn, put_in, read_runs
+from tests.report.test_events import event
+from tools.figures import answer, drawn, failover, put_in, read_runs
 
 if TYPE_CHECKING:
     from harness.summary import Summary
@@ -54,6 +56,30 @@ def test_the_answer_counts_the_even_and_names_the_others(runs: list[Summary]) ->
     said = " ".join(answer(runs, _MACHINE).split())
     assert "1 of 2 strategies are even within 10 % in every run; `bad` is inconclusive or uneven." in said
     assert "a virtual machine with 2 cores (Abacus 9), kernel 6.18.44;" in said
+
+
+def test_strategies_that_fare_alike_share_a_row(measure: Measure) -> None:
+    """What is lost, and whether that ends, decides; other scenarios of the suite are left out."""
+
+    def run(name: str, **change: Any) -> Summary:
+        return measure([1_000] * 4)[1].model_copy(update={"name": name, "events": (event(**change),)})
+
+    table = failover(
+        [
+            run("kill-one-follows", lost=2),
+            run("kill-one-checks", lost=500),
+            run("kill-one-rules", lost=625, recovery=None),
+            run("blue-green-rules"),
+        ]
+    )
+    rows = [line for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert [re.findall("`(.*?)`", row) for row in rows] == [["follows"], ["checks"], ["rules"]]
+    assert "20 to 20 %" in rows[1]
+    assert "0.1 s" in rows[1]
+    assert "25 to 25 % | not" in rows[2]
+    assert "blue-green" not in table
+    with pytest.raises(ResultError, match="kill-one-"):
+        failover([run("blue-green-rules")])
 
 
 def test_the_answer_stands_between_its_marks() -> None:
