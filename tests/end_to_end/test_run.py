@@ -23,7 +23,14 @@ replicas: 4
 tolerance: 30%
 load: {duration: 1s, warm_up: 200ms, users: 8}
 """
-_FILES = ["distribution.png", "latency.png", "requests.parquet", "scenario.yaml", "summary.json"]
+_FILES = [
+    "applied.json",
+    "distribution.png",
+    "latency.png",
+    "requests.parquet",
+    "scenario.yaml",
+    "summary.json",
+]
 
 
 def _summary(folder: Path) -> dict[str, Any]:
