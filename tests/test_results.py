@@ -74,6 +74,7 @@ def summary(recording: Recording) -> Summary:
         confidence=0.95,
         expect="even",
         seed=1,
+        recovers=None,
         as_written=lambda: {"name": "two", "replicas": 2, "load": {"users": 4}},
     )
     observed = Observed(
