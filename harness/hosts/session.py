@@ -6,6 +6,7 @@ needs Python 3.11 with its standard library and nothing else.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -98,7 +99,11 @@ def code(distributions: Sequence[str] = ()) -> bytes:
         for file in distribution.files or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 files[str(file)] = Path(str(file.locate()))
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
+    # Without the time at which it was packed, the same code is the same archive.
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as archive,
+    ):
         for name, path in sorted(files.items()):
             archive.add(path, name)
     return packed.getvalue()
