@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ EXTERNAL_SOURCES, LOCAL_SOURCES = "198.18.128.0/18", "198.18.192.0/18"
 """Where clients' addresses are from, outside and inside; all of 198.18.0.0/15 is for such use (RFC 2544)."""
 
 _CHUNK = 1 << 16
+_REMOVAL_DEADLINE_S = 60
+_LOOK_EVERY_S = 0.5
 _KERNEL_PARTS = ("ip_vs", "nf_conntrack", "br_netfilter")
 _FIRST_RULES = FOLDER / "rules-before"
 
@@ -196,8 +199,7 @@ def _rules() -> dict[str, Any]:
 
 def tidy() -> None:
     """Take back what runs have made: containers and their network, rules, virtual services, connections."""
-    if ids := _said(["docker", "ps", "--all", "--quiet", "--filter", "name=^sameport[-.]"]).split():
-        _said(["docker", "rm", "--force", "--volumes", *ids])
+    _remove_containers()
     if _said(["docker", "network", "ls", "--quiet", "--filter", "name=^sameport$"]):
         _said(["docker", "network", "rm", "sameport"])
     before = json.loads(_FIRST_RULES.read_text())
@@ -213,6 +215,19 @@ def tidy() -> None:
     if Path("/proc/net/ip_vs").exists():
         _said(["ipvsadm", "--clear"])
     _forget_connections()
+
+
+def _remove_containers() -> None:
+    """Remove runs' containers, and wait for those whose removal a run that was killed had asked for already."""
+    end_s = time.monotonic() + _REMOVAL_DEADLINE_S
+    while ids := _said(["docker", "ps", "--all", "--quiet", "--filter", "name=^sameport[-.]"]).split():
+        try:
+            _said(["docker", "rm", "--force", "--volumes", *ids])
+        except subprocess.CalledProcessError:
+            # Docker refuses what it is about to do; whatever else it is, it is told in the end.
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _of_iptables(table: str) -> bool:
