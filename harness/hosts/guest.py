@@ -218,7 +218,7 @@ def tidy() -> None:
 
 
 def _remove_containers() -> None:
-    """Remove runs' containers, and wait for those whose removal a run that was killed had asked for already."""
+    """Remove runs' containers; wait for those whose removal a run that was killed had asked for."""
     end_s = time.monotonic() + _REMOVAL_DEADLINE_S
     while ids := _said(["docker", "ps", "--all", "--quiet", "--filter", "name=^sameport[-.]"]).split():
         try:
