@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _NETWORK = "sameport"
 # A container's name has two letters at least, an instance's may have one, or be that of a proxy.
 _PREFIX, _OWN_PREFIX = "sameport-", "sameport."
-_DEADLINE_S = 120
+_DEADLINE_S = 300  # where the machine is emulated, and busy, eight containers that start at once take minutes
 _STOP_S = 10  # what `docker stop` leaves a container to end by itself
 # Of a container that has ended, its last words may be written after its end is told.
 _LOG_SETTLES_S = 0.2
