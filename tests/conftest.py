@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click import ClickException
 from click.testing import CliRunner
+from hypothesis import settings
 
 from harness.channel import ChannelClosedError
 from harness.cli import cli
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from harness.hosts.base import Program
 
     Harness = Callable[..., Result]
+
+# How long an example takes is the machine's affair, and nothing that a test pins.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _PREAMBLE = """
 import socket, sys
