@@ -373,7 +373,11 @@ def test_the_program_itself_finds_every_configuration_right(
 @pytest.mark.parametrize(
     ("name", "discovery"),
     [
-        *((name, "static") for name, proxy in _PROXIES.items() if "process" in proxy.engines),
+        *(
+            (name, "events" if proxy.watched else "static")
+            for name, proxy in _PROXIES.items()
+            if "process" in proxy.engines
+        ),
         ("nginx-stream", "dns"),
     ],
 )
