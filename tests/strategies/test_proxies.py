@@ -374,7 +374,7 @@ def test_the_program_itself_finds_every_configuration_right(
     ("name", "discovery"),
     [
         *(
-            (name, "events" if proxy.watched else "static")
+            (name, "events" if name == "nginx-events" else "static")
             for name, proxy in _PROXIES.items()
             if "process" in proxy.engines
         ),
