@@ -25,7 +25,10 @@ from harness.scenario.quantities import format_duration, format_percentage
 from harness.scenario.script import ImpossibleError, script
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.scenario.model import Scenario
+    from harness.scenario.script import Step
 
 Action = Literal["kill", "stop", "pause", "resume", "slow", "fail", "start", "replace"]
 Style = Literal["blue-green", "rolling", "canary"]
@@ -35,6 +38,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
 )  # fmt: skip
 _OF_REPLACE: Final = ("with", "style", "weights", "for", "application")
 _SAMPLE_ONLY: Final = ("slow", "fail")
+_ENDING: Final = ("kill", "stop", "replace")
 
 
 class Release(Model):
@@ -172,11 +176,34 @@ def require_able(scenario: Scenario) -> None:
     except ImpossibleError as error:
         words = f"at {format_duration(scenario.events[error.place].at_ns)}, {error.key}: {error}"
         raise refuse(words, f"events.{error.place}.{error.key}", complete=True) from None
-    joined = {name for step in steps for name in step.joined}
-    most = HOSTS[scenario.host].most_replicas
-    most = min(most, ENGINES[scenario.engine].most_replicas or most)
-    if joined and (number := len(joined | set(scenario.instances()))) > most:
-        raise refuse(f"{number} instances in all are too many; {most} are possible", "events", complete=True)
+    _require_room(scenario, steps)
+
+
+def _require_room(scenario: Scenario, steps: Sequence[Step]) -> None:
+    """See that the machine has room for all who ever come, and the strategy for all whom it is told of."""
+    engine, strategy = ENGINES[scenario.engine], scenario.strategy.made()
+    room = HOSTS[scenario.host].most_replicas
+    room = min(room, engine.most_replicas or room)
+    told = strategy.watched or scenario.membership == "followed"
+    everybody = set(scenario.instances())
+    members = set(everybody)
+    for step in steps:
+        everybody.update(step.joined)
+        # A replacement changes the members itself, whoever else tells the strategy of them.
+        if step.action == "replace" or told:
+            members.difference_update(step.members if step.action in _ENDING else ())
+            members.update(step.joined)
+        if not step.joined:
+            continue
+        place = next(place for place, event in enumerate(scenario.events) if event is step.event)
+        at = f"events.{place}.{step.action}"
+        words = f"at {format_duration(step.at_ns)}, {step.action}:"
+        if len(everybody) > room:
+            words += f" {len(everybody)} instances in all are too many; {room} are possible"
+            raise refuse(words, at, complete=True)
+        if strategy.adopts and len(members) > (most := strategy.most_members or len(members)):
+            words += f" {len(members)} instances are too many; {strategy.name} has {most} at most"
+            raise refuse(words, at, complete=True, impossible=True)
 
 
 def _require_in_time(scenario: Scenario, place: int, event: Event) -> None:

@@ -124,7 +124,7 @@ def test_an_event_that_can_not_be_is_refused_at_its_place(
         (
             "strategy: dnat-random\nreplicas: 999\nengine: docker\n",
             "start: 2",
-            "4:9: 1001 instances in all are too many; 1000 are possible",
+            "4:26: at 1s, start: 1001 instances in all are too many; 1000 are possible",
         ),
         (
             "strategy: dnat-random\nreplicas: 2\nengine: docker\n",
@@ -139,6 +139,46 @@ def test_what_a_strategy_or_an_engine_can_not_do_is_refused(
     """Before anything is provisioned."""
     told = refused(folder, f"{head}events: [{{at: 1s, {written}}}]\n")
     assert told.startswith(f"x.yaml:{message}"), told
+
+
+_FULL = "strategy: haproxy\nreplicas: 4095\nmembership: {membership}\n"
+
+
+@pytest.mark.parametrize(
+    ("membership", "events", "message"),
+    [
+        ("followed", "[{at: 1s, start: 1}]", "4:26: at 1s, start: 4096 instances are too many; haproxy has"),
+        ("followed", "[{at: 2s, start: 2}, {at: 1s, kill: 1}]", "4:26: at 2s, start: 4096 instances are too"),
+        (
+            "static",
+            "[{at: 1s, kill: 1}, {at: 2s, replace: 1, with: a, style: canary}]",
+            "4:47: at 2s, replace: 4096 instances are too many; haproxy has 4095 at most",
+        ),
+    ],
+)
+def test_newcomers_that_a_strategy_has_no_room_for_are_refused(
+    folder: Path, membership: str, events: str, message: str
+) -> None:
+    """Where they come; whoever has ended makes room only where the strategy is told of it."""
+    told = refused(folder, f"{_FULL.format(membership=membership)}events: {events}\n")
+    assert told.startswith(f"x.yaml:{message}"), told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("membership", "events"),
+    [
+        ("static", "[{at: 1s, start: 1}]"),
+        ("followed", "[{at: 1s, kill: 1}, {at: 2s, start: 1}]"),
+        ("followed", "[{at: 1s, replace: all, with: a, style: blue-green}]"),
+        ("static", "[{at: 1s, replace: 2, with: a, style: rolling, for: 1s}]"),
+    ],
+)
+def test_newcomers_in_the_place_of_others_need_no_more_room(
+    folder: Path, membership: str, events: str
+) -> None:
+    """Nor do those that a strategy is never told of."""
+    assert load(folder, f"{_FULL.format(membership=membership)}events: {events}\n").events
 
 
 def test_events_and_an_early_verdict_exclude_each_other(folder: Path) -> None:
