@@ -118,11 +118,24 @@ class Distribution:
         for first in sorted({fewest, *cuts}):
             if fewest <= first < total and self._shares.size and self._holds_from(first, cuts):
                 return Recovery("recovered", first, self._size(first), None)
-        last = cuts[-1]
+        last = self._last_part(cuts[-1], fewest)
         if self.outside(last):
             return Recovery("disturbed", None, self._size(last), None)
         needed = units_needed(self._shares.tolist(), self._tolerance, self._confidence)
         return Recovery("unknown", None, self._size(last), needed)
+
+    def _last_part(self, cut: int, fewest: int) -> int:
+        """Give the first unit of what the end is judged by: since the last cut, or the end of the dead.
+
+        A part can be too short for a cut to be found in it. Were its units to the dead anywhere among all of
+        its units, they would all be among the first m of n with a probability of C(m, d) / C(n, d). If that
+        is at most alpha, they have ended, and are no evidence against what came after them.
+        """
+        early, units = fewest - cut, self._dead.size - cut
+        if early <= 0:
+            return cut
+        taken = np.arange(np.count_nonzero(self._dead[cut:]))
+        return fewest if np.prod((early - taken) / (units - taken)) <= self._alpha else cut
 
     def outside(self, first: int) -> bool:
         """Say whether the units from one on are shown not to be what they should.

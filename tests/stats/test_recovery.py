@@ -74,6 +74,22 @@ def test_few_units_show_nothing_and_it_says_how_many_would() -> None:
     assert found.needed > 500
 
 
+def test_units_to_the_dead_before_the_cut_are_no_disturbance_at_the_end() -> None:
+    """As in a step of a rolling replacement: what follows is too little for a recovery, and not against it."""
+    before = _drawn(7, (20, QUARTERS), last=3)
+    assert (before == 3).sum() == 8
+    found = Distribution(np.append(before, _drawn(8, (355, THIRDS))), THREE_OF_FOUR, 0.2, 0.95).recovery()
+    assert (found.state, found.units) == ("unknown", 375 - int(np.flatnonzero(before == 3)[-1]) - 1)
+
+
+@pytest.mark.parametrize(("place", "state"), [(8, "unknown"), (12, "disturbed"), (199, "disturbed")])
+def test_a_unit_to_the_dead_counts_unless_it_came_early(place: int, state: str) -> None:
+    """Among the first ten of 200, which is where one in twenty would be by chance."""
+    chosen = np.tile([0, 1, 2], 67)[:200]
+    chosen[place] = 3
+    assert Distribution(chosen, THREE_OF_FOUR, 0.2, 0.95).recovery().state == state
+
+
 def test_an_only_survivor_needs_answers_alone() -> None:
     """All of its units are its own; what is lost is against it."""
     chosen = np.array([LOST] * 30 + [0] * 400)
