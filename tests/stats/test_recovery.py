@@ -75,7 +75,7 @@ def test_few_units_show_nothing_and_it_says_how_many_would() -> None:
 
 
 def test_units_to_the_dead_before_the_cut_are_no_disturbance_at_the_end() -> None:
-    """As in a step of a rolling replacement: what follows is too little for a recovery, and not against it."""
+    """As in a step of a rolling replacement: too little follows for a recovery, and nothing is against it."""
     before = _drawn(7, (20, QUARTERS), last=3)
     assert (before == 3).sum() == 8
     found = Distribution(np.append(before, _drawn(8, (355, THIRDS))), THREE_OF_FOUR, 0.2, 0.95).recovery()
