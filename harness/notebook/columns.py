@@ -112,6 +112,35 @@ TABLE: Final = {
     "has_requests": "whether the single requests are there, and not the summary alone",
 }
 
+EVENTS: Final = {
+    "result": "the name of the result's folder, or what it was",
+    "scenario": "the scenario's name",
+    "strategy": "the strategy's name",
+    "membership": "who tells it: a watcher (`followed`), nobody (`static`), or it finds out `by itself`",
+    "repeat": "which of the scenario's repetitions it is, from 1",
+    "number": "which of the run's events it is, from 1",
+    "action": "`kill`, `stop`, `pause`, `resume`, `slow`, `fail`, `start` or `replace`",
+    "event": "what was done, to whom",
+    "at_s": "when it began, in seconds after the first request of the measured load",
+    "took_s": "how long the engine took to carry it out",
+    "followed_s": "after how long the strategy's members had been changed; missing where nobody changes them",
+    "requests": "requests under way at the event or begun after it, until the next event or the end",
+    "lost": "how many of them failed",
+    "lost_percent": "the same as a percentage; missing without requests",
+    "lost_by_class": "how many failed in which way, as in `625 timed_out, 3 refused`; missing where none did",
+    "first_error_s": "after how long the first of them failed",
+    "last_error_s": "after how long the last of them failed",
+    "last_lost_began_s": "after how long the last of them began: who asked later was answered",
+    "recovery": "`recovered`, `disturbed` (at the end it was not) or `unknown` (too few units followed)",
+    "recovered_s": "from how long after it on shares were shown to be what they should; missing where not",
+    "latency_p50_before_ms": "median latency of those that succeeded, since the event before",
+    "latency_p99_before_ms": "latency that 99 of 100 of these did not exceed",
+    "latency_p50_during_ms": "median latency from the event to the recovery; without one, to the next event",
+    "latency_p99_during_ms": "latency that 99 of 100 of these did not exceed",
+    "answered_after": "requests begun after the members had been changed that were answered by who had left",
+    "recovers": "whether the run met what its scenario requires: `yes`, `no`, `inconclusive`; else missing",
+}
+
 TABLES: Final = {
     "requests": REQUESTS,
     "connections": CONNECTIONS,
@@ -119,5 +148,6 @@ TABLES: Final = {
     "timeline": TIMELINE,
     "timeline by instance": TIMELINE_BY_INSTANCE,
     "table": TABLE,
+    "events": EVENTS,
 }
 """The columns of each table, in order, with their meaning."""

@@ -186,6 +186,15 @@ def table_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame
 
 
+def events_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Give one row an event, of what `harness.notebook.result.Result.event_rows` says of each."""
+    frame = pd.DataFrame([*rows], columns=list(columns.EVENTS))
+    counts = ("repeat", "number", "requests", "lost", "answered_after")
+    kinds = dict.fromkeys(columns.EVENTS, "str") | dict.fromkeys(counts, "Int64")
+    kinds |= {name: "float64" for name in columns.EVENTS if name.endswith(("_s", "_ms", "_percent"))}
+    return frame.astype(kinds)
+
+
 def _windows(
     recording: Recording, window_s: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:

@@ -84,6 +84,18 @@ class Results(Sequence[Result]):
 
         return table_frame(result.row() for result in self)
 
+    def events(self) -> pd.DataFrame:
+        """Give one row an event, of all results that came to their end; columns as in docs/python.md.
+
+        Raises
+        ------
+        ResultError
+            A result's summary is damaged.
+        """
+        from harness.notebook.frames import events_frame  # noqa: PLC0415  pandas takes a while
+
+        return events_frame(row for result in self if result.has_summary for row in result.event_rows())
+
     @property
     def plot(self) -> ResultsPlots:
         """Plots of all of them: `results.plot.matrix()` and others."""

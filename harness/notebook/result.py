@@ -9,6 +9,7 @@ from harness.errors import ResultError
 from harness.words import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pandas as pd
@@ -139,6 +140,13 @@ class Result:
 
         return distribution_frame(self.document)
 
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """One row an event, none where nothing happened; errors as for `document`."""
+        from harness.notebook.frames import events_frame  # noqa: PLC0415  as above
+
+        return events_frame(self.event_rows())
+
     @property
     def summary(self) -> pd.DataFrame:
         """One row, with the columns of `Results.table`; errors as for `document`."""
@@ -180,6 +188,13 @@ class Result:
 
         known = row_of(self.document) if self.has_summary else row_without_summary(self.scenario)
         return self._about() | known
+
+    def event_rows(self) -> Iterator[dict[str, Any]]:
+        """Give what `Results.events` has of this result: a mapping of its columns to values for each."""
+        from harness.notebook.rows import events_of  # noqa: PLC0415  for those who ask
+
+        for row in events_of(self.document):
+            yield {"result": self.name} | row
 
     def _about(self) -> dict[str, Any]:
         return {"result": self.name, "suite": self.suite, "has_requests": self.has_requests}

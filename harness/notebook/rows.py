@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.suite.summary import membership_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.event_summary import EventRow
     from harness.summary import InstanceRow, Summary
 
 _QUANTILES: Final = ("p50", "p90", "p99", "p99_9", "max")
@@ -45,6 +50,38 @@ def row_of(summary: Summary) -> dict[str, Any]:
         "witnesses_agree": summary.witnesses.agree,
         "load_s": summary.phases_s.load,
         "warnings": len(summary.warnings),
+    }
+
+
+def events_of(summary: Summary) -> Iterator[dict[str, Any]]:
+    """Give the columns of `harness.notebook.columns.EVENTS` for each event; None for unknown."""
+    whose = {
+        "scenario": summary.name,
+        "strategy": summary.strategy,
+        "membership": membership_of(summary),
+        "repeat": summary.repeat_index + 1,
+        "recovers": summary.recovers.passed if summary.recovers else None,
+    }
+    for number, event in enumerate(summary.events, 1):
+        yield whose | {"number": number} | _event(event)
+
+
+def _event(event: EventRow) -> dict[str, Any]:
+    same = (
+        "action", "at_s", "took_s", "followed_s", "requests", "lost", "first_error_s", "last_error_s",
+        "last_lost_began_s", "answered_after",
+    )  # fmt: skip
+    before, during = event.latency_ns.before, event.latency_ns.during
+    return {name: getattr(event, name) for name in same} | {
+        "event": event.label or f"{event.action} {', '.join(event.members)}",
+        "lost_percent": event.lost / event.requests * 100 if event.requests else None,
+        "lost_by_class": ", ".join(f"{count} {name}" for name, count in event.errors.items()) or None,
+        "recovery": event.recovery.state if event.recovery else None,
+        "recovered_s": event.recovery.after_s if event.recovery else None,
+        "latency_p50_before_ms": _times(before.p50, 1e-6),
+        "latency_p99_before_ms": _times(before.p99, 1e-6),
+        "latency_p50_during_ms": _times(during.p50, 1e-6),
+        "latency_p99_during_ms": _times(during.p99, 1e-6),
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.errors import StrategyError
 from harness.event_summary import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
 from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OutcomeVerdict = Literal[Verdict, "refused", "failed", "skipped", "not possible"]
 Expected = Literal[Verdict, "refused"]
+Membership = Literal["static", "followed", "by itself"]
 
 
 class _Model(BaseModel):
@@ -61,7 +63,7 @@ class Figures(_Model):
     errors: dict[str, int]
     generator_limited: bool = False
     witnesses_agree: bool | None
-    membership: Literal["static", "followed", "by itself"] = "static"
+    membership: Membership = "static"
     events: tuple[EventFigures, ...] = ()
     warnings: tuple[str, ...]
 
@@ -194,7 +196,7 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
         errors=summary.errors,
         generator_limited=summary.generator.limited,
         witnesses_agree=summary.witnesses.agree,
-        membership=_membership(summary),
+        membership=membership_of(summary),
         events=tuple(_event_figures(row) for row in summary.events),
         warnings=summary.warnings,
     )
@@ -212,10 +214,14 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
     )
 
 
-def _membership(summary: Summary) -> Literal["static", "followed", "by itself"]:
+def membership_of(summary: Summary) -> Membership:
+    """Say how a run's strategy heard of members that come and go; of one not installed, it is not known."""
     if summary.scenario.get("membership") == "followed":
         return "followed"
-    return "by itself" if find_strategy(summary.strategy).follows else "static"
+    try:
+        return "by itself" if find_strategy(summary.strategy).follows else "static"
+    except (KeyError, StrategyError):
+        return "static"
 
 
 def _event_figures(row: EventRow) -> EventFigures:

@@ -17,13 +17,15 @@ from harness.notebook.columns import TABLES
 from harness.notebook.frames import (
     connections_frame,
     distribution_frame,
+    events_frame,
     requests_frame,
     table_frame,
     timeline_by_instance_frame,
     timeline_frame,
 )
-from harness.notebook.rows import row_of
+from harness.notebook.rows import events_of, row_of
 from harness.recording import Recording
+from tests.report.test_events import event, required
 
 if TYPE_CHECKING:
     from tests.report.conftest import Measure
@@ -201,6 +203,25 @@ def test_a_row_of_the_table_says_what_the_summary_says(measure: Measure) -> None
     assert row["generator_busy_percent"] == pytest.approx(45)
 
 
+def test_a_row_of_an_event_says_what_it_cost(measure: Measure) -> None:
+    """In the units of the columns' names; what an event lacks is missing."""
+    _, summary = measure([600, 400], as_written=lambda: {"membership": "followed"})
+    nothing = {"lost": 0, "errors": {}, "first_error_s": None, "last_error_s": None, "recovery": None}
+    change = {"events": (event(), event(requests=0, **nothing)), "recovers": required("no")}
+    rows = [{"result": "r"} | row for row in events_of(summary.model_copy(update=change))]
+    frame = events_frame(rows)
+    first, second = (row for _, row in frame.iterrows())
+    assert (first["result"], first["membership"], first["recovers"]) == ("r", "followed", "no")
+    assert (first["number"], first["event"], first["lost"]) == (1, "kill instance-4", 45)
+    assert first["lost_percent"] == pytest.approx(1.8)
+    assert first["lost_by_class"] == "40 refused, 5 timed_out"
+    assert (first["last_error_s"], first["recovery"], first["recovered_s"]) == (1.05, "recovered", 0.051)
+    assert (first["latency_p50_before_ms"], first["latency_p99_during_ms"]) == (1, 40)
+    missing = ["lost_percent", "lost_by_class", "first_error_s", "last_error_s", "recovery", "recovered_s"]
+    assert second[missing].isna().all()
+    assert frame.dtypes.equals(events_frame([]).dtypes)
+
+
 def test_columns_keep_their_types_where_all_is_missing() -> None:
     """What works with one table works with any: a column does not become one of objects."""
     empty = table_frame([]).dtypes
@@ -220,6 +241,7 @@ def test_every_table_has_the_columns_that_are_documented(measure: Measure) -> No
         "timeline": timeline_frame(recording, 1),
         "timeline by instance": timeline_by_instance_frame(recording, 1),
         "table": table_frame([]),
+        "events": events_frame([]),
     }
     assert {name: frame.columns.tolist() for name, frame in tables.items()} == {
         name: list(meanings) for name, meanings in TABLES.items()

@@ -17,6 +17,7 @@ from harness.load.records import dtype
 from harness.results import PendingResult
 from harness.scenario import load_scenario
 from harness.summary import Summary
+from tests.report.test_events import event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,6 +190,17 @@ def test_one_row_is_the_summary_of_a_result(stored: Stored, tmp_path: Path) -> N
     stored([9000, 1000])
     results = library.load_results(tmp_path / "results")
     assert results[1].summary.iloc[0].equals(results.table().iloc[1])
+
+
+def test_events_of_all_results_are_one_table(stored: Stored, tmp_path: Path, incomplete: Path) -> None:
+    """Results without any, and incomplete ones, add no row."""
+    for events in ((), (event(), event(action="start", label="start instance-5"))):
+        stored([5, 5], change={"events": events})
+    table = library.load_results(tmp_path / "results").events()
+    assert table["event"].tolist() == ["kill instance-4", "start instance-5"]
+    assert table["number"].tolist() == [1, 2]
+    assert table["result"].nunique() == 1
+    assert incomplete.name not in set(table["result"])
 
 
 def test_what_is_no_folder_of_results_is_told_in_a_line(tmp_path: Path) -> None:
