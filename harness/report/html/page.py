@@ -95,6 +95,7 @@ def render_page(found: Found) -> str:
             ],
             "overview": tables.overview(results),
             "matrix": tables.matrix(results),
+            "events": tables.events(results, _MOST_ROWS),
             "pictures": pictures.of_all(results),
             "plots_left_out": len(results) > pictures.DRAWN_UP_TO,
             "drawn_up_to": pictures.DRAWN_UP_TO,

@@ -6,12 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.report.events import classes
 from harness.report.html.words import deviation_text, worst_deviation
 from harness.report.plots.groups import condition, labels, strategies
+from harness.suite.summary import membership_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.event_summary import EventRow
     from harness.report.html.reading import Stored
     from harness.report.plots.groups import Condition
     from harness.summary import InstanceRow, Summary
@@ -94,6 +97,60 @@ def _overview_row(number: int, one: Stored, roles: Sequence[str]) -> tuple[Cell,
         Cell(f"{summary.throughput_per_s:,.0f}{star}", summary.throughput_per_s),
         *(_microseconds(getattr(summary.cpu_us_per_request, role)) for role in roles),
         Cell(f"{summary.counts.errors:,}", summary.counts.errors, "bad" if summary.counts.errors else ""),
+    )
+
+
+_RECOVERS = {"no": "bad", "inconclusive": "inconclusive"}
+
+
+def events(results: Sequence[Stored], most: int) -> Table | None:
+    """Make the table of what events cost, a row each and at most so many; None where nothing happened."""
+    required = any(one.summary.recovers is not None for one in results if one.summary.events)
+    headers = {
+        **dict.fromkeys(("result", "strategy", "membership", "event"), False),
+        "lost (%)": True,
+        "lost by class": False,
+        "last error (s)": True,
+        "recovered (s)": True,
+        **({"as required": False} if required else {}),
+    }
+    columns = tuple(Column(header, number) for header, number in headers.items())
+    happened = [
+        _event_row(number, one, event)[: len(columns)]
+        for number, one in enumerate(results, 1)
+        for event in one.summary.events
+    ]
+    if not happened:
+        return None
+    note = (
+        "Seconds count from the event. Lost: of the requests under way at the event or begun after it, until "
+        "the next event. Recovered: from when on shares were within the tolerance of what was intended; "
+        "disturbed: at the end they were not; not shown: too few units followed."
+    )
+    if required:
+        note += " As required: whether the run recovered from all of its events as its scenario requires."
+    if left := max(len(happened) - most, 0):
+        more = "1 more event is" if left == 1 else f"{left:,} more events are"
+        note += f" {more} left out here; each result's section has its own."
+    return Table("events", "What events cost", columns, tuple(happened[:most]), note)
+
+
+def _event_row(number: int, one: Stored, event: EventRow) -> tuple[Cell, ...]:
+    summary, recovery = one.summary, event.recovery
+    share = event.lost / event.requests * 100 if event.requests else None
+    state = "disturbed" if recovery and recovery.state == "disturbed" else "not shown"
+    after_s = recovery.after_s if recovery else None
+    passed = summary.recovers.passed if summary.recovers else None
+    return (
+        Cell(one.name, href=f"#r{number}"),
+        Cell(summary.strategy),
+        Cell(membership_of(summary)),
+        Cell(event.label or f"{event.action} {', '.join(event.members)}"),
+        Cell(_NONE) if share is None else Cell(f"{share:.2f}", share, "bad" if event.lost else ""),
+        Cell(classes(event.errors) or "none"),
+        _seconds(event.last_error_s),
+        Cell(state, mark="bad" if state == "disturbed" else "") if after_s is None else _seconds(after_s),
+        Cell(passed or _NONE, mark=_RECOVERS.get(passed or "", "")),
     )
 
 
@@ -207,6 +264,10 @@ def _interval(interval: tuple[float, float] | None) -> Cell:
     low, high = interval
     digits = 2 if high >= 0.02 else 3
     return Cell(f"{low * 100:.{digits}f} to {high * 100:.{digits}f} %", low)
+
+
+def _seconds(value: float | None) -> Cell:
+    return Cell(_NONE) if value is None else Cell(f"{max(value, 0):.3f}", value)
 
 
 def _milliseconds(duration_ns: int | None) -> Cell:

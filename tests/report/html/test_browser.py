@@ -14,6 +14,7 @@ import pytest
 
 from harness.applied import APPLIED
 from harness.report.html import find_results, render_page
+from tests.report.test_events import event, required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,10 @@ def pages(
         return target
 
     def rendered(kind: str) -> str:
-        folders = [stored(counts) for counts in COUNTS["several" if kind == "suite" else kind]]
+        folders = [
+            stored(counts, change={"events": (event(),), "recovers": required("no")})
+            for counts in COUNTS["several" if kind == "suite" else kind]
+        ]
         steps = [
             {"during": "expose", "at_s": 0, "step": {"kind": "write", "path": "/run/x", "text": "y " * 400}}
         ]
