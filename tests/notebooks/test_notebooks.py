@@ -36,9 +36,9 @@ def _outputs(notebook: Any) -> Iterator[Any]:
             yield from cell.outputs
 
 
-def test_the_three_notebooks_are_there() -> None:
+def test_the_four_notebooks_are_there() -> None:
     """Those that docs/python.md names; no other is left untested for want of being found."""
-    assert _NAMES == ["compare_strategies", "cost", "fairness"]
+    assert _NAMES == ["compare_strategies", "cost", "failover", "fairness"]
 
 
 @pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
