@@ -173,6 +173,8 @@ def _values(option: dict[str, Any]) -> str:
         return f"`{option['const']}`"
     if option["type"] == "integer" and "maximum" in option:
         return f"{option['minimum']} to {option['maximum']}"
+    if "examples" in option:
+        return f"text, as in `{option['examples'][0]}`"
     words = {"boolean": "`true`, `false`", "integer": f"a whole number from {option.get('minimum', 0)}"}
     return words.get(option["type"], "text")
 

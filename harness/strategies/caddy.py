@@ -12,7 +12,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked
 from harness.strategies.base import Counted
-from harness.strategies.proxy import Proxy, ProxyOptions, rendered, require_success
+from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, rendered, require_success
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,12 @@ _SEAMS = """
   of instances that come from a name.
 - It serves while its first health checks are still under way, and takes all for well until then.
 - 32 idle connections are kept for each upstream, if not told otherwise; here 100,000.
+- An instance that has gone with its address refuses nothing: requests wait for a connection
+  (`dial_timeout`, 5 s) until a health check has failed, and one is enough (`health_fails`). It begins up to a
+  second after the death and waits for one: 1 to 2 s, in which clients who give up after a second lost the
+  dead one's quarter, 182 to 220 of 2,500 requests. With `check_interval: 200ms` it was over after 0.40 s, and
+  50 were lost. With `connect_timeout: 200ms` and `retries: 2`, 13 of 2,507 got 502, and 83 took longer by
+  0.2 or 0.4 s: a retry takes the next turn, and that can be the dead one's again.
 - A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
   HTTP client, without a word.
 - Counting (`metrics`) is off if not asked for, and costs every request some observations of histograms.
@@ -58,7 +64,7 @@ _SEAMS = """
 """
 
 
-class CaddyOptions(ProxyOptions):
+class CaddyOptions(CheckedOptions, ProxyOptions):
     """Caddy's options."""
 
     policy: Literal["round-robin", "random", "least-connections", "hash"] = Field(
@@ -127,6 +133,9 @@ class Caddy(Proxy):
             dns=dns,
             policy=f"weighted_round_robin {weights}" if weighted else _POLICIES[self.options.policy],
             health_checks=self.options.health_checks,
+            check_interval=self.options.check_interval,
+            retries=self.options.retries,
+            connect_timeout=self.options.connect_timeout,
             keep_alive=self.options.keep_alive,
         )
         host.write(f"{self.folder}/Caddyfile", text)

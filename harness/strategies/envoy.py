@@ -14,7 +14,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked, wait_until
 from harness.strategies.base import Counted, Member
-from harness.strategies.proxy import Proxy, ProxyOptions, rendered
+from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, milliseconds, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,13 +76,19 @@ _SEAMS = """
   minute, unless `no_traffic_interval` says otherwise.
 - Changes of health and weight reach the workers up to a second late (`update_merge_window`, here 0), also
   the first good check of a new instance.
-- It sends no request again unless a `retry_policy` says so; where an instance closes a kept connection in
-  the very moment, the client gets 503.
+- It sends no request again unless a `retry_policy` says so (`retries`); where an instance closes a kept
+  connection in the very moment, the client gets 503.
+- An instance that has gone with its address refuses nothing: requests wait for a connection
+  (`connect_timeout`, 5 s) until two health checks have failed (`unhealthy_threshold`). The first begins up to
+  a second after the death and waits for one, the second begins a second later and waits as long: 3 to 4 s,
+  in which clients who give up after a second lost the dead one's quarter, 414 to 477 of 2,500 requests. With
+  `check_interval: 200ms` it was over after 0.78 s, and 98 were lost; with `connect_timeout: 200ms` and
+  `retries: 2` none of 2,504 was, and 224 took 0.05 to 0.23 s longer. A retry avoids whom it has tried.
 - It adds X-Forwarded-For and X-Request-Id.
 """
 
 
-class EnvoyOptions(ProxyOptions):
+class EnvoyOptions(CheckedOptions, ProxyOptions):
     """Envoy's options."""
 
     policy: Literal["round-robin", "random", "least-connections", "p2c", "hash", "maglev"] = Field(
@@ -152,6 +158,9 @@ class Envoy(Proxy):
             source_hash=self.options.policy in _BY_SOURCE,
             keep_alive=self.options.keep_alive,
             health_checks=self.options.health_checks,
+            check_interval=_seconds(self.options.check_interval),
+            retries=self.options.retries,
+            connect_timeout=_seconds(self.options.connect_timeout),
             discovery=discovery,
             members_file=f"{self.folder}/members.yaml",
             name_server=self._name_server,
@@ -247,6 +256,11 @@ class Envoy(Proxy):
             numbers |= {"weight": found["weight"], "unchecked": unchecked}
             hosts[f"{place['address']}:{place['port_value']}"] = numbers
         return hosts
+
+
+def _seconds(span: str) -> str:
+    """Write a duration as it reads one: in seconds alone."""
+    return f"{milliseconds(span) / 1000:g}s"
 
 
 def _await_end(service: Service, port: int) -> None:

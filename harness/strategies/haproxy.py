@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _MOST_CONNECTIONS = 200_000
 _OTHER_FILES = 512  # pipes, listeners, statistics
 _LEAST_SPARE_PLACES = 10
-_CHECK = "check inter 1s fall 2 rise 1"
 _DONE = ("New server registered", "IP changed", "no need to change")
 
 _WAY = """
@@ -57,9 +56,16 @@ _COMMON_SEAMS = """
 - An instance that refuses a connection costs no request: another one is tried at once (`option redispatch
   1`). Without health checks that happens again at each of its turns.
 - An instance that has gone with its address, as a container that is killed has, refuses nothing: an attempt
-  to connect waits (`timeout connect`, 5 s) until the health checks have failed twice, a second apart. Of
-  clients who give up after a second, the dead one's quarter was lost for some 3 to 4 s: 379 to 499 of 2,500
-  requests (`results/reference/failover`). Retries can't help who is not told of a failure.
+  to connect waits (`timeout connect`; 5 s, since the manual wants it to outlast a lost packet or two). Two
+  health checks have to fail until then: the first begins up to a second after the death and waits for one,
+  the second begins a second later and waits as long, which makes 3 to 4 s. Of clients who give up after a
+  second, the dead one's quarter was lost for so long: 379 to 499 of 2,500 requests in five runs. Retries
+  can't help who is not told of a failure.
+- `connect_timeout: 200ms` tells it in time, and another instance is tried: none of 2,505 requests was lost in
+  one run, and in another one, which the dead instance was just answering; 505 took 0.2 s longer
+  (`scenarios/failover/kill-one-haproxy-tuned.yaml`). Both are needed: with `retries: 0` as well, 438 got 503;
+  with 1.5 s, clients had given up before, and 442 were lost. `check_interval: 200ms` alone makes the window
+  0.7 s, and 91 requests were lost; with both, none was, and 87 took longer.
 - `discovery: static` changes the set by a reload: a new process takes the listening sockets over from the
   old one (`expose-fd listeners`), which ends when its last connection has. Counts end with their process;
   no statistics are told after it.
@@ -141,7 +147,9 @@ class _Haproxy(Proxy):
             workers=options.workers,
             balance=_BALANCE[options.policy],
             base_weight=options.base_weight,
-            check=_CHECK if options.health_checks else "",
+            check=self._checks,
+            retries=options.retries,
+            connect_timeout=options.connect_timeout,
             keep_alive=getattr(options, "keep_alive", False),
             resolver=f"{self._name_server}:{dns.PORT}" if self._name_server else "",
             ttl=dns.TTL_S,
@@ -150,6 +158,11 @@ class _Haproxy(Proxy):
             port=members[0].port,
         )
         host.write(self.checker[-1], text)
+
+    @property
+    def _checks(self) -> str:
+        options = self.options
+        return f"check inter {options.check_interval} fall 2 rise 1" if options.health_checks else ""
 
     def _start(self, host: Host) -> Service:
         argv = ["haproxy", "-W", "-S", f"{self.folder}/master.sock", "-f", self.checker[-1]]
@@ -202,7 +215,7 @@ class _Haproxy(Proxy):
         for member in members:
             server, weight = f"instances/{member.name}", member.weight * self.options.base_weight
             if member.name not in known:
-                check = f" {_CHECK}" if self.options.health_checks else ""
+                check = f" {self._checks}" if self._checks else ""
                 self._order(
                     host, f"add server {server} {member.address}:{member.port} weight {weight}{check}"
                 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from harness.strategies.proxy import Layer4Options, ProxyOptions, Workers
+from harness.strategies.proxy import CheckedOptions, Layer4Options, ProxyOptions, Workers
 
 MOST_WEIGHT = 256
 """The most that a server can weigh."""
@@ -27,6 +27,7 @@ _KEEP_ALIVE = (
     "Whether connections to instances are kept for further requests. With discovery dns it is off if left "
     "out: a kept connection outlives its address there."
 )
+_RETRIES = "How many more instances are tried where one can't be connected to."
 _BASE_WEIGHT = (
     "What each weight is multiplied by; HAProxy's weights end at 256. For what is drawn at "
     "random or by consistent-hash, more makes shares more exact."
@@ -48,24 +49,26 @@ def _as_chosen(discovery: str, info: ValidationInfo) -> str:
     return discovery
 
 
-class HaproxyTcpOptions(Layer4Options):
+class HaproxyTcpOptions(CheckedOptions, Layer4Options):
     """What can be chosen for HAProxy as a TCP proxy."""
 
     policy: _Policy = Field(default="round-robin", description=_POLICY)
     base_weight: int = Field(default=1, ge=1, le=MOST_WEIGHT, description=_BASE_WEIGHT)
     workers: Annotated[Workers, AfterValidator(_not_too_many)] = Field(default="auto", description=_WORKERS)
     discovery: _Discovery = Field(default="static", description=_DISCOVERY)
+    retries: int = Field(default=2, ge=0, le=10, description=_RETRIES)
 
     _as_chosen = field_validator("discovery")(_as_chosen)
 
 
-class HaproxyOptions(ProxyOptions):
+class HaproxyOptions(CheckedOptions, ProxyOptions):
     """What can be chosen for HAProxy as a proxy for HTTP."""
 
     policy: _Policy = Field(default="round-robin", description=_POLICY)
     base_weight: int = Field(default=1, ge=1, le=MOST_WEIGHT, description=_BASE_WEIGHT)
     workers: Annotated[Workers, AfterValidator(_not_too_many)] = Field(default="auto", description=_WORKERS)
     discovery: _Discovery = Field(default="static", description=_DISCOVERY)
+    retries: int = Field(default=2, ge=0, le=10, description=_RETRIES)
 
     keep_alive: bool = Field(default=True, description=_KEEP_ALIVE)
 

@@ -212,6 +212,7 @@ class _Nginx(Proxy):
             connections=files - _OTHER_FILES,
             balance=_BALANCE[options.policy],
             failures="max_fails=1 fail_timeout=10s" if options.health_checks else "max_fails=0",
+            connect_timeout=options.connect_timeout,
             zone_kb=64 + 2 * len(members),
             resolver=self._name_server,
             ttl=TTL_S,

@@ -5,12 +5,13 @@ Templates are Jinja's, below ``templates/``, each a configuration as a person wo
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from harness.errors import HostError, StrategyError
 from harness.strategies.base import Layer, Options, Strategy, Unit
@@ -39,6 +40,32 @@ Workers = Annotated[
 ]
 
 
+_SPAN = re.compile(r"([1-9][0-9]{0,4})(ms|s)")
+_LONGEST_MS = 60_000
+
+
+def milliseconds(span: str) -> int:
+    """Give how long a `Span` is; ValueError for what is none."""
+    found = _SPAN.fullmatch(span)
+    number = int(found[1]) * (1000 if found[2] == "s" else 1) if found else 0
+    if not 0 < number <= _LONGEST_MS:
+        raise ValueError(f"{span!r} is no duration from 1ms to 60s; write a whole number, as in 200ms or 5s")
+    return number
+
+
+def _span(span: str) -> str:
+    milliseconds(span)
+    return span
+
+
+Span = Annotated[
+    str,
+    AfterValidator(_span),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SPAN.pattern}$", "examples": ["200ms"]}),
+]
+"""A duration as proxies write it themselves: whole milliseconds or seconds."""
+
+
 class Layer4Options(Options):
     """Options that all proxies have; each narrows policy and discovery to those that it has."""
 
@@ -49,6 +76,9 @@ class Layer4Options(Options):
     discovery: str = Field(default="static", description="How the proxy learns of its instances.")
     health_checks: bool = Field(
         default=False, description="Whether the proxy finds out that instances are ill."
+    )
+    connect_timeout: Span = Field(
+        default="5s", description="How long an attempt to connect to an instance may take."
     )
 
 
@@ -134,6 +164,21 @@ class Proxy(Strategy):
         if self._dns is not None:
             self._dns.stop()
             self._dns = None
+
+
+class CheckedOptions(Options):
+    """Options of those proxies that ask instances how they are, and try others where one can't be reached."""
+
+    check_interval: Span = Field(
+        default="1s",
+        description="With health checks, how often an instance is asked, and how long its answer may take.",
+    )
+    retries: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="How many more instances are tried where one can't be connected to.",
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import Field
 from harness.errors import HostError, StrategyError
 from harness.strategies.admin import ask, asked, wait_until
 from harness.strategies.base import Counted
-from harness.strategies.proxy import Proxy, ProxyOptions, rendered
+from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +48,12 @@ _SEAMS = """
 - `least-time` measures in whole milliseconds: servers that answer faster all count 0, and take turns. One
   that needs longer than a millisecond once is passed over until the others have done the same.
 - Its first health check comes after the first interval, of 1 s here; until then it takes all for well.
+- An instance that has gone with its address refuses nothing: requests wait for a connection (`dialTimeout`,
+  5 s) until a health check has failed, and one is enough. It begins up to a second after the death and waits
+  for one: 1 to 2 s, in which clients who give up after a second lost the dead one's quarter, 224 to 239 of
+  2,500 requests. With `check_interval: 200ms` it was over after 0.28 s, and 35 were lost. With
+  `connect_timeout: 200ms` and `retries: 2` two of 2,503 were, and 142 took longer by 0.2 or 0.4 s: a retry
+  takes the next turn, and that can be the dead one's again.
 - A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
   HTTP client, without a word.
 - It counts requests for all servers together, and only once it has passed on an answer.
@@ -59,7 +65,7 @@ _SEAMS = """
 """
 
 
-class TraefikOptions(ProxyOptions):
+class TraefikOptions(CheckedOptions, ProxyOptions):
     """Traefik's options."""
 
     policy: Literal["round-robin", "p2c", "least-time", "hash"] = Field(
@@ -108,7 +114,10 @@ class Traefik(Proxy):
         if not self.asks_engine:
             return {}
         balancer = f"traefik.http.services.weight-{weight}.loadbalancer"
-        checks = {"path": "/healthz", "interval": "1s", "timeout": "1s"} if self.options.health_checks else {}
+        every = self.options.check_interval
+        checks = (
+            {"path": "/healthz", "interval": every, "timeout": every} if self.options.health_checks else {}
+        )
         return {
             "traefik.enable": "true",
             f"{balancer}.server.port": str(port),
@@ -149,6 +158,9 @@ class Traefik(Proxy):
             weighted=self.weights,
             keep_alive=self.options.keep_alive,
             health_checks=self.options.health_checks,
+            check_interval=self.options.check_interval,
+            retries=self.options.retries,
+            connect_timeout=self.options.connect_timeout,
         )
         host.write(f"{self.folder}/instances.yaml", text)
 

@@ -282,6 +282,25 @@ def test_health_checks_leave_out_whom_nobody_answers_for(bench: Bench, name: str
     assert set(asked) == {"instance-1", "instance-2"}
 
 
+_GONE = Member("gone", "198.19.3.250", 8080)
+"""An address on the instances' network that nobody has: who connects to it is not even refused."""
+
+
+@pytest.mark.parametrize("name", _PROXIES)
+def test_an_instance_that_is_gone_costs_no_request_where_others_are_tried_soon(
+    bench: Bench, name: str
+) -> None:
+    """An attempt to connect ends when it is told to, and another instance is tried: so all are answered."""
+    retries = {"retries": 2} if "retries" in _fields(name) else {}
+    proxy = _made(name, connect_timeout="50ms", **retries)
+    with bench.exposed(proxy, [*bench.members[:2], _GONE]):
+        began_s = time.monotonic()
+        asked = Counter(bench.ask(proxy, 12))
+        took_s = time.monotonic() - began_s
+    assert set(asked) == {"instance-1", "instance-2"}
+    assert 0.05 <= took_s < 4
+
+
 def _wait_checked(bench: Bench, proxy: Proxy) -> None:
     """Wait for the first checks: some proxies serve before, and take everybody for well until then."""
     end_s = time.monotonic() + 10
@@ -326,6 +345,8 @@ def test_a_proxy_that_cannot_start_is_shown_by_its_last_words(bench: Bench, name
         ("discovery: guess", "unknown value 'guess'.*values: .*(static|events)"),
         ("workers: 0", "0 is no number of workers; write auto, or a whole number of at least 1"),
         ("health_checks: 1", "expected true or false, found the number 1"),
+        ("connect_timeout: 200", "expected text, found the number 200"),
+        ("connect_timeout: 2m", "'2m' is no duration from 1ms to 60s; write a whole number, as in 200ms"),
         ("polcy: random", "unknown key 'strategy.polcy', did you mean 'strategy.policy'"),
     ],
 )
@@ -351,6 +372,13 @@ def test_the_program_itself_finds_every_configuration_right(
         for workers, weight in (("auto", 1), (3, 5)):
             options = {"policy": policy, "discovery": discovery, "workers": workers}
             options |= dict(zip(switches, values, strict=True))
+            if weight > 1:
+                other: dict[str, str | int] = {
+                    "connect_timeout": "200ms",
+                    "check_interval": "250ms",
+                    "retries": 3,
+                }
+                options |= {key: value for key, value in other.items() if key in _fields(name)}
             if not _can(name, **options):
                 continue
             if not _PROXIES[name].checker and len({*values, weight == 1}) > 1:
