@@ -320,7 +320,7 @@ def run_engine(engine_class: type[_wire.Engine], profile: LoadProfile, seconds: 
     recorded = SharedRecords()
     engine = engine_class(
         (profile.address, profile.port),
-        profile.request(),
+        profile.texts(),
         recorded.fileno(),
         profile.users,
         profile.timeout_ns,

@@ -34,6 +34,8 @@ class Blocks:
     ----------
     folder
         Where the blocks are written to; made with the first of them.
+    routes
+        The names of the scenario's routes; none where it has none.
 
     Attributes
     ----------
@@ -41,8 +43,9 @@ class Blocks:
         What the records' instance numbers stand for, as far as it is known.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, routes: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._routes = tuple(routes)
         self._files = 0
         self._held: list[NDArray[np.void]] = []
         self._held_since_s = 0.0
@@ -91,7 +94,7 @@ class Blocks:
         unfinished = target.with_suffix(".unfinished")
         with explained(self._folder):
             self._folder.mkdir(exist_ok=True)
-            Recording.of_generator(rows, self.identities).to_parquet(unfinished)
+            Recording.of_generator(rows, self.identities, self._routes).to_parquet(unfinished)
             unfinished.rename(target)
         self._files += 1
         self._on_disk += len(rows)
@@ -140,7 +143,10 @@ def recovered(folder: Path, instance_names: Sequence[str]) -> Recording | None:
         return None
     # The names of later blocks begin with those of earlier ones.
     return Recording.of_run(
-        np.concatenate([block.rows for block in blocks]), blocks[-1].instances, instance_names
+        np.concatenate([block.rows for block in blocks]),
+        blocks[-1].instances,
+        instance_names,
+        blocks[-1].routes,
     )
 
 

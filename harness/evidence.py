@@ -56,13 +56,13 @@ class Evidence:
     intervals
         Simultaneous intervals of the instances' shares, shape (instances, 2).
     residuals
-        Each instance's standardised residual; None where there are no units.
+        Each instance's standardised residual; None where there are no units, of its route or at all.
     """
 
     judged: ToleranceVerdict
     tests: Tests
     intervals: NDArray[np.float64]
-    residuals: tuple[float, ...] | None
+    residuals: tuple[float | None, ...] | None
 
 
 def evidence(  # noqa: PLR0913  the question has this many parts

@@ -12,6 +12,7 @@ from harness.aftermath import aftermaths
 from harness.errors import LoadError
 from harness.evidence import evidence
 from harness.recovers import recovers
+from harness.routed import routed_evidence
 from harness.stats.latency import quantile_intervals, quantiles_ns
 from harness.summary import (
     Counts,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from harness.recording import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
+    from harness.summary import RouteRow
     from harness.timeline import Happened
     from harness.watch import Look
 
@@ -75,8 +77,9 @@ class Observed:
         instance's name to connections and requests, None for what the witness can't count.
     versions
         Name to version of everything that took part.
-    looks
-        The looks at the counts that could have ended the load; None where none could.
+    looks, route_looks
+        The looks at the counts that could have ended the load, and those of each route where there are
+        routes; None where none could.
     started_at
         When the run started; by default, when the measured load did.
     workers
@@ -106,6 +109,7 @@ class Observed:
     interrupted: bool = False
     repeat_index: int = 0
     looks: Sequence[Look] | None = None
+    route_looks: Sequence[Sequence[Look]] | None = None
     started_at: datetime | None = None
     workers: Sequence[Mapping[str, Any]] = ()
     user: User = "wire"
@@ -122,14 +126,11 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     Raises
     ------
     LoadError
-        Instances are meant to get different shares, but the answers don't name them.
+        Instances are meant to get different shares, or are of different routes, but the answers don't
+        name them.
     """
     unit, shares = observed.unit, observed.expected_shares
-    if not recording.named and max(shares) - min(shares) > 1e-9:
-        raise LoadError(
-            f"{scenario.strategy.name} gives instances different shares, but answers name "
-            f"{recording.instances[0]!r}, which is none of them: let each answer with its name"
-        )
+    _require_names(scenario, recording, shares)
     kinds: tuple[Unit, ...] = ("connection", "request", "source")
     counted = {f"{kind}s": recording.units_by_instance(kind) for kind in kinds}
     units = counted[f"{unit}s"]
@@ -137,8 +138,14 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     if observed.happened:
         first_ns = observed.happened[0].began_ns
         undisturbed, wall_ns = recording.before(first_ns, len(shares)), first_ns - recording.started_ns
-    shown = evidence(scenario, undisturbed, unit, shares, looks=observed.looks, wall_ns=wall_ns)
-    judged = shown.judged
+    routes: tuple[RouteRow, ...] = ()
+    if scenario.routes:
+        shown, routes = routed_evidence(
+            scenario, recording, unit, shares, looks=observed.route_looks, wall_ns=wall_ns
+        )
+    else:
+        shown = evidence(scenario, undisturbed, unit, shares, looks=observed.looks, wall_ns=wall_ns)
+    judged, misrouted = shown.judged, sum(route.misrouted for route in routes)
     errors = recording.errors_by_class()
     failed = sum(errors.values())
     latency, intervals = _latency(scenario, recording)
@@ -157,7 +164,9 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         verdict=judged.verdict,
         reason=judged.reason,
         expect=scenario.expect,
-        passed=judged.verdict == scenario.expect and (recovered is None or recovered.passed == "yes"),
+        passed=judged.verdict == scenario.expect
+        and not misrouted
+        and (recovered is None or recovered.passed == "yes"),
         interrupted=observed.interrupted,
         started_at=(observed.started_at or recording.started_at).astimezone(UTC).isoformat(),
         tolerance=scenario.tolerance,
@@ -165,7 +174,9 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         seed=scenario.seed,
         repeat_index=observed.repeat_index,
         tests=shown.tests,
-        instances=_rows(recording.instances, undisturbed.instances, counted, shares, shown),
+        instances=_with_routes(
+            scenario, recording, _rows(recording.instances, undisturbed.instances, counted, shares, shown)
+        ),
         counts=Counts(
             connections=int(counted["connections"].sum()) + recording.unattributed("connection"),
             requests=len(recording.rows),
@@ -182,11 +193,39 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         memory_bytes=Memory(**observed.memory_bytes),
         events=events,
         recovers=recovered,
+        routes=routes,
         generator=_generator(scenario, recording, observed),
         versions=dict(observed.versions),
         warnings=(*observed.warnings, *_own_warnings(recording, units, emulated=observed.emulated)),
         scenario=scenario.as_written(),
     )
+
+
+def _require_names(scenario: Scenario, recording: Recording, shares: Sequence[float]) -> None:
+    """See that answers tell instances apart where it matters which is which."""
+    if recording.named:
+        return
+    what = "gives instances different shares" if max(shares) - min(shares) > 1e-9 else ""
+    what = "leads to instances of several routes" if scenario.routes else what
+    if what:
+        raise LoadError(
+            f"{scenario.strategy.name} {what}, but answers name {recording.instances[0]!r}, which is none of "
+            "them: let each answer with its name"
+        )
+
+
+def _with_routes(
+    scenario: Scenario, recording: Recording, rows: tuple[InstanceRow, ...]
+) -> tuple[InstanceRow, ...]:
+    """Say whose route each instance is of, and count units for each route: a connection may have several."""
+    named = {row.name: row for row in rows}
+    for number, (name, route) in enumerate(scenario.routes.items()):
+        own = recording.of_route(number, route.instances(name))
+        counts = own.connections_by_instance(), own.sources_by_instance()
+        for instance, connections, sources in zip(own.instances, *(c.tolist() for c in counts), strict=True):
+            update = {"route": name, "connections": connections, "sources": sources}
+            named[instance] = named[instance].model_copy(update=update)
+    return tuple(named.values())
 
 
 def _latency(scenario: Scenario, recording: Recording) -> tuple[LatencySummary, LatencyIntervals]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.planned import members_of
+from harness.routed import parts
+from harness.scenario.routes import shares_of_load
 from harness.stats.planning import units_needed, units_until_verdict
+from harness.stats.together import confidence_of_each
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.scenario import Scenario
     from harness.strategies.base import Unit
 
@@ -65,9 +71,8 @@ def needs_of(scenario: Scenario) -> Needs:
     strategy, load = scenario.strategy.made(), scenario.load
     shares = strategy.expected_shares(members_of(scenario, strategy.placement))
     early = load.until == "verdict"
-    planned = units_until_verdict if early else units_needed
     try:
-        units, half = (planned(shares, scenario.tolerance, scenario.confidence, p) for p in (POWER, 0.5))
+        units, half = (_units(scenario, strategy.unit, shares, power) for power in (POWER, 0.5))
     except ValueError as error:
         raise HarnessError(f"{scenario.name}: {error}; widen tolerance") from error
     each: int | None = 1
@@ -82,3 +87,18 @@ def needs_of(scenario: Scenario) -> Needs:
     if strategy.unit == "source":
         limits.append(load.sources)  # each connection is made from the next one
     return Needs(strategy.unit, units, half, early, each, min(limits, default=None), load.duration_ns / 1e9)
+
+
+def _units(scenario: Scenario, unit: Unit, shares: Sequence[float], power: float) -> int:
+    """Plan the units; of several routes, the one that takes the longest decides."""
+    planned = units_until_verdict if scenario.load.until == "verdict" else units_needed
+    routes = parts(scenario, shares)
+    if not routes:
+        return planned(shares, scenario.tolerance, scenario.confidence, power)
+    asked, power = shares_of_load(scenario.routes), confidence_of_each(power, len(routes))
+    each = [
+        planned(part.shares, scenario.tolerance, part.scenario.confidence, power)
+        / (asked[part.name] if unit == "request" else 1)  # each route's requests come from all sources
+        for part in routes
+    ]
+    return math.ceil(max(each))

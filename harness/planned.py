@@ -117,11 +117,11 @@ def provisioned(scenario: Scenario) -> list[Step]:
 def members_of(scenario: Scenario, placement: Placement) -> list[Member]:
     """Give the members that a run's engine would start, where they would listen."""
     port = scenario.port if placement == "host" else scenario.application.port
-    members = []
+    members, routes = [], scenario.routes_by_instance()
     for position, (name, weight) in enumerate(scenario.instances().items()):
         own = {"own": position, "sandbox": 0}.get(placement)
         address = HOSTS[scenario.host].address if own is None else instance_address(own)
-        members.append(Member(name, address, port, weight))
+        members.append(Member(name, address, port, weight, routes.get(name)))
     return members
 
 

@@ -55,6 +55,8 @@ class Recording:
     named
         Whether `instances` are the scenario's names, in its order. False for an application whose
         instances answer with names of their own.
+    routes
+        The names of the routes, which the column `route` is an index into; none where there are no routes.
     """
 
     rows: NDArray[np.void]
@@ -62,9 +64,12 @@ class Recording:
     started_ns: int
     started_at: datetime
     named: bool = True
+    routes: tuple[str, ...] = ()
 
     @classmethod
-    def of_generator(cls, rows: NDArray[np.void], identities: Sequence[str]) -> Recording:
+    def of_generator(
+        cls, rows: NDArray[np.void], identities: Sequence[str], routes: Sequence[str] = ()
+    ) -> Recording:
         """Give records as the load generator numbered their instances.
 
         Parameters
@@ -73,6 +78,8 @@ class Recording:
             Of type `harness.load.records.dtype()`.
         identities
             What the column `instance` is an index into; they become the recording's instances.
+        routes
+            What the column `route` is an index into.
 
         Raises
         ------
@@ -90,14 +97,20 @@ class Recording:
             )
         if int(rows["error"].max(initial=0)) >= len(ERRORS):
             raise LoadError("the generator's records hold an unknown error: they are damaged; run again")
+        if int(rows["route"].max(initial=0)) >= max(len(routes), 1):
+            raise LoadError("the generator's records hold an unknown route: they are damaged; run again")
         now_ns, now = time.monotonic_ns(), time.time_ns()
         started_ns = int(rows["start_ns"].min()) if rows.size else now_ns
         started_at = datetime.fromtimestamp((now - now_ns + started_ns) / 1e9, tz=UTC)
-        return cls(rows, clean, started_ns, started_at, named=False)
+        return cls(rows, clean, started_ns, started_at, named=False, routes=tuple(routes))
 
     @classmethod
     def of_run(
-        cls, rows: NDArray[np.void], identities: Sequence[str], instance_names: Sequence[str]
+        cls,
+        rows: NDArray[np.void],
+        identities: Sequence[str],
+        instance_names: Sequence[str],
+        routes: Sequence[str] = (),
     ) -> Recording:
         """Give a run's records, with the scenario's instances.
 
@@ -110,13 +123,15 @@ class Recording:
         instance_names
             The scenario's instances. Where an identity is none of them, the recording's instances
             are the identities in natural order, filled up with `(unseen 1)`, ….
+        routes
+            What the column `route` is an index into.
 
         Raises
         ------
         LoadError
             More identities than instances answered, or a record can't be right.
         """
-        given = cls.of_generator(rows, identities)
+        given = cls.of_generator(rows, identities, routes)
         named = set(given.instances) <= set(instance_names)
         instances = tuple(instance_names) if named else _own_names(given.instances, len(instance_names))
         place = {name: index for index, name in enumerate(instances)}
@@ -156,6 +171,21 @@ class Recording:
         identified = rows["instance"] != NO_INSTANCE
         rows["instance"][identified] = places[rows["instance"][identified]]
         return replace(self, rows=rows, instances=tuple(self.instances[place] for place in kept))
+
+    def of_route(self, route: int, instances: Sequence[str]) -> Recording:
+        """Give the requests of one route alone; who answered and is none of its instances is nobody there.
+
+        Parameters
+        ----------
+        route
+            The route's number.
+        instances
+            Its instances' names, which become the new recording's.
+        """
+        rows = self.rows[self.rows["route"] == route]
+        relabel(rows, self.instances, instances)
+        rows["route"] = 0
+        return replace(self, rows=rows, instances=tuple(instances), routes=())
 
     def requests_by_instance(self) -> NDArray[np.int64]:
         """Count the requests that each instance answered, with an error or without."""
@@ -279,7 +309,8 @@ class Recording:
         Times are relative to the file's metadata `started_at` (ISO 8601, UTC), which is when the
         earliest request started; `started_ns` is the same moment on the monotonic clock of the
         machine that measured, `units` says the columns' units and `instances` holds all instances,
-        those without any request too (both JSON).
+        those without any request too (both JSON). Where there are routes, `routes` holds their names, and
+        the column `route` says whose a request was; else there is neither.
         """
         # Imported here: only a run's end and its readers need it, and it takes a while.
         import pyarrow.parquet as pq  # noqa: PLC0415  see above
@@ -290,13 +321,14 @@ class Recording:
             "units": json.dumps(UNITS),
             "instances": json.dumps(self.instances),
             "named": json.dumps(self.named),
+            **({"routes": json.dumps(self.routes)} if self.routes else {}),
         }
         first = self._table(0)
         with pq.ParquetWriter(
             path,
             first.schema.with_metadata(metadata),
             compression="zstd",
-            use_dictionary=["instance", "status", "source", "error"],
+            use_dictionary=["instance", "status", "source", "error", *["route"] * bool(self.routes)],
             # Neighbouring times and connection numbers differ by little.
             column_encoding=dict.fromkeys([*UNITS, "connection"], "DELTA_BINARY_PACKED"),
         ) as writer:
@@ -321,6 +353,8 @@ class Recording:
             "source": _as_column(rows["source"]),
             "error": _as_dictionary(rows["error"], rows["error"] == 0, ERRORS),
         }
+        if self.routes:
+            columns["route"] = _as_dictionary(rows["route"], np.zeros(len(rows), dtype=bool), self.routes)
         return pa.table(columns)
 
     @classmethod
@@ -342,11 +376,12 @@ class Recording:
                 started_ns = int(metadata[b"started_ns"])
                 started_at = datetime.fromisoformat(metadata[b"started_at"].decode())
                 named = bool(json.loads(metadata[b"named"]))
+                routes = tuple(json.loads(metadata.get(b"routes", b"[]")))
                 rows = np.zeros(file.metadata.num_rows, dtype=dtype())
                 begin = 0
                 for group in range(file.num_row_groups):
                     table = file.read_row_group(group)
-                    _fill(rows[begin : begin + table.num_rows], table, instances)
+                    _fill(rows[begin : begin + table.num_rows], table, instances, routes)
                     begin += table.num_rows
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise ResultError(
@@ -354,10 +389,27 @@ class Recording:
             ) from error
         rows["intended_start_ns"] += started_ns
         rows["start_ns"] += started_ns
-        return cls(rows, instances, started_ns, started_at, named)
+        return cls(rows, instances, started_ns, started_at, named, routes)
 
 
-def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str]) -> None:
+def relabel(rows: NDArray[np.void], names: Sequence[str], among: Sequence[str]) -> None:
+    """Give instances other numbers.
+
+    Parameters
+    ----------
+    rows
+        Of type `harness.load.records.dtype()`; the column `instance` is changed in place.
+    names
+        What it is an index into.
+    among
+        What it is to be an index into; who is none of these becomes `NO_INSTANCE`.
+    """
+    place = {name: number for number, name in enumerate(among)}
+    places = np.array([*(place.get(name, NO_INSTANCE) for name in names), NO_INSTANCE], dtype=np.uint32)
+    rows["instance"] = places[np.minimum(rows["instance"], len(names))]
+
+
+def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str], routes: Sequence[str]) -> None:
     """Copy the columns of an Arrow table to rows."""
     for column in ("intended_start_ns", "start_ns", "latency_ns", "connection", "status", "source"):
         rows[column] = table[column].to_numpy()
@@ -365,6 +417,8 @@ def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str]) -> None:
         rows[column] = table[column].fill_null(NOT_THERE).to_numpy()
     rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
     rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
+    if routes:
+        rows["route"] = _from_dictionary(table["route"], routes, 0)
 
 
 def _own_names(identities: Sequence[str], replicas: int) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ class PendingResult:
         from harness.blocks import Blocks  # noqa: PLC0415  numpy takes a while, and is imported by now
 
         self._write_scenario(scenario.as_written())
-        self._blocks = Blocks(self.path / _BLOCKS)
+        self._blocks = Blocks(self.path / _BLOCKS, tuple(scenario.routes))
         return self._blocks
 
     def write_recording(self, recording: Recording) -> None:

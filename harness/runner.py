@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.applied import Notes
@@ -40,18 +40,20 @@ if TYPE_CHECKING:
     from harness.judge import WitnessTable
     from harness.load.driver import Driven, Live
     from harness.report.progress import Progress
+    from harness.routed import RoutedWatch
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
     from harness.summary import Phases as PhaseSeconds
     from harness.summary import Summary
     from harness.timeline import Happened
-    from harness.watch import Look, Watch
+    from harness.watch import Watch
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (
     "harness.blocks",
     "harness.recording",
     "harness.judge",
+    "harness.routed",
     "harness.watch",
     "harness.report.plots",
     "harness.report.terminal",
@@ -214,8 +216,9 @@ class _Lab:
                 self._start_instances()
 
     def _start_instances(self) -> None:
-        instances = self.scenario.instances()
-        self.members = self._engine.start(list(instances), weights=instances)
+        instances, routes = self.scenario.instances(), self.scenario.routes_by_instance()
+        members = self._engine.start(list(instances), weights=instances)
+        self.members = [replace(member, route=routes.get(member.name)) for member in members]
 
     def expose(self, joining: Workers) -> None:
         worker = ThreadPoolExecutor(1)
@@ -326,19 +329,26 @@ class _Lab:
         return self._watch is not None and self._watch.decided
 
     @property
-    def looks(self) -> list[Look] | None:
-        """The looks at the counts that could have ended the load."""
-        return None if self._watch is None else self._watch.looks
+    def looks(self) -> dict[str, Any]:
+        """The looks at the counts that could have ended the load, as `harness.judge.Observed` has them."""
+        if self._watch is None:
+            return {}
+        return {"route_looks" if self.scenario.routes else "looks": self._watch.looks}
 
-    def _watching(self) -> Watch | None:
+    def _watching(self) -> Watch | RoutedWatch | None:
         if self.scenario.load.until != "verdict":
             return None
+        from harness.routed import RoutedWatch  # noqa: PLC0415  imported with the analysis
         from harness.watch import Watch  # noqa: PLC0415  imported with the analysis
 
         names, shares = list(self.scenario.instances()), self.strategy.expected_shares(self.members)
+        if self.scenario.routes:
+            return RoutedWatch(self.scenario, self.strategy.unit, shares)
         return Watch(self.scenario, self.strategy.unit, names, shares)
 
-    def _live(self, duration_ns: int, blocks: Blocks | None = None, watch: Watch | None = None) -> Live:
+    def _live(
+        self, duration_ns: int, blocks: Blocks | None = None, watch: Watch | RoutedWatch | None = None
+    ) -> Live:
         rate = _Rate()
 
         def show(message: Message, rows: NDArray[np.void]) -> None:
@@ -418,7 +428,8 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     from harness.recording import Recording  # noqa: PLC0415  imported while the host warmed up
 
     driven = lab.driven
-    recording = Recording.of_run(lab.blocks.rows(), driven.identities, lab.scenario.everybody())
+    scenario, rows = lab.scenario, lab.blocks.rows()
+    recording = Recording.of_run(rows, driven.identities, scenario.everybody(), tuple(scenario.routes))
     observed = Observed(
         unit=lab.strategy.unit,
         layer=lab.strategy.layer,
@@ -432,7 +443,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         warnings=lab.warnings,
         interrupted=lab.interrupted,
         repeat_index=repeat_index,
-        looks=lab.looks,
+        **lab.looks,
         user=driven.user,
         unsent=driven.unsent,
         workers=driven.workers,
@@ -441,7 +452,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
         memory_bytes=lab.memory_bytes,
         happened=lab.happened,
     )
-    summary = summarise(lab.scenario, recording, observed)
+    summary = summarise(scenario, recording, observed)
     pending.write_applied(lab.notes)
     pending.write_recording(recording)
     pending.write_plots(recording, summary)

@@ -138,10 +138,12 @@ class InstanceRow(_Model):
     """What one instance got; all after `sources` is of the unit, and null where there are no units.
 
     The intervals of all instances hold at once, with the scenario's confidence. `residual` is
-    standardised: about normal where the expected shares hold.
+    standardised: about normal where the expected shares hold. One of a `route` has its shares of that
+    route's units, and connections and sources on which it was the first of its route.
     """
 
     name: str
+    route: str | None = None
     connections: int
     requests: int
     sources: int
@@ -190,6 +192,28 @@ class LatencySummary(_Model):
     p99: int | None
     p99_9: int | None
     max: int | None
+
+
+class RouteRow(_Model):
+    """What became of the requests of one route, by `path` or by `host`, and the verdict on its instances.
+
+    `share` is of all requests. Answers by instances of another route were `misrouted`; they count for
+    nobody's share. The verdict holds with a confidence such that all routes' do together.
+    """
+
+    name: str
+    path: str | None = None
+    host: str | None = None
+    replicas: int
+    requests: int
+    share: float | None
+    expected_share: float
+    errors: dict[str, int]
+    misrouted: int
+    verdict: Verdict
+    reason: str
+    tests: Tests
+    latency_ns: LatencySummary
 
 
 class LatencyIntervals(_Model):
@@ -305,7 +329,9 @@ class Summary(_Model):
 
     `throughput_per_s` counts successful requests for each second of the measured load. Where the host was
     `emulated`, counts and the verdict are as good as anywhere, but times are those of no real machine.
-    It `passed` with the expected verdict and, where the scenario says what it `recovers`, with a yes there.
+    It `passed` with the expected verdict and, where the scenario says what it `recovers`, with a yes there,
+    unless a request was misrouted. Where there are `routes`, `tests` has what can be said of all of them
+    together: chi-square is added up, and bands and p-values are those that a verdict on a route goes by.
     """
 
     # Goes up when a reader of older summaries would misread a newer one.
@@ -342,10 +368,16 @@ class Summary(_Model):
     memory_bytes: Memory = Memory()
     events: tuple[EventRow, ...] = ()
     recovers: Recovers | None = None
+    routes: tuple[RouteRow, ...] = ()
     phases_s: Phases = Phases()
     versions: dict[str, str]
     warnings: tuple[str, ...]
     scenario: dict[str, Any]
+
+    @property
+    def misrouted(self) -> int:
+        """How many requests were answered by instances of another route."""
+        return sum(route.misrouted for route in self.routes)
 
     def to_json(self) -> str:
         """Give the text of summary.json; infinities and NaN, which JSON has not, become null."""
@@ -375,7 +407,9 @@ def summary_schema() -> dict[str, Any]:
 
 
 def not_as_expected(summary: Summary) -> str:
-    """Say in a clause why a run did not pass: by its verdict, or by what it had to recover."""
+    """Say in a clause why a run did not pass: by its verdict, its routes, or what it had to recover."""
+    if summary.verdict == summary.expect and summary.misrouted:
+        return f"{summary.verdict}, but {misrouted_words(summary)}"
     if summary.verdict != summary.expect or summary.recovers is None:
         return f"{summary.verdict}, not {summary.expect}"
     how = {"no": "did not recover as required", "inconclusive": "not shown to have recovered as required"}
@@ -384,10 +418,18 @@ def not_as_expected(summary: Summary) -> str:
     )
 
 
+def misrouted_words(summary: Summary) -> str:
+    """Say how many requests went astray, and on which routes."""
+    where = ", ".join(f"{route.misrouted:,} of {route.name}" for route in summary.routes if route.misrouted)
+    return f"instances of another route answered {summary.misrouted:,} requests: {where}"
+
+
 def exit_status(summary: Summary) -> int:
     """Give a run's exit status: 0 as expected, 3 can't be told, 1 otherwise."""
     if summary.passed:
         return 0
+    if summary.misrouted:
+        return 1
     if summary.recovers is not None and summary.recovers.passed == "no":
         return 1
     if summary.verdict == summary.expect:

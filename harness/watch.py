@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from harness.recording import Recording
     from harness.scenario import Scenario
+    from harness.stats.bands import Verdict
     from harness.stats.equivalence import ToleranceVerdict
     from harness.strategies.base import Unit
 
@@ -47,8 +48,8 @@ class Watch:
     ----------
     looks
         Those taken so far: `replay` repeats them on the recording.
-    decided
-        Whether a verdict was reached.
+    verdict
+        What the looks have shown so far; once it is not `inconclusive`, it stays.
     """
 
     scenario: Scenario
@@ -56,12 +57,17 @@ class Watch:
     names: Sequence[str]
     expected_shares: Sequence[float]
     looks: list[Look] = field(default_factory=list)
-    decided: bool = False
+    verdict: Verdict = "inconclusive"
 
     def __post_init__(self) -> None:
         self._test = _test(self.scenario, self.names, self.expected_shares, self.unit)
         self._tally = Tally(self.unit)
         self._counted = 0
+
+    @property
+    def decided(self) -> bool:
+        """Whether a verdict was reached."""
+        return self.verdict != "inconclusive"
 
     def take(self, rows: NDArray[np.void], elapsed_ns: int, identities: Sequence[str]) -> None:
         """Count new records, and judge them unless that was done just now.
@@ -87,9 +93,14 @@ class Watch:
             self._judge(elapsed_ns, identities)
 
     @property
+    def half_width(self) -> float:
+        """Half the width of the widest interval, relative to its expected share."""
+        return self._test.half_width
+
+    @property
     def known(self) -> str:
         """How well the shares are known."""
-        return f"shares ±{self._test.half_width * 100:.1f} %"
+        return f"shares ±{self.half_width * 100:.1f} %"
 
     def _judge(self, elapsed_ns: int, identities: Sequence[str]) -> None:
         """Judge what is counted, unless that was judged before."""
@@ -98,7 +109,7 @@ class Watch:
             return
         if (counts := self._in_order(identities)) is not None:
             self.looks.append(Look(self._counted, elapsed_ns))
-            self.decided = self._test.look(counts, self._tally.missing).verdict != "inconclusive"
+            self.verdict = self._test.look(counts, self._tally.missing).verdict
 
     def _in_order(self, identities: Sequence[str]) -> np.ndarray | None:
         """Give the counts in the order of the shares; None where no telling which is whose."""

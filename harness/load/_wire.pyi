@@ -9,7 +9,7 @@ class Engine:
     def __new__(
         cls,
         endpoint: tuple[str, int],
-        request: bytes,
+        texts: Sequence[bytes],
         records: int,
         connections: int,
         timeout_ns: int,
@@ -23,6 +23,7 @@ class Engine:
         stages: Sequence[tuple[float, int]] = (),
         poisson: bool = False,
         seed: int = 0,
+        turns: bytes = b"\0",
     ) -> Self: ...
     def start(self, start_ns: int, end_ns: int) -> None: ...
     def set_users(self, users: int) -> None: ...

@@ -14,6 +14,7 @@ import re
 import socket
 import time
 from functools import cache
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import gevent
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from locust import User
 
-    from harness.load.profile import LoadProfile
+    from harness.load.profile import Asked, LoadProfile
 
 _NS_PER_MS: Final = 1e6
 _ODD_BYTES: Final = 300
@@ -83,6 +84,7 @@ class ClientPhase:
         self._end_ns = 0
         self._unbegun = profile.requests or -1
         self._duration_ns = duration_ns
+        self._asked, self._turns = profile.asked(), cycle(profile.turns())
         self._file = records
         self._packed = bytearray()
         self._body_bytes = 0
@@ -117,6 +119,11 @@ class ClientPhase:
             return False
         self._unbegun -= 1
         return True
+
+    def next_asked(self) -> Asked:
+        """Give what the user who runs is to ask for now."""
+        route = gevent.getcurrent().route = next(self._turns)
+        return self._asked[route]
 
     @property
     def over(self) -> bool:
@@ -162,7 +169,7 @@ class ClientPhase:
         number, sources = self._attempts, self.profile.sources
         self._attempts += 1
         here = gevent.getcurrent()
-        here.wire = _Made(number, number % len(sources) if sources else 0)
+        here.wire = _Made(number, self.profile.source_of(number))
         if sources:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((sources[here.wire.source], 0))
@@ -196,6 +203,7 @@ class ClientPhase:
             status,
             made.source,
             error,
+            getattr(gevent.getcurrent(), "route", 0),
         )
 
     @property
@@ -290,7 +298,8 @@ class AskingUser(FastHttpUser):  # type: ignore[misc]  # Locust carries no types
         profile = phase.profile
         asked = 0
         while phase.begins():
-            self.client.get(profile.path, headers=profile.headers, allow_redirects=False)
+            ask = phase.next_asked()
+            self.client.get(ask.path, headers=profile.fields(ask), allow_redirects=False)
             asked += 1
             if profile.requests_per_connection and asked % profile.requests_per_connection == 0:
                 self.client.client.close()

@@ -81,7 +81,8 @@ class Drive:
         self.phase.attach(environment)
         environment.events.user_error.add_listener(self._on_user_error)
         offset_ns = time.time_ns() - time.monotonic_ns()
-        self._feed = StatsFeed(environment.stats, self.phase.profile.path, offset_ns)
+        asked = ", ".join(f"{asked.host}{asked.path}" for asked in self.phase.profile.asked())
+        self._feed = StatsFeed(environment.stats, asked, offset_ns)
 
     def _on_user_error(self, exception: BaseException, **_: object) -> None:
         """Let a defect of the user end the process: Locust would log it and try again for ever."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from harness.channel import ChannelClosedError, Message
 from harness.errors import LoadError
 from harness.interrupts import deferred
-from harness.load.profile import LoadProfile
+from harness.load.profile import Asked, LoadProfile
 from harness.load.shared import SharedRecords
 
 if TYPE_CHECKING:
@@ -294,6 +294,10 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
         spawn_rate_per_s=load.spawn_rate_per_s,
         poisson=load.arrivals == "poisson",
         reset=load.close == "reset",
+        routes=tuple(
+            Asked(route.path or load.path, route.host or "", route.weight)
+            for route in scenario.routes.values()
+        ),
     )
 
 

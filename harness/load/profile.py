@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from math import gcd
+from typing import Any, Literal, NamedTuple, Self
+
+
+class Asked(NamedTuple):
+    """What is asked for on a route: a path, of whom (empty for the endpoint itself), and how often.
+
+    How often is in relation to the other routes' weights.
+    """
+
+    path: str
+    host: str
+    weight: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class LoadProfile:
         Whether arrivals come at random, independently of each other, and not at equal distances.
     reset
         Whether the client ends its connections by a reset.
+    routes
+        What is asked for in turn, in place of `path`; none for `path` alone.
 
     Raises
     ------
@@ -79,6 +93,7 @@ class LoadProfile:
     spawn_rate_per_s: float | None = None
     poisson: bool = False
     reset: bool = False
+    routes: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("users", "requests_per_connection", "timeout_ns", "requests"):
@@ -94,25 +109,72 @@ class LoadProfile:
                 raise ValueError(f"identity_body {self.identity_body!r}: {error}") from None
             if groups != 1:
                 raise ValueError(f"identity_body must have one group, {self.identity_body!r} has {groups}")
+        self._require_http()
+
+    def _require_http(self) -> None:
         # A line break or a blank here would end the request line or the field, and ask something else.
-        if not re.fullmatch(r"[!-~]+", self.path):
-            raise ValueError(f"path must be printable ASCII without blanks, not {self.path!r}")
-        for name, value in self.headers.items():
+        for path in (self.path, *(asked.path for asked in self.routes)):
+            if not re.fullmatch(r"[!-~]+", path):
+                raise ValueError(f"path must be printable ASCII without blanks, not {path!r}")
+        if any(asked.weight < 1 for asked in self.routes):
+            raise ValueError("each route is asked for: weights are at least 1")
+        for name, value in (*self.headers.items(), *(("Host", asked.host) for asked in self.routes)):
             if not (re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) and re.fullmatch(r"[ -~\t]*", value)):
                 raise ValueError(f"headers: {name!r}: {value!r} is no header field")
 
-    def request(self) -> bytes:
-        """Give the bytes of the request.
+    def asked(self) -> tuple[Asked, ...]:
+        """Give what is asked for, on each route or at all."""
+        return self.routes or (Asked(self.path, "", 1),)
+
+    def texts(self) -> tuple[bytes, ...]:
+        """Give the bytes of the request on each route; of the one request where there are no routes.
 
         A per-request client does not ask for `Connection: close`: then the server would close first,
         and its side would hold the TIME_WAIT sockets of the whole load. The client ends the
         connection itself when it has its answer, and pays for that itself.
         """
-        fields = dict(self.headers)
+        return tuple(self._text(asked) for asked in self.asked())
+
+    def _text(self, asked: Asked) -> bytes:
+        fields = self.fields(asked)
         if "host" not in {name.lower() for name in fields}:
             fields = {"Host": self.authority(), **fields}
-        lines = [f"GET {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        lines = [f"GET {asked.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+    def fields(self, asked: Asked) -> dict[str, str]:
+        """Give the header fields of a request on a route; the port stands behind a host unless it is 80."""
+        if not asked.host:
+            return dict(self.headers)
+        host = asked.host if self.port == 80 else f"{asked.host}:{self.port}"
+        return {"Host": host, **self.headers}
+
+    def turns(self) -> tuple[int, ...]:
+        """Give the order in which routes are asked for, over and over: as often as weights say, well mixed.
+
+        This is nginx's smooth weighted round robin: weights 5, 1, 1 give 0, 0, 1, 0, 2, 0, 0, so that no
+        route has to wait for another one's whole share.
+        """
+        weights = [asked.weight for asked in self.asked()]
+        weights = [weight // gcd(*weights) for weight in weights]
+        total, standing, order = sum(weights), [0] * len(weights), []
+        for _ in range(total):
+            standing = [credit + weight for credit, weight in zip(standing, weights, strict=True)]
+            chosen = max(range(len(weights)), key=standing.__getitem__)
+            standing[chosen] -= total
+            order.append(chosen)
+        return tuple(order)
+
+    def source_of(self, connection: int) -> int:
+        """Give which source a connection is made from: the next one, and 0 where there are none.
+
+        Routes take turns, too: each lap begins one later, so that no route is asked for from the same few
+        sources alone.
+        """
+        if not self.sources:
+            return 0
+        lap = connection // len(self.sources) if self.routes else 0
+        return (connection + lap) % len(self.sources)
 
     def authority(self) -> str:
         """Give address and port, as a URL has them."""
@@ -136,5 +198,6 @@ class LoadProfile:
         """
         stages = tuple((float(rate), int(lasts)) for rate, lasts in values.get("stages", ()))
         users = tuple((int(number), int(lasts)) for number, lasts in values.get("user_stages", ()))
-        sources = tuple(values["sources"])
-        return cls(**{**values, "sources": sources, "stages": stages, "user_stages": users})
+        sources, routes = tuple(values["sources"]), tuple(Asked(*asked) for asked in values.get("routes", ()))
+        read = {"sources": sources, "stages": stages, "user_stages": users, "routes": routes}
+        return cls(**{**values, **read})

@@ -29,6 +29,7 @@ FIELDS: Final = (
     ("status", "<u2"),  # HTTP status, 0 when there was none
     ("source", "<u2"),  # index into the profile's sources, 0 when there are none
     ("error", "u1"),  # index into ERRORS
+    ("route", "u1"),  # index into the profile's routes, 0 when there are none
 )
 """Name and numpy type of each field, in order."""
 

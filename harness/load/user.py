@@ -12,6 +12,7 @@ import _socket
 import errno
 import os
 import time
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import gevent
@@ -71,6 +72,8 @@ class Phase:
 
     Attributes
     ----------
+    texts, turns
+        The request on each route, and the order in which routes are asked for.
     records : bytearray
         Packed records that are not written yet.
     body_bytes : int
@@ -92,7 +95,8 @@ class Phase:
         self.profile = profile
         self._file = records
         self.reader = ResponseReader(profile)
-        self.request = profile.request()
+        self.texts = profile.texts()
+        self.turns = cycle(profile.turns())
         self.records = bytearray()
         self.users: list[BareUser] = []
         self.body_bytes = 0
@@ -227,6 +231,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self._sock: _socket.socket | None = None
         self._connection = 0
         self._source = 0
+        self._route = 0
         self._left = 0
         self._connected_ns = 0
         self._first_byte_ns = 0
@@ -248,6 +253,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         phase.begin()
         while (start := now()) < phase.end_ns and phase.unbegun:
             phase.unbegun -= 1
+            self._route = next(phase.turns)
             self.deadline_ns = start + timeout_ns
             self._connected_ns = self._first_byte_ns = 0
             try:
@@ -267,6 +273,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
                 answer.status,
                 self._source,
                 answer.error,
+                self._route,
             )
             phase.body_bytes += answer.body_bytes
             self._left -= 1  # an endless connection starts at 0 and counts away from it
@@ -333,7 +340,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self._sock = sock = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         if profile.sources:
-            self._source = number % len(profile.sources)
+            self._source = profile.source_of(number)
             sock.setsockopt(_socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((profile.sources[self._source], 0))
         failed = sock.connect_ex(self._endpoint)
@@ -358,7 +365,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self._phase.established += 1
 
     def _send(self) -> None:
-        request, sent = self._phase.request, 0
+        request, sent = self._phase.texts[self._route], 0
         while sent < len(request):
             try:
                 sent += self._sock.send(request[sent:])  # type: ignore[union-attr]

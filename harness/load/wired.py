@@ -76,7 +76,7 @@ class WirePhase:
         self._names: list[str] = []
         self._engine = _wire.Engine(
             (profile.address, profile.port),
-            profile.request(),
+            profile.texts(),
             records,
             profile.users,
             profile.timeout_ns,
@@ -89,6 +89,7 @@ class WirePhase:
             stages=profile.stages,
             poisson=profile.poisson,
             seed=profile.seed,
+            turns=bytes(profile.turns()),
         )
         self._watcher: Any = gevent.get_hub().loop.io(self._engine.done_fd(), 1)
         self._watcher.start(self._on_done)

@@ -43,6 +43,11 @@ WRITTEN: Final = "as written in a file"  # the context of validation that expect
 NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 INSTANCE_PATTERN: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # a label of a host name, RFC 1123
 _PATH_PATTERN: Final = "^/[!-~]*$"
+# Nothing that proxies read in different ways: no capitals (Caddy pays them no heed), no //, ., .. and %.
+_ROUTE_PATH: Final = "^(/[a-z0-9_~-][a-z0-9._~-]*)*/?$"
+_HOST_NAME: Final = rf"^{INSTANCE_PATTERN}(\.{INSTANCE_PATTERN})*$"
+_LONGEST_HOST: Final = 253  # RFC 1035, section 2.3.4, without the root's dot
+_LONGEST_ROUTE: Final = 40  # its instances' names have a number behind it
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
 _MOST_CORES: Final = 1024
 _HARNESS_HEADERS: Final = {"connection", "content-length", "transfer-encoding"}
@@ -137,6 +142,30 @@ def _url_path(path: str) -> str:
     if not re.fullmatch(_PATH_PATTERN, path):
         raise ValueError(f"{shown(path)} is no path; write '/' and printable ASCII without blanks")
     return path
+
+
+def _route_path(path: str) -> str:
+    if not path or not re.fullmatch(_ROUTE_PATH, path):
+        raise ValueError(
+            f"{shown(path)} is no path of a route; write '/' and small letters, digits, '-', '_', '~' and "
+            "'.', as in /api/v1"
+        )
+    return path
+
+
+def _host_name(name: str) -> str:
+    if len(name) > _LONGEST_HOST or not re.fullmatch(_HOST_NAME, name):
+        raise ValueError(f"{shown(name)} is no host name; write small letters, as in api.example")
+    return name
+
+
+def _route_name(name: str) -> str:
+    if len(name) > _LONGEST_ROUTE or not re.fullmatch(INSTANCE_PATTERN, name):
+        raise ValueError(
+            f"{shown(name)} can't name a route; write at most {_LONGEST_ROUTE} small letters, digits and "
+            "'-', a letter or digit first and last"
+        )
+    return name
 
 
 def _environment_name(name: str) -> str:
@@ -252,6 +281,9 @@ Tolerance = Annotated[Percentage, AfterValidator(_tolerance)]
 Confidence = Annotated[Percentage, AfterValidator(_confidence)]
 Name = Annotated[str, AfterValidator(_folder_name), Field(json_schema_extra={"pattern": f"^{NAME_PATTERN}$"})]
 UrlPath = Annotated[str, AfterValidator(_url_path), Field(json_schema_extra={"pattern": _PATH_PATTERN})]
+RoutePath = Annotated[str, AfterValidator(_route_path), Field(json_schema_extra={"pattern": _ROUTE_PATH})]
+HostName = Annotated[str, AfterValidator(_host_name), Field(json_schema_extra={"pattern": _HOST_NAME})]
+RouteName = Annotated[str, AfterValidator(_route_name)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 LoadHeaderName = Annotated[str, AfterValidator(_load_header_name)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]

@@ -44,6 +44,7 @@ from harness.scenario.fields import (
     Port,
     ProgramText,
     Rate,
+    RouteName,
     Tolerance,
     UrlPath,
     Weight,
@@ -51,6 +52,7 @@ from harness.scenario.fields import (
 from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
 from harness.scenario.recovers import Required
+from harness.scenario.routes import Route, replicas_in_all, require_routable, require_unlike
 from harness.scenario.script import script
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.scenario.script import Step
+    from harness.strategies import base as strategies
     from harness.strategies.base import Strategy
 
 
@@ -400,6 +403,11 @@ class Scenario(_Model):
         json_schema_extra={"enum": [*sorted(ENGINES)]},
     )
     strategy: StrategyChoice = Field(description="The way to put all instances on one port.")
+    routes: dict[RouteName, Route] = Field(
+        default={},
+        description="Several applications behind the one port: by name, which requests are for which "
+        "instances, by path or by host.",
+    )
     replicas: int = Field(ge=1, description="How many instances.")
     weights: dict[InstanceName, Weight] = Field(
         default={},
@@ -447,10 +455,19 @@ class Scenario(_Model):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def instances(self) -> dict[str, int]:
-        """Give each instance's name and weight."""
+        """Give each instance's name and weight, those of one route after the other."""
+        if self.routes:
+            names = [name for route in self.routes for name in self.routes[route].instances(route)]
+            return {name: self.weights.get(name, 1) for name in names}
         if self._names_all(self.weights, self.replicas):
             return dict(self.weights)
         return {name: self.weights.get(name, 1) for name in _numbered(self.replicas)}
+
+    def routes_by_instance(self) -> dict[str, strategies.Route]:
+        """Give each instance's route, by the instance's name; empty without routes."""
+        return {
+            name: route.for_strategy(of) for of, route in self.routes.items() for name in route.instances(of)
+        }
 
     def script(self) -> list[Step]:
         """Give what happens to instances, one step after the other."""
@@ -470,8 +487,12 @@ class Scenario(_Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_many_as_weights(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "replicas" not in given and isinstance(given.get("weights"), dict):
+    def _as_many_as_named(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "replicas" in given:
+            return given
+        if given.get("routes"):
+            return given | {"replicas": replicas_in_all(given["routes"]) or 1}
+        if isinstance(given.get("weights"), dict):
             return given | {"replicas": len(given["weights"])}
         return given
 
@@ -481,6 +502,17 @@ class Scenario(_Model):
         if isinstance(given, dict) and "engine" not in given and (kind := HOSTS.get(str(given.get("host")))):
             return given | {"engine": kind.engines[0]}
         return given
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_unlike(cls, routes: dict[str, Route]) -> dict[str, Route]:
+        require_unlike(routes)
+        return routes
+
+    @model_validator(mode="after")
+    def _routes_that_can_be(self) -> Self:
+        require_routable(self)
+        return self
 
     @field_validator("host")
     @classmethod
@@ -549,6 +581,8 @@ class Scenario(_Model):
                 f"{', '.join(able)}",
                 impossible=True,
             )
+        if info.data.get("routes", True):
+            return weights  # whether they are of instances is told with all that is wrong with routes
         known = replicas is None or set(weights) <= set(_numbered(replicas))
         if not known and len(weights) != replicas:
             raise ValueError(

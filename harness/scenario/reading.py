@@ -12,6 +12,7 @@ from harness.scenario.fields import WRITTEN
 from harness.scenario.model import Application, Identity, Load, Scenario
 from harness.scenario.overrides import override
 from harness.scenario.problems import expected, explain, find_nulls
+from harness.scenario.routes import Route
 from harness.scenario.source import Document, Place, Problem, Reader, read_text, scenario_error
 from harness.strategies import find_strategy
 
@@ -138,4 +139,6 @@ def _keys_at(document: Document, path: KeyPath) -> list[str]:
         return ["name", *(field.alias or name for name, field in options.model_fields.items())]
     if path[:1] == ("events",) and len(path) > 1:
         return (Release if path[2:] == ("application",) else Event).file_keys()
+    if path[:1] == ("routes",) and len(path) == 2:
+        return Route.file_keys()
     return _SECTIONS.get(path, [])

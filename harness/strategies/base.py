@@ -6,6 +6,7 @@ A strategy puts N members behind one endpoint of a host. It knows nothing of loa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -29,16 +30,26 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Route:
+    """Requests that belong together: those whose path begins so or, with a host, those for this name."""
+
+    name: str
+    path: str = "/"
+    host: str = ""
+
+
+@dataclass(frozen=True)
 class Member:
     """An instance as a strategy sees it: a name, where it listens, and how much of the load it is to get.
 
-    Members' shares are to each other as their weights.
+    Members' shares are to each other as their weights; those of a route share its requests alone.
     """
 
     name: str
     address: str
     port: int
     weight: int = 1
+    route: Route | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,9 @@ class Strategy(ABC):
         How many members it can have; None for any number.
     weights
         Whether members may have different shares; options may change it for one object.
+    routes
+        Whether it can lead requests to different members, by path or by host; options may change it for
+        one object.
     follows
         By what it follows members that come and go without being told; empty where it does not.
     adopts
@@ -141,6 +155,7 @@ class Strategy(ABC):
     placement: ClassVar[Placement] = "own"
     most_members: ClassVar[int | None] = None
     weights: bool = False
+    routes: bool = False
     follows: ClassVar[str] = ""
     adopts: bool = True
     cooperation: ClassVar[bool] = False
@@ -188,9 +203,11 @@ class Strategy(ABC):
         return {}
 
     def expected_shares(self, members: Sequence[Member]) -> list[float]:
-        """Give each member's share of the units as intended; they add up to 1."""
-        total = sum(member.weight for member in members)
-        return [member.weight / total for member in members]
+        """Give each member's share of the units as intended; they add up to 1, for each route."""
+        total: Counter[Route | None] = Counter()
+        for member in members:
+            total[member.route] += member.weight
+        return [member.weight / total[member.route] for member in members]
 
     def predicted_shares(self, members: Sequence[Member]) -> list[float]:
         """Give each member's share as theory predicts it, which may differ from what is intended."""

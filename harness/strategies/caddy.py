@@ -12,7 +12,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked
 from harness.strategies.base import Counted
-from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, rendered, require_success
+from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered, require_success
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +93,7 @@ class Caddy(Proxy):
 
     name: ClassVar[str] = "caddy"
     summary: ClassVar[str] = "Caddy as a reverse proxy"
+    routes: bool = True
     follows: ClassVar[str] = "DNS, health checks"
     checker: ClassVar[tuple[str, ...]] = (
         "caddy",
@@ -121,17 +122,17 @@ class Caddy(Proxy):
         self._reloaded = False
 
     def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        weighted = len({member.weight for member in members}) > 1
-        weights = " ".join(str(member.weight) for member in members)
+        groups = grouped(members)
         text = rendered(
             "Caddyfile.j2",
             address=endpoint.address,
             port=endpoint.port,
             folder=self.folder,
             members=members,
+            groups=groups,
             name_server=self._name_server,
             dns=dns,
-            policy=f"weighted_round_robin {weights}" if weighted else _POLICIES[self.options.policy],
+            policies={group.name: self._policy(group.members) for group in groups},
             health_checks=self.options.health_checks,
             check_interval=self.options.check_interval,
             retries=self.options.retries,
@@ -139,6 +140,12 @@ class Caddy(Proxy):
             keep_alive=self.options.keep_alive,
         )
         host.write(f"{self.folder}/Caddyfile", text)
+
+    def _policy(self, members: Sequence[Member]) -> str:
+        weights = [member.weight for member in members]
+        if len(set(weights)) == 1:
+            return _POLICIES[self.options.policy]
+        return f"weighted_round_robin {' '.join(map(str, weights))}"
 
     def _start(self, host: Host) -> Service:
         self._reloaded = False

@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked, wait_until
 from harness.strategies.base import Counted, Member
-from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, milliseconds, rendered
+from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,9 +105,10 @@ class EnvoyOptions(CheckedOptions, ProxyOptions):
 
 
 class Envoy(Proxy):
-    """Envoy with one static listener and one cluster."""
+    """Envoy with one static listener and one cluster, or one for each route."""
 
     name: ClassVar[str] = "envoy"
+    routes: bool = True
     summary: ClassVar[str] = "Envoy, configured by a file, by DNS or by filesystem xDS"
     follows: ClassVar[str] = "DNS, a watched file, health checks"
     checker: ClassVar[tuple[str, ...]] = (
@@ -165,7 +167,7 @@ class Envoy(Proxy):
             members_file=f"{self.folder}/members.yaml",
             name_server=self._name_server,
             dns=dns,
-            places=[by_name] if discovery == "dns" else members,
+            groups=grouped([by_name] if discovery == "dns" else members),
         )
         host.write(f"{self.folder}/envoy.yaml", text)
         if discovery == "file":
@@ -244,11 +246,11 @@ class Envoy(Proxy):
         return Counted("proxy", "requests", sum(stat["value"] for stat in json.loads(stats)["stats"]))
 
     def _hosts(self, host: Host) -> dict[str, dict[str, int]]:
-        """Read what the cluster has: numbers by name, for each member by its place."""
+        """Read what the clusters have: numbers by name, for each member by its place."""
         clusters = json.loads(asked(host, self._admin, "/clusters?format=json"))["cluster_statuses"]
-        (cluster,) = (cluster for cluster in clusters if cluster["name"] == "instances")
+        ours = (cluster for cluster in clusters if cluster["name"].startswith("instances"))
         hosts = {}
-        for found in cluster.get("host_statuses", ()):
+        for found in chain.from_iterable(cluster.get("host_statuses", ()) for cluster in ours):
             place = found["address"]["socket_address"]
             numbers = {stat["name"]: int(stat.get("value", 0)) for stat in found["stats"]}
             # Until its first check has come back, it gets nothing.

@@ -14,7 +14,7 @@ from harness.strategies.admin import wait_until
 from harness.strategies.base import Counted, Layer, Options, Unit
 from harness.strategies.haproxy_options import MOST_WEIGHT, HaproxyOptions, HaproxyTcpOptions
 from harness.strategies.haproxy_ring import ring_shares
-from harness.strategies.proxy import Proxy, limits, rendered
+from harness.strategies.proxy import Proxy, grouped, limits, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -143,6 +143,7 @@ class _Haproxy(Proxy):
             folder=self.folder,
             endpoint=endpoint,
             members=members,
+            groups=grouped(members),
             connections=min(_MOST_CONNECTIONS, (files - _OTHER_FILES) // 2),
             workers=options.workers,
             balance=_BALANCE[options.policy],
@@ -245,7 +246,7 @@ class _Haproxy(Proxy):
 
     def _servers(self, host: Host) -> list[dict[str, str]]:
         """Read the statistics of each server."""
-        return _table(self._ask(host, "show stat instances 4 -1"))
+        return _table(self._ask(host, "show stat -1 4 -1"))
 
     def _order(self, host: Host, command: str) -> None:
         """Have HAProxy change something; what it does not do, it says."""
@@ -268,12 +269,14 @@ class _Haproxy(Proxy):
         if self.options.policy not in {"random", "p2c", "consistent-hash"}:
             return super().predicted_shares(members)
         base = self.options.base_weight
-        return ring_shares(
-            [
+        shares: dict[Member, float] = {}
+        for group in grouped(members):  # each backend has a ring of its own, and ids from 1 on
+            servers = [
                 (self._ids.get(f"{member.address}:{member.port}", k), member.weight * base)
-                for k, member in enumerate(members, start=1)
+                for k, member in enumerate(group.members, start=1)
             ]
-        )
+            shares |= zip(group.members, ring_shares(servers), strict=True)
+        return [shares[member] for member in members]
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
         """Read each server's count; None once it was reloaded, as counts end with their process."""
@@ -313,6 +316,7 @@ class Haproxy(_Haproxy):
 
     name: ClassVar[str] = "haproxy"
     summary: ClassVar[str] = "HAProxy as a reverse proxy for HTTP"
+    routes: bool = True
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS
     options_model: ClassVar[type[Options]] = HaproxyOptions

@@ -14,7 +14,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies.admin import wait_until
 from harness.strategies.base import Counted, Layer, Options, Unit
 from harness.strategies.dns import NAME, TTL_S
-from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, limits, rendered
+from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, grouped, limits, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -206,6 +206,7 @@ class _Nginx(Proxy):
             folder=self.folder,
             endpoint=endpoint,
             members=members,
+            groups=grouped(members),
             only_root=granted.only_root,
             workers=options.workers,
             files=files,
@@ -290,6 +291,7 @@ class Nginx(_Nginx):
 
     name: ClassVar[str] = "nginx"
     summary: ClassVar[str] = "nginx as a reverse proxy for HTTP"
+    routes: bool = True
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS
     options_model: ClassVar[type[Options]] = NginxOptions
@@ -347,6 +349,7 @@ class NginxEvents(Nginx):
     name: ClassVar[str] = "nginx-events"
     summary: ClassVar[str] = "nginx, configured anew and reloaded at each event of the container engine"
     follows: ClassVar[str] = "the engine's events, failures of what it passes on"
+    routes: bool = False  # an event does not tell whose requests a newcomer answers
     options: NginxEventsOptions
     seams: ClassVar[str] = f"""
 - A watcher reads the engine's events, writes the configuration from a template, and has nginx read it

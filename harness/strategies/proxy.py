@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from harness.hosts.base import Finished, Host, Service
-    from harness.strategies.base import Endpoint, Member
+    from harness.strategies.base import Endpoint, Member, Route
 
 
 def _workers(value: Any) -> str | int:
@@ -90,6 +90,41 @@ class ProxyOptions(Layer4Options):
     )
 
 
+@dataclass(frozen=True)
+class Group:
+    """Members that requests of one kind go to: those of a route, or all where there are no routes.
+
+    Attributes
+    ----------
+    name
+        What the proxy calls them: its upstream, backend, cluster or service.
+    path, host
+        What these requests have in common: how their path begins, and for whom they are; an empty
+        host is any.
+    members
+        Who answers them.
+    """
+
+    name: str
+    path: str
+    host: str
+    members: tuple[Member, ...]
+
+
+def grouped(members: Sequence[Member]) -> list[Group]:
+    """Put the members of each route together; the longest path, which says most, comes first."""
+    of_route: dict[Route | None, list[Member]] = {}
+    for member in members:
+        of_route.setdefault(member.route, []).append(member)
+    groups = [
+        Group(f"instances-{route.name}", route.path, route.host, tuple(found))
+        if route
+        else Group("instances", "/", "", tuple(found))
+        for route, found in of_route.items()
+    ]
+    return sorted(groups, key=lambda group: len(group.path), reverse=True)
+
+
 class Proxy(Strategy):
     """A program that takes clients' connections, and passes requests or bytes on over its own.
 
@@ -123,6 +158,8 @@ class Proxy(Strategy):
             self.unit = "source"
         if options.discovery == "dns":
             self.weights = False  # an address has none
+        # Other discoveries find instances, and not which application each is.
+        self.routes = self.routes and options.discovery == "static"
         self._dns: Dns | None = None
         self._service: Service | None = None
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from harness.errors import HostError, StrategyError
 from harness.strategies.admin import ask, asked, wait_until
 from harness.strategies.base import Counted
-from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, rendered
+from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _STRATEGIES = {"round-robin": "wrr", "p2c": "p2c", "least-time": "leasttime", "h
 _REVISION_PATH = "/.sameport/revision"
 _OWN_PORTS = (9100, 9101, 9102)  # for metrics and the API: those that the endpoint has not
 _REQUESTS = re.compile(
-    r'^traefik_service_requests_total\{.*service="(?:instances@file|weight-\d+@docker)".*\} (\S+)$',
+    r'^traefik_service_requests_total\{.*service="(?:instances[^"]*@file|weight-\d+@docker)".*\} (\S+)$',
     re.MULTILINE,
 )
 _CHECKED = re.compile(r'^traefik_service_server_up\{.*url="([^"]*)".*\} ', re.MULTILINE)
@@ -88,6 +88,7 @@ class Traefik(Proxy):
     """
 
     name: ClassVar[str] = "traefik"
+    routes: bool = True
     summary: ClassVar[str] = "Traefik, with its members in a file or found by their labels"
     follows: ClassVar[str] = "a watched file, containers' labels, health checks"
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"static", "file", "docker"})
@@ -150,8 +151,8 @@ class Traefik(Proxy):
             shares[f"weight-{member.weight}"] += member.weight
         text = rendered(
             "traefik-instances.yaml.j2",
-            members=members,
-            groups=sorted(shares.items()) if self.asks_engine else [],
+            groups=grouped(members),
+            by_weight=sorted(shares.items()) if self.asks_engine else [],
             revision=self._revision,
             revision_path=_REVISION_PATH,
             strategy=_STRATEGIES[self.options.policy],

@@ -47,15 +47,15 @@ def test_impossible_profile_is_refused(profile: Callable[..., LoadProfile], chan
 
 def test_request_names_the_endpoint_and_carries_the_headers(profile: Callable[..., LoadProfile]) -> None:
     """The request is HTTP/1.1 with the Host that RFC 9112 asks for, and does not ask the server to close."""
-    request = profile(8080, path="/x?y=1", headers={"Accept": "*/*"}).request()
-    assert request == b"GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n"
+    texts = profile(8080, path="/x?y=1", headers={"Accept": "*/*"}).texts()
+    assert texts == (b"GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n",)
 
 
 def test_given_host_wins(profile: Callable[..., LoadProfile]) -> None:
     """A Host of the scenario's own is not doubled, however it is written."""
-    assert profile(80, headers={"hOST": "shop"}).request() == b"GET / HTTP/1.1\r\nhOST: shop\r\n\r\n"
+    assert profile(80, headers={"hOST": "shop"}).texts() == (b"GET / HTTP/1.1\r\nhOST: shop\r\n\r\n",)
 
 
 def test_ipv6_host_is_bracketed(profile: Callable[..., LoadProfile]) -> None:
     """An IPv6 address stands in brackets in a Host field (RFC 3986 §3.2.2)."""
-    assert b"Host: [::1]:80\r\n" in profile(80, address="::1").request()
+    assert b"Host: [::1]:80\r\n" in profile(80, address="::1").texts()[0]

@@ -10,7 +10,7 @@ from harness.load.records import ERRORS, FIELDS, NO_INSTANCE, NONE, OTHER, STRUC
 
 def test_packed_record_reads_back_field_by_field() -> None:
     """What the generator packs is what numpy reads: same size, order, width and signedness."""
-    values = (-1, -2, -(2**62), -3, 2**61, 2**32 - 1, NO_INSTANCE, 65_535, 65_534, len(ERRORS) - 1)
+    values = (-1, -2, -(2**62), -3, 2**61, 2**32 - 1, NO_INSTANCE, 65_535, 65_534, len(ERRORS) - 1, 254)
     (record,) = as_array(STRUCT.pack(*values)).tolist()
     assert record == values
     assert dtype().itemsize == STRUCT.size
@@ -19,7 +19,7 @@ def test_packed_record_reads_back_field_by_field() -> None:
 
 def test_incomplete_last_record_is_left_out() -> None:
     """A generator killed in the middle of a write leaves a piece of a record, which is none."""
-    record = STRUCT.pack(1, 1, 5, 2, 4, 0, 0, 200, 0, 0)
+    record = STRUCT.pack(1, 1, 5, 2, 4, 0, 0, 200, 0, 0, 0)
     assert len(as_array(record * 3 + record[:-1])) == 3
 
 

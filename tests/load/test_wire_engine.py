@@ -49,7 +49,7 @@ class Load:
         named = {} if "find" in options else {"header": b"x-instance"}
         self.engine: Any = Engine(
             ("127.0.0.1", port),
-            options.pop("request", REQUEST),
+            options.pop("texts", [REQUEST]),
             options.pop("records", file.fileno()),
             connections,
             int(timeout_s * SECOND_NS),
@@ -400,7 +400,7 @@ def test_answer_before_the_request_is_out_ends_the_connection(serve: Serve, make
         sock.sendall(ANSWER.replace(b"200 OK", b"413 Too much"))
         wait_until(lambda: load.count("requests") == 8)
 
-    load = make(serve(handle).port, request=LONG, requests=8)
+    load = make(serve(handle).port, texts=[LONG], requests=8)
     records = load.run(PATIENCE_S)
     assert errors(records) == {"status"}
     assert sorted(records["connection"].tolist()) == list(range(8))
@@ -413,7 +413,7 @@ def test_reset_before_the_request_is_out_is_a_reset(serve: Serve, make: Make) ->
         sock.recv(1000)
         reset(sock)
 
-    load = make(serve(handle).port, request=LONG, requests=8)
+    load = make(serve(handle).port, texts=[LONG], requests=8)
     assert errors(load.run(PATIENCE_S)) == {"reset"}
 
 
@@ -431,7 +431,7 @@ def test_long_request_arrives_whole(serve: Serve, make: Make) -> None:
                 left -= got
             sock.sendall(ANSWER)
 
-    load = make(serve(handle).port, connections=2, request=LONG, requests=8)
+    load = make(serve(handle).port, connections=2, texts=[LONG], requests=8)
     assert errors(load.run(PATIENCE_S)) == {"none"}
     assert load.count("attempts") == 2
 
@@ -598,7 +598,7 @@ def test_interpreter_may_end_while_the_engine_runs(serve: Serve) -> None:
         code = f"""
 import os, time
 from harness.load._wire import Engine
-engine = Engine(("127.0.0.1", {server.port}), {REQUEST!r}, os.memfd_create("r"), 4, 10**9, find={find})
+engine = Engine(("127.0.0.1", {server.port}), [{REQUEST!r}], os.memfd_create("r"), 4, 10**9, find={find})
 engine.set_users(4)
 engine.start(time.monotonic_ns(), time.monotonic_ns() + 10**11)
 while engine.counters()["requests"] < 100:

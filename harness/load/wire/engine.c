@@ -45,7 +45,7 @@ struct connection {
     uint32_t sent;
     uint32_t failures; /* in a row */
     uint16_t source;
-    uint8_t phase;
+    uint8_t phase, route;
     bool reused, spoke, polls_out, hung_up;
     struct parser parser;
     struct bytes began; /* the first bytes of an answer that comes in pieces, as long as none was odd */
@@ -78,6 +78,7 @@ struct engine {
     struct connection **paused; /* binary heap, the first wakes first */
     size_t paused_length;
     int64_t unbegun;
+    size_t turn;    /* whose route is the next request's */
     uint64_t batch; /* number of the events at hand */
 
     size_t stage;
@@ -268,6 +269,7 @@ static void record(struct engine *engine, struct connection *connection, int64_t
         .status = connection->parser.status,
         .source = connection->source,
         .error = (uint8_t)error,
+        .route = connection->route,
     };
     add(&engine->counters.requests, 1);
     add(&engine->counters.by_error[error], 1);
@@ -449,10 +451,10 @@ static bool poll_for(struct engine *engine, struct connection *connection, bool 
 
 /* Send what is left of the request. BLOCKED: there is no room, or no connection yet. */
 static enum sending send_rest(struct engine *engine, struct connection *connection) {
-    const struct profile *profile = &engine->profile;
-    while (connection->sent < profile->request_length) {
-        ssize_t sent = send(connection->fd, profile->request + connection->sent,
-                            profile->request_length - connection->sent, MSG_NOSIGNAL);
+    const struct text *text = &engine->profile.texts[connection->route];
+    while (connection->sent < text->length) {
+        ssize_t sent =
+            send(connection->fd, text->data + connection->sent, text->length - connection->sent, MSG_NOSIGNAL);
         if (sent >= 0) {
             connection->sent += (uint32_t)sent;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -481,11 +483,13 @@ static void open_connection(struct engine *engine, struct connection *connection
     connection->fd = fd;
     connection->opened = engine->batch;
     int yes = 1;
-    if (profile->request_length > SLICE)
+    if (profile->texts[connection->route].length > SLICE)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     if (profile->sources_length) {
         /* ip(7): bind() reserves no port, connect() chooses one that is free for this destination. */
-        connection->source = (uint16_t)((size_t)attempts % profile->sources_length);
+        /* Routes take turns, too: each lap begins one later, so that none is asked for from a few sources alone. */
+        size_t lap = profile->texts_length > 1 ? (size_t)attempts / profile->sources_length : 0;
+        connection->source = (uint16_t)(((size_t)attempts + lap) % profile->sources_length);
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
         if (bind(fd, (const struct sockaddr *)&profile->sources[connection->source], profile->endpoint_length)) {
             finish_failed(engine, connection, error_of(errno));
@@ -517,6 +521,8 @@ static void open_connection(struct engine *engine, struct connection *connection
 /* Begin a request; an intended start of 0 is now. */
 static void begin(struct engine *engine, struct connection *connection, int64_t intended_ns) {
     engine->unbegun--;
+    connection->route = engine->profile.turns[engine->turn];
+    engine->turn = (engine->turn + 1) % engine->profile.turns_length;
     connection->start_ns = now_ns();
     connection->intended_ns = intended_ns ? intended_ns : connection->start_ns;
     connection->connected_ns = connection->first_byte_ns = 0;
@@ -985,7 +991,10 @@ void engine_free(struct engine *engine) {
         if (fds[i] >= 0)
             close(fds[i]);
     free(engine->profile.sources);
-    free(engine->profile.request);
+    for (size_t i = 0; i < engine->profile.texts_length; i++)
+        free(engine->profile.texts[i].data);
+    free(engine->profile.texts);
+    free(engine->profile.turns);
     free((char *)engine->profile.wanted.header);
     free(engine->profile.stages);
     pthread_mutex_destroy(&engine->lock);

@@ -35,7 +35,13 @@ struct __attribute__((packed)) record {
     int64_t connect_ns, first_byte_ns;
     uint32_t connection, instance;
     uint16_t status, source;
-    uint8_t error;
+    uint8_t error, route;
+};
+
+/* A request as it is sent. */
+struct text {
+    char *data;
+    size_t length;
 };
 
 /* Arrivals at one rate, for a while. */
@@ -52,8 +58,10 @@ struct profile {
     socklen_t endpoint_length;
     struct sockaddr_storage *sources; /* with port 0; none: the kernel chooses */
     size_t sources_length;
-    char *request;
-    size_t request_length;
+    struct text *texts; /* a request for each route; one where there are no routes */
+    size_t texts_length;
+    uint8_t *turns; /* the order in which routes are asked for, over and over */
+    size_t turns_length;
     uint32_t requests_per_connection; /* 0: as many as the server lets it */
     int64_t timeout_ns;
     int64_t most_requests; /* negative: no limit */

@@ -152,33 +152,75 @@ static int take_stages(PyObject *stages, struct profile *profile) {
     return failed;
 }
 
+/* Take a request for each route, and the order in which routes are asked for. */
+static int take_texts(PyObject *texts, const char *turns, Py_ssize_t turns_length, struct profile *profile) {
+    PyObject *list = PySequence_Fast(texts, "texts must be a sequence of bytes");
+    if (!list)
+        return -1;
+    Py_ssize_t length = PySequence_Fast_GET_SIZE(list);
+    int failed = 0;
+    profile->texts = calloc(length ? (size_t)length : 1, sizeof *profile->texts);
+    if (!profile->texts) {
+        PyErr_NoMemory();
+        failed = -1;
+    }
+    for (Py_ssize_t i = 0; !failed && i < length; i++) {
+        char *data;
+        Py_ssize_t size;
+        failed = PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(list, i), &data, &size);
+        if (!failed && (size < 1 || size > MOST_REQUEST_BYTES)) {
+            PyErr_SetString(PyExc_ValueError, "a request has a byte to a gibibyte");
+            failed = -1;
+        }
+        if (!failed && !(profile->texts[i].data = copied(data, size)))
+            failed = -1;
+        if (!failed) {
+            profile->texts[i].length = (size_t)size;
+            profile->texts_length = (size_t)i + 1;
+        }
+    }
+    for (Py_ssize_t i = 0; !failed && i < turns_length; i++)
+        if ((unsigned char)turns[i] >= length)
+            failed = -1;
+    if (!PyErr_Occurred() && (failed || !turns_length)) {
+        PyErr_SetString(PyExc_ValueError, "turns must be numbers of texts, and one at least");
+        failed = -1;
+    }
+    if (!failed && !(profile->turns = (uint8_t *)copied(turns, turns_length)))
+        failed = -1;
+    profile->turns_length = failed ? 0 : (size_t)turns_length;
+    Py_DECREF(list);
+    return failed;
+}
+
 static void profile_free(struct profile *profile) {
     free(profile->sources);
     free(profile->stages);
-    free(profile->request);
+    for (size_t i = 0; i < profile->texts_length; i++)
+        free(profile->texts[i].data);
+    free(profile->texts);
+    free(profile->turns);
     free((char *)profile->wanted.header);
 }
 
 static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"endpoint",   "request", "records", "connections", "timeout_ns", "requests_per_connection",
-                            "requests",   "reset",   "header",  "find",        "sources",    "stages",
-                            "poisson",    "seed",    NULL};
+    static char *names[] = {"endpoint",   "texts", "records", "connections", "timeout_ns", "requests_per_connection",
+                            "requests",   "reset", "header",  "find",        "sources",    "stages",
+                            "poisson",    "seed",  "turns",   NULL};
     struct profile profile = {.most_requests = -1};
-    const char *host, *request, *header = NULL;
-    Py_ssize_t request_length, header_length = 0, connections;
+    const char *host, *header = NULL, *turns = "";
+    Py_ssize_t header_length = 0, connections, turns_length = 1; /* the first text alone, again and again */
     int port, records, reset = 0, poisson = 0;
     unsigned int each = 0;
     unsigned long long seed = 0;
     long long timeout, requests = -1;
-    PyObject *find = Py_None, *sources = NULL, *stages = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "(si)y#inL|$ILpz#OOOpK", names, &host, &port, &request,
-                                     &request_length, &records, &connections, &timeout, &each, &requests, &reset,
-                                     &header, &header_length, &find, &sources, &stages, &poisson, &seed))
+    PyObject *texts, *find = Py_None, *sources = NULL, *stages = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "(si)OinL|$ILpz#OOOpKy#", names, &host, &port, &texts, &records,
+                                     &connections, &timeout, &each, &requests, &reset, &header, &header_length,
+                                     &find, &sources, &stages, &poisson, &seed, &turns, &turns_length))
         return NULL;
-    if (connections < 1 || connections > 1000000 || timeout < 1 || timeout > MOST_NS || request_length < 1 ||
-        request_length > MOST_REQUEST_BYTES) {
-        PyErr_SetString(PyExc_ValueError, "connections can be 1 to 1,000,000, timeout_ns 1 to 10^18, "
-                                          "and a request has a byte to a gibibyte");
+    if (connections < 1 || connections > 1000000 || timeout < 1 || timeout > MOST_NS) {
+        PyErr_SetString(PyExc_ValueError, "connections can be 1 to 1,000,000, and timeout_ns 1 to 10^18");
         return NULL;
     }
     if (find != Py_None && !PyCallable_Check(find)) {
@@ -198,10 +240,9 @@ static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     profile.named = header || find != Py_None;
     profile.name_body = name_in_body;
     profile.context = self;
-    profile.request_length = (size_t)request_length;
     profile.wanted = (struct wanted){.header_length = (size_t)header_length, .body = find != Py_None};
     if (endpoint_of(host, port, &profile.endpoint, &profile.endpoint_length) ||
-        !(profile.request = copied(request, request_length)) ||
+        take_texts(texts, turns, turns_length, &profile) ||
         (header && !(profile.wanted.header = copied(header, header_length))) ||
         (sources && take_sources(sources, &profile)) || (stages && take_stages(stages, &profile)))
         goto failed;

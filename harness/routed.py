@@ -1,0 +1,241 @@
+"""Several applications behind one port: each route is a distribution of its own, judged for itself.
+
+All that is said of a route holds with a confidence such that what is said of all of them together holds
+with the scenario's (`harness.stats.together`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from harness.evidence import Evidence, evidence
+from harness.load.records import NO_INSTANCE
+from harness.recording import relabel
+from harness.scenario.routes import shares_of_load
+from harness.stats.fairness import ChiSquare
+from harness.stats.latency import quantiles_ns
+from harness.stats.together import chi_square_of_all, confidence_of_each, verdict_of_all
+from harness.summary import ChiSquareTest, LatencySummary, RouteRow, SequentialSummary, Tests, ToleranceTest
+from harness.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.recording import Recording
+    from harness.scenario import Scenario
+    from harness.strategies.base import Unit
+    from harness.watch import Look
+
+_NUMBER = TypeVar("_NUMBER", int, float)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A route, and what there is to be judged of it.
+
+    Attributes
+    ----------
+    number, name
+        Which route it is.
+    instances, shares
+        Its instances' names, and their shares of its units.
+    scenario
+        The whole scenario, with the confidence of one route's verdict.
+    """
+
+    number: int
+    name: str
+    instances: tuple[str, ...]
+    shares: tuple[float, ...]
+    scenario: Scenario
+
+
+def parts(scenario: Scenario, shares: Sequence[float]) -> list[Part]:
+    """Give the routes of a scenario; none where it has none.
+
+    Parameters
+    ----------
+    scenario
+        What is measured.
+    shares
+        Each instance's expected share of its route, in the scenario's order.
+    """
+    own, found = [*shares], []
+    for number, (name, route) in enumerate(scenario.routes.items()):
+        instances = tuple(route.instances(name))
+        each = confidence_of_each(scenario.confidence, len(scenario.routes))
+        strict = scenario.model_copy(update={"confidence": each})
+        found.append(Part(number, name, instances, tuple(own[: len(instances)]), strict))
+        del own[: len(instances)]
+    return found
+
+
+class RoutedWatch:
+    """Looks at the routes' counts while the load runs, each for itself, until there is a verdict on all.
+
+    Parameters
+    ----------
+    scenario, unit, shares
+        As for `harness.watch.Watch`, the shares as for `parts`.
+    """
+
+    def __init__(self, scenario: Scenario, unit: Unit, shares: Sequence[float]) -> None:
+        self._parts = parts(scenario, shares)
+        self._watches = [Watch(part.scenario, unit, part.instances, part.shares) for part in self._parts]
+
+    @property
+    def looks(self) -> list[list[Look]]:
+        """The looks taken so far, of each route; they count its records alone."""
+        return [watch.looks for watch in self._watches]
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is a verdict: one route is uneven, or each has its own."""
+        verdicts = [watch.verdict for watch in self._watches]
+        return verdict_of_all(verdicts) != "inconclusive"
+
+    @property
+    def known(self) -> str:
+        """How well the shares are known."""
+        return max(self._watches, key=lambda watch: watch.half_width).known
+
+    def take(self, rows: NDArray[np.void], elapsed_ns: int, identities: Sequence[str]) -> None:
+        """Count new records; parameters as of `harness.watch.Watch.take`."""
+        for part, watch in zip(self._parts, self._watches, strict=True):
+            own = rows[rows["route"] == part.number]
+            relabel(own, identities, part.instances)
+            watch.take(own, elapsed_ns, part.instances)
+
+
+def routed_evidence(  # noqa: PLR0913  the question has this many parts
+    scenario: Scenario,
+    recording: Recording,
+    unit: Unit,
+    shares: Sequence[float],
+    *,
+    looks: Sequence[Sequence[Look]] | None,
+    wall_ns: int,
+) -> tuple[Evidence, tuple[RouteRow, ...]]:
+    """Make all tests of a recording's routes.
+
+    Parameters
+    ----------
+    scenario, recording, unit, shares, looks, wall_ns
+        As for `harness.evidence.evidence`, the shares as for `parts`, the looks of each route.
+
+    Returns
+    -------
+    tuple of Evidence and tuple of RouteRow
+        That of all routes together, with all instances in the recording's order, and each route's.
+    """
+    found, rows = [], []
+    for part in parts(scenario, shares):
+        own = recording.of_route(part.number, part.instances)
+        looked = looks[part.number] if looks is not None else None
+        shown = evidence(part.scenario, own, unit, part.shares, looks=looked, wall_ns=wall_ns)
+        found.append(shown)
+        rows.append(_row(scenario, recording, part, own, shown))
+    return _together(scenario, found, rows), tuple(rows)
+
+
+def _row(scenario: Scenario, recording: Recording, part: Part, own: Recording, shown: Evidence) -> RouteRow:
+    route = scenario.routes[part.name]
+    asked = recording.rows[recording.rows["route"] == part.number]
+    answered = np.count_nonzero(asked["instance"] != NO_INSTANCE)
+    return RouteRow(
+        name=part.name,
+        path=route.path,
+        host=route.host,
+        replicas=route.replicas,
+        requests=len(own.rows),
+        share=len(own.rows) / len(recording.rows) if len(recording.rows) else None,
+        expected_share=shares_of_load(scenario.routes)[part.name],
+        errors=own.errors_by_class(),
+        misrouted=int(answered) - int(own.requests_by_instance().sum()),
+        verdict=shown.judged.verdict,
+        reason=shown.judged.reason,
+        tests=shown.tests,
+        latency_ns=LatencySummary(**quantiles_ns(own.latencies_ns())._asdict()),
+    )
+
+
+def _together(scenario: Scenario, found: Sequence[Evidence], rows: Sequence[RouteRow]) -> Evidence:
+    """Say of all routes what is said of each."""
+    verdict = verdict_of_all([shown.judged.verdict for shown in found])
+    index = next(i for i in _most_telling(found) if verdict in {"even", found[i].judged.verdict})
+    reason = f"route {rows[index].name}: {found[index].judged.reason}"
+    if verdict == "even":
+        number = f"each of {len(found)} routes" if len(found) > 1 else f"route {rows[0].name}"
+        reason = f"on {number}, {found[index].judged.reason}"
+    judged = replace(
+        found[index].judged,
+        verdict=verdict,
+        instances=tuple(instance for shown in found for instance in shown.judged.instances),
+        reason=reason,
+    )
+    residuals = tuple(
+        residual for shown in found for residual in shown.residuals or (None,) * len(shown.judged.instances)
+    )
+    intervals = np.concatenate([shown.intervals for shown in found])
+    return Evidence(judged, _tests(scenario, rows), intervals, residuals)
+
+
+def _most_telling(found: Sequence[Evidence]) -> list[int]:
+    """Order the routes by how far their worst instance is from its share, the farthest first."""
+    worst = [max(abs(each.deviation or 0) for each in shown.judged.instances) for shown in found]
+    return sorted(range(len(found)), key=worst.__getitem__, reverse=True)
+
+
+def _tests(scenario: Scenario, rows: Sequence[RouteRow]) -> Tests:
+    """Put the routes' tests together, as far as that says anything of the whole."""
+    fits = [ChiSquare(**row.tests.chi_square.model_dump()) for row in rows if row.tests.chi_square]
+    fit = chi_square_of_all(fits)
+    tolerances = [row.tests.tolerance for row in rows]
+    shares = shares_of_load(scenario.routes)
+    lacking = [row for row in rows if row.verdict == "inconclusive"]
+    takes = [row.tests.tolerance for row in lacking]
+    units = [
+        test.more_units and round(test.more_units / shares[row.name])
+        for row, test in zip(lacking, takes, strict=True)
+    ]
+    return Tests(
+        chi_square=ChiSquareTest(**asdict(fit)) if fit else None,
+        tolerance=ToleranceTest(
+            alpha=tolerances[0].alpha,
+            missing=sum(test.missing for test in tolerances),
+            dispersion=max(test.dispersion for test in tolerances),
+            more_units=_longest(units),
+            more_seconds=_longest([test.more_seconds for test in takes]),
+            instances=tuple(band for test in tolerances for band in test.instances),
+        ),
+        sequential=_sequential(rows),
+    )
+
+
+def _longest(each: Sequence[_NUMBER | None]) -> _NUMBER | None:
+    """Give the largest; None where one is not known, or there are none."""
+    known = [number for number in each if number is not None]
+    return max(known) if known and len(known) == len(each) else None
+
+
+def _sequential(rows: Sequence[RouteRow]) -> SequentialSummary | None:
+    """Say when the load had its verdict: that of an uneven route, or the last one's."""
+    found = [row.tests.sequential for row in rows if row.tests.sequential]
+    if not found:
+        return None
+    uneven = [one for one, row in zip(found, rows, strict=True) if row.verdict == "uneven"]
+    decided = [one.decided_after_s for one in uneven or found]
+    first = min((moment for moment in decided if moment is not None), default=None)
+    widths = [one.half_width for one in found if one.half_width is not None]
+    fits = [one.fit_p_value for one in found if one.fit_p_value is not None]
+    return SequentialSummary(
+        looks=max((one.looks for one in found), key=len),
+        decided_after_s=first if uneven else _longest(decided),
+        half_width=max(widths, default=None),
+        fit_p_value=min(1.0, min(fits) * len(rows)) if fits else None,
+    )

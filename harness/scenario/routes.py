@@ -1,0 +1,153 @@
+"""Several applications behind one port: which requests are whose, as a scenario says it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import Field, model_validator
+
+from harness.scenario.base import Model
+from harness.scenario.fields import HostName, RoutePath, Weight
+from harness.scenario.problems import refuse
+from harness.strategies import base as strategies
+from harness.strategies import find_strategy, strategy_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import PydanticCustomError
+
+    from harness.scenario.model import Scenario
+
+MOST_ROUTES: Final = 255
+"""A record has a byte for the route's number."""
+
+
+class Route(Model):
+    """Requests of one kind, and how many instances answer them."""
+
+    path: RoutePath | None = Field(
+        default=None, description="Requests whose path begins so; of several that fit, the longest."
+    )
+    host: HostName | None = Field(default=None, description="Requests for this name (header Host).")
+    replicas: int = Field(ge=1, description="How many instances: NAME-1, NAME-2, ...")
+    weight: Weight = Field(
+        default=1, description="How often clients ask for it, in relation to the other routes."
+    )
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Self:
+        if (self.path is None) == (self.host is None):
+            what = "has neither path nor host" if self.path is None else "has a path and a host"
+            raise refuse(f"{what}; write one of them, as in {{path: /api, replicas: 2}}")
+        return self
+
+    def instances(self, name: str) -> list[str]:
+        """Name the instances of the route of this name."""
+        return [f"{name}-{k}" for k in range(1, self.replicas + 1)]
+
+    def for_strategy(self, name: str) -> strategies.Route:
+        """Give the route of this name as strategies see it."""
+        return strategies.Route(name, self.path or "/", self.host or "")
+
+
+def replicas_in_all(routes: object) -> int | None:
+    """Add up the replicas of routes as a file has them; None where those are none, or can't be right."""
+    if not isinstance(routes, dict) or not routes:
+        return None
+    numbers = [_replicas(route) for route in routes.values()]
+    return sum(numbers) if all(type(number) is int and number > 0 for number in numbers) else None
+
+
+def _replicas(route: object) -> Any:
+    return route.get("replicas") if isinstance(route, dict) else getattr(route, "replicas", None)
+
+
+def require_unlike(routes: Mapping[str, Route]) -> None:
+    """See that a request can be told to be of one route, whatever the order in which they stand.
+
+    Raises
+    ------
+    PydanticCustomError
+        Two routes are alike, some are by path and others by host, or there are too many.
+    """
+    if len(routes) > MOST_ROUTES:
+        raise refuse(f"{len(routes)} are too many; write {MOST_ROUTES} at most")
+    for (first, one), (second, other) in combinations(routes.items(), 2):
+        if (one.path is None) != (other.path is None):
+            words = f"{first} and {second}: one is by path and one by host; write either for all of them"
+            raise refuse(words, f"routes.{second}")
+        if (one.path, one.host) == (other.path, other.host):
+            key = "path" if one.path else "host"
+            words = f"is that of route {first}, too: nobody could tell whose a request is; change one"
+            raise refuse(words, f"routes.{second}.{key}")
+
+
+def require_routable(scenario: Scenario) -> None:
+    """See that a scenario's strategy and its load can do what its routes ask for.
+
+    Raises
+    ------
+    PydanticCustomError
+        They can't; it is located where that stands in the file.
+    """
+    if scenario.routes and (problem := _of_strategy(scenario) or _of_members(scenario) or _of_load(scenario)):
+        raise problem
+
+
+def _of_strategy(scenario: Scenario) -> PydanticCustomError | None:
+    strategy = scenario.strategy.made()
+    if strategy.routes:
+        return None
+    able = [name for name in strategy_names() if find_strategy(name).routes]
+    if strategy.name not in able:
+        words = (
+            f"routes: {strategy.name} leads each request to any instance, whatever is asked for; take them "
+            f"out, or take one of: {', '.join(able)}"
+        )
+        return refuse(words, "routes", complete=True, impossible=True)
+    words = f"{strategy.name} routes to instances of its configuration alone; write discovery: static"
+    return refuse(words, "strategy.discovery", "routes", impossible=True)
+
+
+def _of_members(scenario: Scenario) -> PydanticCustomError | None:
+    routes = scenario.routes
+    if scenario.replicas != (there := sum(route.replicas for route in routes.values())):
+        words = f"{scenario.replicas} is not what the routes have together ({there}); take it out"
+        return refuse(words, "replicas")
+    known = [name for route, one in routes.items() for name in one.instances(route)]
+    for name in scenario.weights:
+        if name not in known:
+            some = ", ".join(known[:3]) + (", ..." if len(known) > 3 else "")
+            return refuse(f"is the name of no route's instance; write some of {some}", f"weights.{name}")
+    if scenario.events:
+        words = "events: instances of routes can't come and go; take out the one or the other"
+        return refuse(words, "events", complete=True)
+    if scenario.membership != "static":
+        words = "instances of routes can't come and go; write membership: static"
+        return refuse(words, "membership")
+    return None
+
+
+def _of_load(scenario: Scenario) -> PydanticCustomError | None:
+    load, unit = scenario.load, scenario.strategy.made().unit
+    by_path = any(route.path is not None for route in scenario.routes.values())
+    if load.locustfile is not None:
+        words = "a locustfile's users ask what they like, and not for routes; take out the one or the other"
+        return refuse(words, "load.locustfile")
+    if by_path and load.path != "/":
+        return refuse("routes by path say what is asked for; take it out", "load.path")
+    if not by_path and (host := next((name for name in load.headers if name.lower() == "host"), None)):
+        return refuse("routes by host say the name that is asked; take it out", f"load.headers.{host}")
+    if load.until is not None and unit == "source":
+        words = "a verdict on client addresses of several routes is not waited for; take it out"
+        return refuse(words, "load.until")
+    return None
+
+
+def shares_of_load(routes: Mapping[str, Route]) -> dict[str, float]:
+    """Give each route's share of the requests; they add up to 1."""
+    weights = Counter({name: route.weight for name, route in routes.items()})
+    return {name: weight / weights.total() for name, weight in weights.items()}
