@@ -187,6 +187,26 @@ class Recording:
         rows["route"] = 0
         return replace(self, rows=rows, instances=tuple(instances), routes=())
 
+    def in_all_of_route(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give, in place of each instance's count, that of all instances of its route together.
+
+        An instance's route is the one that most of its answers are of.
+
+        Parameters
+        ----------
+        counts
+            Shape (n, instances), as the answer's.
+        """
+        number = max(len(self.routes), 1)
+        rows = self.rows[self.rows["instance"] != NO_INSTANCE]
+        cells = rows["instance"] * np.int64(number) + rows["route"]
+        answers = np.bincount(cells, minlength=len(self.instances) * number)
+        routes = answers.reshape(-1, number).argmax(axis=1)
+        totals = np.zeros((number, len(counts)), dtype=np.int64)
+        np.add.at(totals, routes, counts.T)
+        found: NDArray[np.int64] = totals.T[:, routes]
+        return found
+
     def requests_by_instance(self) -> NDArray[np.int64]:
         """Count the requests that each instance answered, with an error or without."""
         return self._count(self.rows["instance"])

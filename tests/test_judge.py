@@ -29,6 +29,7 @@ def scenario(**changes: Any) -> Any:
     values = {
         "name": "three",
         "strategy": SimpleNamespace(name="dnat-random"),
+        "routes": {},
         "resources": Resources(),
         "replicas": 3,
         "host": "netns",

@@ -65,6 +65,7 @@ def summary(recording: Recording) -> Summary:
     scenario: Any = SimpleNamespace(
         name="two",
         strategy=SimpleNamespace(name="dnat-random"),
+        routes={},
         resources=Resources(),
         replicas=2,
         host="netns",

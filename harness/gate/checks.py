@@ -11,6 +11,8 @@ from harness.gate.stored import refuse_another, units_of
 from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.shares import compare_shares
+from harness.stats.together import confidence_of_each, verdict_of_all
+from harness.summary import misrouted_words
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.gate.stored import Baseline, BaselineRun
     from harness.stats.equivalence import ToleranceVerdict
-    from harness.summary import Summary
+    from harness.summary import InstanceRow, Summary, Tests, Verdict
 
 Status = Literal["passed", "failed", "inconclusive"]
 
@@ -135,8 +137,9 @@ def _verdict(result: str, summary: Summary, tolerance: float | None) -> Check:
         if summary.events:
             words = "its counts are of the whole load, and its verdict is of what came before the first event"
             return Check(result, "verdict", "inconclusive", f"{words}; run it again with this tolerance")
-        judged = _judged_again(summary, tolerance)
-        verdict, reason = judged.verdict, judged.reason
+        verdict, reason = _judged_again(summary, tolerance)
+    if summary.misrouted:
+        return Check(result, "verdict", "failed", misrouted_words(summary))
     if verdict == summary.expect:
         return Check(result, "verdict", "passed", f"{verdict}, as expected: {reason}")
     if verdict == "inconclusive" and summary.expect != "refused":
@@ -144,31 +147,47 @@ def _verdict(result: str, summary: Summary, tolerance: float | None) -> Check:
     return Check(result, "verdict", "failed", f"{verdict}, not {summary.expect}: {reason}")
 
 
-def _judged_again(summary: Summary, tolerance: float) -> ToleranceVerdict:
-    """Judge the stored counts by another tolerance.
+def _judged_again(summary: Summary, tolerance: float) -> tuple[Verdict, str]:
+    """Judge the stored counts by another tolerance, of each route where there are routes: verdict and why."""
+    if not summary.routes:
+        judged = _by_counts(summary.instances, summary, summary.tests, summary.confidence, tolerance)
+        return judged.verdict, judged.reason
+    confidence = confidence_of_each(summary.confidence, len(summary.routes))
+    each = [
+        (route.name, _by_counts(rows, summary, route.tests, confidence, tolerance))
+        for route in summary.routes
+        for rows in [[row for row in summary.instances if row.route == route.name]]
+    ]
+    verdict = verdict_of_all([judged.verdict for _, judged in each])
+    name, telling = next((name, judged) for name, judged in each if judged.verdict == verdict)
+    return verdict, f"route {name}: {telling.reason}"
+
+
+def _by_counts(
+    rows: Sequence[InstanceRow], summary: Summary, tests: Tests, confidence: float, tolerance: float
+) -> ToleranceVerdict:
+    """Judge instances by another tolerance.
 
     A load that ended with its verdict was watched for the tolerance it had. The verdict of its final
     counts by another one would not count the looks, so it has to be even or uneven by its intervals.
     """
-    units, names = units_of(summary), [row.name for row in summary.instances]
-    shares = [row.expected_share for row in summary.instances]
-    test = summary.tests.tolerance
+    shares = [row.expected_share for row in rows]
     judged = tolerance_verdict(
-        units,
+        [getattr(row, f"{summary.unit}s") for row in rows],
         shares,
         tolerance,
-        summary.confidence,
-        test.missing,
-        names=names,
+        confidence,
+        tests.tolerance.missing,
+        names=[row.name for row in rows],
         unit=summary.unit,
-        dispersion=test.dispersion,
-        dispersion_dof=summary.tests.drift.dof if summary.tests.drift else None,
+        dispersion=tests.tolerance.dispersion,
+        dispersion_dof=tests.drift.dof if tests.drift else None,
     )
-    if summary.tests.sequential is None or judged.verdict == "inconclusive":
+    if tests.sequential is None or judged.verdict == "inconclusive":
         return judged
     bounds = [
         (row.interval, share * (1 - tolerance), share * (1 + tolerance))
-        for row, share in zip(summary.instances, shares, strict=True)
+        for row, share in zip(rows, shares, strict=True)
     ]
     inside = all(interval and low <= interval[0] and interval[1] <= high for interval, low, high in bounds)
     outside = any(interval and (interval[1] < low or interval[0] > high) for interval, low, high in bounds)

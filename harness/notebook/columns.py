@@ -20,6 +20,7 @@ REQUESTS: Final = {
     "instance": "which instance answered; missing where nobody is known to have",
     "status": "the answer's HTTP status; missing without an answer",
     "error": "how it failed (`refused`, `reset`, `timed_out`, …); missing where it succeeded",
+    "route": "whose request it was; missing where there are no routes",
 }
 
 CONNECTIONS: Final = {
@@ -48,6 +49,24 @@ DISTRIBUTION: Final = {
     "tolerated_low_percent": "the least share that the tolerance allows",
     "tolerated_high_percent": "the largest share that the tolerance allows",
     "residual": "standardised residual: about normal where the expected shares hold",
+    "route": "its route, whose units its shares are of; missing where there are no routes",
+}
+
+ROUTES: Final = {
+    "route": "its name",
+    "path": "how the path of its requests begins; missing where routes are by host",
+    "host": "for whom its requests are; missing where routes are by path",
+    "replicas": "how many instances it has",
+    "requests": "how many requests were made on it",
+    "share_percent": "their share of all requests",
+    "expected_percent": "the share that they should have, by the routes' weights",
+    "errors": "how many of them failed",
+    "misrouted": "how many of them an instance of another route answered",
+    "verdict": "`even`, `uneven` or `inconclusive`: on its instances",
+    "chi_square": "the chi-square statistic of its instances' expected shares; missing without units",
+    "chi_square_p": "the p-value that belongs to it",
+    "latency_p50_ms": "the median latency of those that succeeded; missing where none did",
+    "latency_p99_ms": "latency that 99 of 100 did not exceed",
 }
 
 TIMELINE: Final = {
@@ -67,7 +86,7 @@ TIMELINE_BY_INSTANCE: Final = {
     "requests": "requests that ended in the window and that it answered",
     "errors": "how many of them failed although it answered",
     "connections": "connections on which it answered first, in the window",
-    "share_percent": "its share of those that anybody answered in the window; missing without any",
+    "share_percent": "its share of those of its route that were answered in the window; missing without any",
 }
 
 TABLE: Final = {
@@ -145,6 +164,7 @@ TABLES: Final = {
     "requests": REQUESTS,
     "connections": CONNECTIONS,
     "distribution": DISTRIBUTION,
+    "routes": ROUTES,
     "timeline": TIMELINE,
     "timeline by instance": TIMELINE_BY_INSTANCE,
     "table": TABLE,

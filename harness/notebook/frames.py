@@ -44,7 +44,7 @@ def requests_frame(recording: Recording) -> pd.DataFrame:
     """Give one row a request, in the order of the recording."""
     rows = recording.rows
     start, intended = rows["start_ns"], rows["intended_start_ns"]
-    status = pd.Series(rows["status"], dtype="UInt16")
+    status, routes = pd.Series(rows["status"], dtype="UInt16"), recording.routes
     frame = {
         "start_s": (start - recording.started_ns) / 1e9,
         "intended_start_s": (intended - recording.started_ns) / 1e9,
@@ -57,6 +57,7 @@ def requests_frame(recording: Recording) -> pd.DataFrame:
         "instance": _instances(rows["instance"], recording.instances),
         "status": status.mask(status == 0),
         "error": _named(np.where(rows["error"] == 0, _NOBODY, rows["error"].astype(np.int64)), ERRORS),
+        "route": _named(rows["route"].astype(np.int64) if routes else np.full(len(rows), _NOBODY), routes),
     }
     return pd.DataFrame(frame, columns=list(columns.REQUESTS))
 
@@ -115,9 +116,36 @@ def distribution_frame(summary: Summary) -> pd.DataFrame:
                 "tolerated_low_percent": _percent(band.lower_bound),
                 "tolerated_high_percent": _percent(band.upper_bound),
                 "residual": np.nan if row.residual is None else row.residual,
+                "route": row.route,
             }
         )
     return pd.DataFrame(rows, columns=list(columns.DISTRIBUTION))
+
+
+def routes_frame(summary: Summary) -> pd.DataFrame:
+    """Give one row a route, in the scenario's order; none where it has no routes."""
+    rows = []
+    for route in summary.routes:
+        test, latency = route.tests.chi_square, route.latency_ns
+        rows.append(
+            {
+                "route": route.name,
+                "path": route.path,
+                "host": route.host,
+                "replicas": route.replicas,
+                "requests": route.requests,
+                "share_percent": _percent(route.share),
+                "expected_percent": _percent(route.expected_share),
+                "errors": sum(route.errors.values()),
+                "misrouted": route.misrouted,
+                "verdict": route.verdict,
+                "chi_square": np.nan if test is None else test.statistic,
+                "chi_square_p": np.nan if test is None else test.p_value,
+                "latency_p50_ms": np.nan if latency.p50 is None else latency.p50 / 1e6,
+                "latency_p99_ms": np.nan if latency.p99 is None else latency.p99 / 1e6,
+            }
+        )
+    return pd.DataFrame(rows, columns=list(columns.ROUTES))
 
 
 def timeline_frame(recording: Recording, window_s: float) -> pd.DataFrame:
@@ -158,7 +186,7 @@ def timeline_by_instance_frame(recording: Recording, window_s: float) -> pd.Data
 
     answered = rows["instance"] != NO_INSTANCE
     requests = counted(np.flatnonzero(answered))
-    in_window = requests.reshape(shape).sum(axis=1)
+    in_window = recording.in_all_of_route(requests.reshape(shape))
     frame = {
         "start_s": np.repeat(starts_s, number),
         "length_s": np.repeat(lengths_s, number),
@@ -166,7 +194,7 @@ def timeline_by_instance_frame(recording: Recording, window_s: float) -> pd.Data
         "requests": requests,
         "errors": counted(np.flatnonzero(answered & (rows["error"] != 0))),
         "connections": counted(recording.first_answers("connection")),
-        "share_percent": _over(requests * 100, np.repeat(in_window, number)),
+        "share_percent": _over(requests * 100, in_window.ravel()),
     }
     return pd.DataFrame(frame, columns=list(columns.TIMELINE_BY_INSTANCE))
 

@@ -147,6 +147,13 @@ class Result:
 
         return events_frame(self.event_rows())
 
+    @cached_property
+    def routes(self) -> pd.DataFrame:
+        """One row a route, none without routes; errors as for `document`, columns as in docs/python.md."""
+        from harness.notebook.frames import routes_frame  # noqa: PLC0415  as above
+
+        return routes_frame(self.document)
+
     @property
     def summary(self) -> pd.DataFrame:
         """One row, with the columns of `Results.table`; errors as for `document`."""

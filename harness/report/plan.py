@@ -65,9 +65,10 @@ def _needs(scenario: Scenario, needs: Needs, requests_per_s: float | None) -> It
     unit = needs.unit
     yield "scenario", f"{scenario.name}: {scenario.replicas:,} instances by {scenario.strategy.name}"
     within, sure = (f"{fraction * 100:.4g} %" for fraction in (scenario.tolerance, scenario.confidence))
+    whose = "its route's" if scenario.routes else "the"
     yield (
         "question",
-        f"has every instance its share of the {unit}s, within {within}? (sure to {sure})",
+        f"has every instance its share of {whose} {unit}s, within {within}? (sure to {sure})",
     )
     runs = f"{needs.half:,} {unit}s in half of all runs, " if needs.early else ""
     yield "units", f"{runs}{needs.units:,} {unit}s in nine of ten runs, if the strategy is fair"
@@ -108,7 +109,8 @@ def _lines(step: Step) -> Iterator[str]:
         weighted = any(member.weight != 1 for member in step.members)
         for member in step.members:
             weight = f"  weight {member.weight}" if weighted else ""
-            yield f"{_INDENT}{member.name}  {member.address}:{member.port}{weight}"
+            asked = f"  {member.route.host or member.route.path}" if member.route else ""
+            yield f"{_INDENT}{member.name}  {member.address}:{member.port}{weight}{asked}"
     else:
         yield ""
         title, text = titled(step)

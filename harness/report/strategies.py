@@ -40,6 +40,7 @@ strategies say of themselves: `harness list strategies --markdown`.
 - **predicted**: the distribution that theory predicts. *Multinomial* is what independent random choices give;
   *exactly* means in turn.
 - **weights**: whether instances can have different shares (`weights:` in a scenario).
+- **routes**: whether it can lead requests to different instances by path or host (`routes:` in a scenario).
 - **told**: whether it takes over members that it is told of: by a watcher (`membership: followed`), or by a
   replacement (`events:` in a scenario). One that can't be told keeps what it began with, or follows by
   itself.
@@ -55,7 +56,9 @@ strategies say of themselves: `harness list strategies --markdown`.
 def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
     """Print what each strategy is, and what it can do."""
     what = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
-    can = Table("strategy", "weights", "members", "cooperation", "source", "health", box=SIMPLE_HEAD)
+    can = Table(
+        "strategy", "weights", "routes", "members", "cooperation", "source", "health", box=SIMPLE_HEAD
+    )
     can.add_column("engines", overflow="fold")
     can.add_column("predicted", min_width=11)
     for table in (what, can):
@@ -67,6 +70,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
         abilities = (
             strategy.name,
             _yes(strategy.weights),
+            _yes(strategy.routes),
             _learns(strategy),
             _yes(strategy.cooperation),
             _yes(strategy.keeps_source),
@@ -92,9 +96,10 @@ def strategies_page(strategies: Sequence[type[Strategy]]) -> str:
 
 def _overview(strategies: Sequence[type[Strategy]]) -> str:
     header = (
-        "strategy | unit | policy | weights | told | follows | cooperation | keeps source | health checks"
+        "strategy | unit | policy | weights | routes | told | follows | cooperation | keeps source | "
+        "health checks"
     )
-    rows = [header, " | ".join(["---"] * 9)]
+    rows = [header, " | ".join(["---"] * 10)]
     for strategy in strategies:
         cells = (
             f"[`{strategy.name}`](#{strategy.name})",
@@ -104,6 +109,7 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
                 _yes,
                 (
                     strategy.weights,
+                    strategy.routes,
                     strategy.adopts,
                     bool(strategy.follows),
                     strategy.cooperation,

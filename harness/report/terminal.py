@@ -10,6 +10,7 @@ from rich.text import Text
 
 from harness.report.events import event_facts, recovers_fact
 from harness.report.units import duration as _duration
+from harness.summary import misrouted_words
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ def verdict_line(summary: Summary) -> str:
     if deviations:
         parts.append(f"worst deviation {percent_with_sign(max(deviations, key=abs))}")
     parts.append(f"tolerance {summary.tolerance * 100:.4g} %")
-    if summary.tests.fit is not None:
-        parts.append(_p_value(summary.tests.fit.p_value))
+    if summary.routes:
+        parts.insert(1, f"{len(summary.routes)} routes")
+    if (test := summary.tests.fit or summary.tests.chi_square) is not None:
+        parts.append(_p_value(test.p_value))
+    if summary.misrouted:
+        parts.append(f"{summary.misrouted:,} misrouted")
     if summary.recovers is not None:
         parts.append(f"recovers: {summary.recovers.passed}")
     return f"{printable(summary.name)}: {summary.verdict} ({', '.join(parts)})"
@@ -75,6 +80,8 @@ def _units(summary: Summary, row: InstanceRow) -> int:
 
 def _instance_table(summary: Summary, encoding: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    if summary.routes:
+        table.add_column("route", overflow="fold")
     table.add_column("instance", overflow="fold")
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
     interval = f"{summary.confidence * 100:.4g} % interval"
@@ -90,6 +97,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
         if left_out and index == _ENDS:
             table.add_row("...")
         table.add_row(
+            *([Text(row.route or "")] if summary.routes else []),
             Text(printable(row.name, encoding)),
             *(f"{getattr(row, column):,}" for column in counted),
             "-" if row.share is None else _percent(row.share),
@@ -103,6 +111,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
 def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, str, str]]:
     """Give label, value and style of each line below the table."""
     yield from _test_facts(summary)
+    yield from route_facts(summary, encoding)
     latency = summary.latency_ns
     emulated = ", emulated" if summary.emulated else ""
     yield f"latency{emulated}", _quantiles(latency, encoding) or "no request succeeded", ""
@@ -123,6 +132,8 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
         yield from event_facts(event, encoding)
     errors = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
     yield "errors", errors or "none", "red" if errors else ""
+    if summary.misrouted:
+        yield "misrouted", misrouted_words(summary), "bold red"
     yield from _witness_facts(summary)
     yield from _generator_facts(summary, encoding)
     for warning in summary.warnings:
@@ -135,6 +146,24 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
         yield "expected", f"{summary.expect}: {met}", "green" if as_expected else "red"
     if summary.recovers is not None:
         yield recovers_fact(summary.recovers)
+
+
+def route_facts(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, str, str]]:
+    """Tell of each route what was asked on it, its verdict, and what its clients got to see."""
+    for route in summary.routes:
+        share = "" if route.share is None else f" ({_percent(route.share)})"
+        said = (
+            f"{route.name} ({route.path or route.host}): {route.requests:,} requests{share}, {route.verdict}"
+        )
+        if test := route.tests.chi_square:
+            said += f"; chi-square {test.statistic:.2f}, {_p_value(test.p_value)}"
+        latency = {"p50": route.latency_ns.p50, "p99": route.latency_ns.p99}
+        known = "  ".join(
+            f"{name} {_duration(value, encoding)}" for name, value in latency.items() if value is not None
+        )
+        errors = ", ".join(f"{count:,} {name}" for name, count in route.errors.items())
+        told = "; ".join(part for part in (said, known, errors) if part)
+        yield "route", told, {"uneven": "red", "inconclusive": "yellow"}.get(route.verdict, "")
 
 
 def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
@@ -166,6 +195,9 @@ def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
         spread = "" if fit.spread == "by chance" else f"; {fit.spread} than chance allows"
         p_value = _p_value(fit.p_value)
         yield "chi-square", f"{chi_square.statistic:.2f}, {freedom}, {p_value}{simulated}{spread}", ""
+    elif chi_square is not None:
+        together = f"{chi_square.dof} degrees of freedom, {_p_value(chi_square.p_value)}"
+        yield "chi-square", f"{chi_square.statistic:.2f}, {together}: that of all routes together", ""
     requests = tests.requests
     if requests is not None and requests.design_effect > _NOTED_EFFECT:
         naive = (

@@ -26,7 +26,10 @@ _POLICIES = {
     "least-connections": "least_conn",
     "hash": "ip_hash",
 }
-_REQUESTS = re.compile(r'^caddy_http_requests_total\{handler="reverse_proxy",.*\} (\S+)$', re.MULTILINE)
+# Each request is counted once, by the outermost handler: a group of routes, where they are by host.
+_REQUESTS = re.compile(
+    r'^caddy_http_requests_total\{handler="(?:reverse_proxy|subroute)",.*\} (\S+)$', re.MULTILINE
+)
 _HANDLER = "/config/apps/http/servers/endpoint/routes/0/handle/0"
 
 _WAY = """

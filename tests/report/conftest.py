@@ -58,6 +58,7 @@ def measure() -> Measure:
         values: dict[str, Any] = {
             "name": "made-up",
             "strategy": SimpleNamespace(name="dnat-random"),
+            "routes": {},
             "resources": Resources(),
             "replicas": len(counts),
             "host": "netns",

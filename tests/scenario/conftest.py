@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = (
-    "name, description, host, engine, strategy, replicas, weights, client, port, application, resources, "
-    "load, events, membership, recovers, tolerance, confidence, expect, seed, repeat"
+    "name, description, host, engine, strategy, routes, replicas, weights, client, port, application, "
+    "resources, load, events, membership, recovers, tolerance, confidence, expect, seed, repeat"
 )
 STRATEGIES = f"(strategies: {', '.join(strategy_names())})"
 RIGHT = "strategy: dnat-random\nreplicas: 10\n"

@@ -22,8 +22,9 @@ _CLOSED_BETWEEN = (RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 class Client:
     """Asks on one kept connection, and opens another only when the server has closed it."""
 
-    def __init__(self, source: str = "") -> None:
+    def __init__(self, source: str = "", path: str = "/", host: str = "") -> None:
         address, port = _ENDPOINT
+        self._path, self._headers = path, {"Host": host} if host else {}
         self._http = HTTPConnection(
             address, port, timeout=_PATIENCE_S, source_address=(source, 0) if source else None
         )
@@ -46,7 +47,7 @@ class Client:
 
     def _ask_once(self) -> str:
         self.opened += self._http.sock is None
-        self._http.request("GET", "/")
+        self._http.request("GET", self._path, headers=self._headers)
         answer = self._http.getresponse()
         said = answer.read().decode().strip()
         if answer.status != 200:
@@ -92,8 +93,11 @@ class Clients:
     users: list[Load]
 
     def do_ask(self, request: dict[str, Any]) -> list[str]:
-        """Ask {count} times in turn, on one connection or {anew} on one each: the names."""
-        client = Client()
+        """Ask {count} times in turn, on one connection or {anew} on one each: the names.
+
+        {path} and {host} may say for what.
+        """
+        client = Client(path=request.get("path", "/"), host=request.get("host", ""))
         names = []
         for _ in range(request["count"]):
             names.append(client.ask())

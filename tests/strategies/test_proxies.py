@@ -24,7 +24,7 @@ from harness.hosts.netns import NetnsHost
 from harness.scenario import Application, load_scenario
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy, strategy_names
-from harness.strategies.base import Member
+from harness.strategies.base import Member, Route
 from harness.strategies.dns import Dns
 from harness.strategies.proxy import Layer4Options, Proxy
 from tests.strategies.conftest import ENDPOINT
@@ -200,6 +200,35 @@ def test_weights_are_kept(bench: Bench, name: str, policy: str) -> None:
             assert abs(each[0] - 900) <= 9 * _ROUNDS
         elif policy not in _UNPREDICTED:
             assert chi_square(each, proxy.predicted_shares(members)).p_value > _RARE
+
+
+_BY_PATH = (Route("api", "/api"), Route("api-v2", "/api/v2"), Route("web", "/"))
+_BY_HOST = (Route("a", host="a.example"), Route("b", host="b.a.example"), Route("c", host="c"))
+
+
+@pytest.mark.parametrize("routes", [_BY_PATH, _BY_HOST], ids=["path", "host"])
+@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if proxy.routes])
+def test_requests_go_to_the_instances_of_their_route(
+    bench: Bench, name: str, routes: Sequence[Route]
+) -> None:
+    """The longest path has them; each takes turns among its own, and an update may change who these are."""
+    proxy = _made(name)
+    shared = [replace(member, route=routes[k % 3]) for k, member in enumerate(bench.members)]
+    with bench.exposed(proxy, shared):
+        counts: Counter[str] = Counter()
+        for route in routes:
+            host = f"{route.host}:8080" if route.host else ""  # as clients write one whose port is not 80
+            found = Counter(bench.clients("ask", count=40, anew=False, path=f"{route.path}", host=host))
+            own = [member.name for member in shared if member.route == route]
+            assert found.keys() == set(own)
+            assert max(found.values()) - min(found.values()) <= _ROUNDS
+            counts += found
+        _agree(proxy, bench, shared, counts)
+        turned = [replace(member, route=routes[2 - k % 3]) for k, member in enumerate(bench.members)]
+        proxy.update(bench.host, ENDPOINT, turned)
+        for route in routes:
+            found = bench.clients("ask", count=8, anew=False, path=route.path, host=route.host)
+            assert set(found) == {member.name for member in turned if member.route == route}
 
 
 @pytest.mark.parametrize(("name", "discovery"), _DISCOVERIES)

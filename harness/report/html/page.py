@@ -39,7 +39,7 @@ _SCENARIOS = 400_000
 _LEAST_ROWS, _MOST_ROWS = 20, 2_000
 _MOST_TEXT = 60_000
 _GENERATOR = frozenset({"generator", "workers", "lag", "unsent"})
-_ELSEWHERE = frozenset({"warning", "verdict", "expected", "event", "recovers"})
+_ELSEWHERE = frozenset({"warning", "verdict", "expected", "event", "recovers", "route", "misrouted"})
 _DIFFERENCES = 20
 
 
@@ -117,6 +117,7 @@ def _section(number: int, one: Stored, results: int) -> dict[str, Any]:
         "next": list(words.next_steps(summary)),
         "figures": _figures(summary),
         "events": _events(summary),
+        "routes": tables.routes(key, summary),
         "instances": tables.instances(key, summary, min(max(_ROWS // results, _LEAST_ROWS), _MOST_ROWS)),
         "pictures": pictures.of_one(key, one) if results <= pictures.DRAWN_UP_TO else [],
         "facts": [fact for fact in facts if fact[0] not in _GENERATOR | _ELSEWHERE],

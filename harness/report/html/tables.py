@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.event_summary import EventRow
     from harness.report.html.reading import Stored
     from harness.report.plots.groups import Condition
-    from harness.summary import InstanceRow, Summary
+    from harness.summary import InstanceRow, RouteRow, Summary
 
 _NONE = "–"  # noqa: RUF001  a dash
 
@@ -185,6 +185,7 @@ def instances(key: str, summary: Summary, most: int) -> Table:
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
     interval = f"{summary.confidence * 100:.4g} % interval"
     columns = (
+        *([Column("route", number=False)] if summary.routes else []),
         Column("instance", number=False),
         *(Column(header) for header in (*counted, "share", interval, "expected", "deviation")),
         Column("in the band", number=False),
@@ -204,6 +205,7 @@ def instances(key: str, summary: Summary, most: int) -> Table:
         band = bands.get(row.name)
         within = row.share is None or band is None or band.lower_bound <= row.share <= band.upper_bound
         return (
+            *([Cell(row.route or "")] if summary.routes else []),
             Cell(row.name),
             *(Cell(f"{getattr(row, column):,}", getattr(row, column)) for column in counted),
             _percentage(row.share),
@@ -214,6 +216,35 @@ def instances(key: str, summary: Summary, most: int) -> Table:
         )
 
     return Table(f"{key}-instances", "Instances", columns, tuple(cells(row) for row in rows), note)
+
+
+def routes(key: str, summary: Summary) -> Table | None:
+    """Make the table of routes; None where there are none."""
+    if not summary.routes:
+        return None
+    columns = (
+        *(Column(header, number=False) for header in ("route", "what is asked", "verdict")),
+        *(Column(header) for header in ("requests", "share", "chi-square", "p-value")),
+        *(Column(header) for header in ("p50 (ms)", "p99 (ms)", "errors", "misrouted")),
+    )
+    return Table(f"{key}-routes", "Routes", columns, tuple(map(_route, summary.routes)))
+
+
+def _route(route: RouteRow) -> tuple[Cell, ...]:
+    test, errors = route.tests.chi_square, sum(route.errors.values())
+    return (
+        Cell(route.name),
+        Cell(route.path or route.host or ""),
+        Cell(route.verdict, mark=route.verdict),
+        Cell(f"{route.requests:,}", route.requests),
+        _percentage(route.share),
+        Cell(_NONE) if test is None else Cell(f"{test.statistic:.2f}", test.statistic),
+        Cell(_NONE) if test is None else Cell(f"{test.p_value:.2g}", test.p_value),
+        _milliseconds(route.latency_ns.p50),
+        _milliseconds(route.latency_ns.p99),
+        Cell(f"{errors:,}", errors, "bad" if errors else ""),
+        Cell(f"{route.misrouted:,}", route.misrouted, "bad" if route.misrouted else ""),
+    )
 
 
 def witnesses(key: str, summary: Summary) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.gate.stored import units_of
 from harness.report.terminal import percent_with_sign, roughly
+from harness.summary import misrouted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,6 +44,8 @@ def meaning(summary: Summary) -> Iterator[str]:
     sure = f"with {summary.confidence * 100:.4g} % confidence"
     units, instances = sum(units_of(summary)), len(summary.instances)
     spread = f"{units:,} {unit}s went to {instances:,} instance{'' if instances == 1 else 's'}."
+    if summary.routes:
+        spread = f"{spread[:-1]} of {len(summary.routes):,} routes, and shares are of a route's {unit}s."
     yield {
         "even": f"{spread} Each one's share lies within {tolerance} of what it should be; "
         f"the data show this {sure}.",
@@ -58,6 +61,8 @@ def meaning(summary: Summary) -> Iterator[str]:
             "The verdict is on the time before the first event; what each of them cost stands under “What "
             "happened meanwhile”."
         )
+    if summary.misrouted:
+        yield f"Not as it should be: {misrouted_words(summary)}."
     if summary.expect != "even":
         met = "as expected" if summary.verdict == summary.expect else "not as expected"
         yield f"The scenario expects “{summary.expect}”, so the verdict is {met}."
@@ -80,19 +85,21 @@ def next_steps(summary: Summary) -> Iterator[str]:
         kinds = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
         share = f"{summary.counts.errors:,} of {summary.counts.requests:,} requests failed ({kinds})"
         yield f"{share}: find out who refused them before comparing latency or throughput."
+    if summary.misrouted:
+        yield "Requests reached the wrong application: look at the configuration as applied."
     if summary.verdict == "inconclusive":
         yield _to_decide(summary)
-    elif summary.verdict == summary.expect and not summary.passed:
+    elif summary.recovers is not None and summary.verdict == summary.expect and not summary.passed:
         yield (
             "Look at the events, at who told the strategy of its members, and at the course of the run: a "
             "strategy that hears of them sooner may lose less."
         )
-    elif not summary.passed:
+    elif summary.verdict != summary.expect:
         yield (
             "Look at the instances outside the band, then at the rules and configurations as applied; "
             "if they are what was meant, another strategy may do better."
         )
-    else:
+    elif summary.passed:
         yield (
             "Keep the result as what later runs are compared with (harness baseline), or compare it "
             "with other strategies (harness suite)."

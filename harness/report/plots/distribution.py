@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +76,9 @@ def _draw_named(
     axes.set_yticks(places, [plain(row.name) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"share of the {summary.unit}s (%)")
+    axes.set_xlabel(_of_what(summary))
+    for place in _borders(rows):
+        axes.axhline(place, color=INK, linewidth=0.8)
     least, most = min(float(lower.min()), lower_end), max(float(upper.max()), upper_end)
     axes.set_xlim(least - (most - least) * 0.06, most + (most - least) * 0.06)
     deviations = axes.secondary_yaxis("right")
@@ -115,7 +119,7 @@ def _draw_sorted(axes: Axes, rows: Sequence[InstanceRow], summary: Summary) -> N
             return (of_share / share - 1) * 100
 
         right = axes.secondary_yaxis("right", functions=(to_share, to_deviation))
-        right.set_ylabel(f"share of the {summary.unit}s (%)")
+        right.set_ylabel(_of_what(summary))
     whole_grid(axes, "y")
     _finish(axes, summary)
 
@@ -136,10 +140,12 @@ def _dots(
 
 def _tips(rows: Sequence[InstanceRow], summary: Summary) -> list[str]:
     """Write what was counted for each instance."""
-    total = sum(getattr(row, f"{summary.unit}s") for row in rows)
+    totals: Counter[str | None] = Counter()
+    for row in rows:
+        totals[row.route] += getattr(row, f"{summary.unit}s")
     texts = []
     for row in rows:
-        text = f"{row.name}: {getattr(row, f'{summary.unit}s'):,} of {total:,} {summary.unit}s"
+        text = f"{row.name}: {getattr(row, f'{summary.unit}s'):,} of {totals[row.route]:,} {summary.unit}s"
         if row.share is not None:
             text += f", {percent(row.share)}"
         if row.interval is not None:
@@ -148,6 +154,16 @@ def _tips(rows: Sequence[InstanceRow], summary: Summary) -> list[str]:
             text += f"; {signed_percent(row.deviation)} from the expected {percent(row.expected_share)}"
         texts.append(text)
     return texts
+
+
+def _of_what(summary: Summary) -> str:
+    whose = "its route's" if summary.routes else "the"
+    return f"share of {whose} {summary.unit}s (%)"
+
+
+def _borders(rows: Sequence[InstanceRow]) -> list[float]:
+    """Give where instances of one route end, and those of another begin."""
+    return [place + 0.5 for place, (one, other) in enumerate(pairwise(rows)) if one.route != other.route]
 
 
 def _finish(axes: Axes, summary: Summary) -> None:

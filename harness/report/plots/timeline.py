@@ -128,7 +128,7 @@ def _draw_shares(axes: Axes, windows: Windows, names: tuple[str, ...], summary: 
     for share in sorted({row.expected_share for row in summary.instances}):
         axes.axhline(share * 100, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
     _limit_shares(axes, windows, 100)
-    axes.set_ylabel("share (%)")
+    axes.set_ylabel("share of the route (%)" if summary.routes else "share (%)")
     axes.annotate(
         "expected",
         (1, max(row.expected_share for row in summary.instances) * 100),

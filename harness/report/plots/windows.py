@@ -31,8 +31,8 @@ class Windows:
     per_s, errors_per_s
         Successful and failed requests for each second; shape (n,).
     shares
-        Each instance's part of the answers whose instance is known; shape (n, instances), NaN in a window
-        without any.
+        Each instance's part of the answers whose instance is known, of its route where there are routes;
+        shape (n, instances), NaN in a window without any.
     p50_ms, p99_ms
         Latency of the successful requests, in milliseconds; shape (n,), NaN in a window without any.
     """
@@ -57,7 +57,7 @@ def in_windows(recording: Recording) -> Windows:
     known = rows["instance"] != NO_INSTANCE
     cells = window[known] * len(recording.instances) + rows["instance"][known]
     answers = np.bincount(cells, minlength=count * len(recording.instances)).reshape(count, -1)
-    totals = answers.sum(axis=1, keepdims=True)
+    totals = recording.in_all_of_route(answers)
     p50, p99 = _quantiles_ms(recording.latencies_ns(), window[good], count)
     return Windows(
         edges_s=edges,
