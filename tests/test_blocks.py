@@ -217,3 +217,17 @@ def _die(tmp_path: Path, scenario: Scenario, ending: str) -> None:
         env=os.environ,
     )
     assert died.returncode == -signal.SIGKILL, died.stderr
+
+
+def test_blocks_keep_whose_a_request_was(tmp_path: Path) -> None:
+    """Of a run that was killed, too."""
+    blocks, rows = Blocks(tmp_path / "blocks", ["api", "web"]), records(6)
+    rows["route"] = rows["connection"] % 2
+    blocks.add(rows[:4], NAMES)
+    blocks.flush()
+    blocks.add(rows[4:], NAMES)
+    assert blocks.rows()["route"].tolist() == [0, 1] * 3
+    blocks.flush()
+    found = recovered(tmp_path / "blocks", NAMES)
+    assert found is not None
+    assert (found.routes, found.rows["route"].tolist()) == (("api", "web"), [0, 1] * 3)

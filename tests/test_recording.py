@@ -247,3 +247,33 @@ def test_with_names_of_their_own_those_were_there_that_answered() -> None:
     before = recording.before(recording.started_ns + 3_000_000, 2)
     assert before.instances == ("y", "z")
     assert before.requests_by_instance().tolist() == [1, 2]
+
+
+def test_parquet_says_whose_a_request_was(tmp_path: Path) -> None:
+    """By the route's name, where there are routes; else there is no such column, as there never was."""
+    import pyarrow.parquet as pq
+
+    records = rows([0, 1, 2, 0])
+    read(records).to_parquet(tmp_path / "plain.parquet")
+    assert "route" not in pq.read_schema(tmp_path / "plain.parquet").names
+    assert Recording.from_parquet(tmp_path / "plain.parquet").routes == ()
+    records["route"] = [1, 0, 1, 1]
+    with pytest.raises(LoadError, match="an unknown route"):
+        Recording.of_run(records.copy(), NAMES, NAMES, ["api"])
+    recording = Recording.of_run(records.copy(), NAMES, NAMES, ["api", "web"])
+    recording.to_parquet(tmp_path / "routed.parquet")
+    again = Recording.from_parquet(tmp_path / "routed.parquet")
+    assert (again.routes, again.rows["route"].tolist()) == (("api", "web"), [1, 0, 1, 1])
+    assert pq.read_table(tmp_path / "routed.parquet")["route"].to_pylist() == ["web", "api", "web", "web"]
+
+
+def test_a_route_has_its_own_instances_alone() -> None:
+    """Who answered and is none of them is nobody there; the whole stays as it was."""
+    records = rows([0, 1, 2, NO_INSTANCE])
+    records["route"] = [0, 0, 1, 0]
+    whole = Recording.of_run(records, NAMES, NAMES, ["a", "b"])
+    own = whole.of_route(0, ["instance-2", "instance-3"])
+    assert own.rows["instance"].tolist() == [NO_INSTANCE, 0, NO_INSTANCE]
+    assert own.units_by_instance("request").tolist() == [1, 0]
+    assert whole.rows["instance"].tolist() == [0, 1, 2, NO_INSTANCE]
+    assert whole.in_all_of_route(np.array([[5, 6, 7]])).tolist() == [[11, 11, 7]]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from harness.errors import LoadError
-from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, STATUS, dtype
 from harness.needs import needs_of
-from harness.recording import Recording
 from harness.routed import RoutedWatch, parts
 from harness.scenario import load_scenario
 from harness.stats.planning import units_needed, units_until_verdict
 from harness.stats.together import confidence_of_each
 from harness.summary import exit_status, not_as_expected
+from tests.routed import GAP_NS, NAMES, SHARES, counts_of, judged, routed_recording, routed_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,17 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.scenario import Scenario
-    from harness.summary import Summary
 
-NAMES = ("api-1", "api-2", "web-1", "web-2", "web-3")
-SHARES = (0.5, 0.5, 1 / 3, 1 / 3, 1 / 3)
 _LOOK_NS = 250_000_000
-_TEXT = """
-strategy: nginx
-routes:
-  api: {path: /api, replicas: 2, weight: 3}
-  web: {path: /, replicas: 3}
-"""
 
 
 @pytest.fixture
@@ -44,37 +34,9 @@ def scenario(tmp_path: Path) -> Callable[..., Scenario]:
     """Give a function that loads the scenario of two routes with these changes."""
 
     def make(*changes: str) -> Scenario:
-        file = tmp_path / "two.yaml"
-        file.write_text(_TEXT)
-        return load_scenario(file, changes)
+        return routed_scenario(tmp_path, *changes)
 
     return make
-
-
-def _recording(counts: dict[tuple[int, int], int], names: Sequence[str] = NAMES, **columns: Any) -> Recording:
-    """Make up requests, as many for each (route, instance), in an order that tells nothing."""
-    cells = np.repeat(np.array([*counts]).reshape(-1, 2), [*counts.values()], axis=0)
-    cells = cells[np.random.default_rng(3).permutation(len(cells))]
-    rows = np.zeros(len(cells), dtype())
-    rows["route"], rows["instance"] = cells[:, 0], np.where(cells[:, 1] < 0, NO_INSTANCE, cells[:, 1])
-    rows["connection"] = np.arange(len(rows)) // 4
-    rows["start_ns"] = rows["intended_start_ns"] = np.arange(len(rows)) * 10_000
-    rows["latency_ns"] = 1000 * (1 + rows["route"].astype(np.int64))
-    for column, values in columns.items():
-        rows[column] = values
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Recording(rows, tuple(names), 0, at, set(names) <= set(NAMES), ("api", "web"))
-
-
-def _judged(scenario: Scenario, recording: Recording, **observed: Any) -> Summary:
-    wall_ns = len(recording.rows) * 10_000
-    known: dict[str, Any] = {"unit": "request", "layer": 7, "expected_shares": SHARES, "wall_ns": wall_ns}
-    known |= {"generator_cpu_ns": 0, "generator_wall_ns": wall_ns}
-    return summarise(scenario, recording, Observed(**(known | observed)))
-
-
-def _counts(*each: int) -> dict[tuple[int, int], int]:
-    return {(int(instance > 1), instance): count for instance, count in enumerate(each)}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +53,7 @@ def test_each_route_is_judged_and_the_worst_decides(
     scenario: Callable[..., Scenario], each: tuple[int, ...], verdict: str, reason: str
 ) -> None:
     """Uneven if one is, even if all are; shares are of a route's own requests, and hold together."""
-    summary = _judged(scenario(), _recording(_counts(*each)))
+    summary = judged(scenario(), routed_recording(counts_of(*each)))
     assert summary.verdict == verdict
     assert summary.reason.startswith(reason)
     assert summary.passed is (verdict == "even")
@@ -117,10 +79,10 @@ def test_each_route_is_judged_and_the_worst_decides(
 
 def test_an_answer_of_another_routes_instance_fails_the_run(scenario: Callable[..., Scenario]) -> None:
     """It is counted, named, and nobody's in its route's distribution; the witnesses count it as ever."""
-    counts = _counts(9000, 9000, 4000, 4000, 4000) | {(0, 2): 5, (1, 0): 2}
+    counts = counts_of(9000, 9000, 4000, 4000, 4000) | {(0, 2): 5, (1, 0): 2}
     instances = {"api-1": 9002, "api-2": 9000, "web-1": 4005, "web-2": 4000, "web-3": 4000}
     table = {name: (None, count) for name, count in instances.items()}
-    summary = _judged(scenario(), _recording(counts), witnesses={"instances": table})
+    summary = judged(scenario(), routed_recording(counts), witnesses={"instances": table})
     assert summary.witnesses.agree is True
     assert {row.name: row.requests for row in summary.instances} == instances
     assert (summary.verdict, summary.passed, exit_status(summary)) == ("even", False, 1)
@@ -132,9 +94,9 @@ def test_an_answer_of_another_routes_instance_fails_the_run(scenario: Callable[.
 
 def test_errors_are_told_for_each_route(scenario: Callable[..., Scenario]) -> None:
     """What failed on one route is that route's, and its missing units are, too."""
-    recording = _recording(_counts(9000, 9000, 4000, 4000, 4000) | {(1, -1): 30})
+    recording = routed_recording(counts_of(9000, 9000, 4000, 4000, 4000) | {(1, -1): 30})
     recording.rows["error"][recording.rows["instance"] == NO_INSTANCE] = STATUS
-    summary = _judged(scenario(), recording)
+    summary = judged(scenario(), recording)
     assert [route.errors for route in summary.routes] == [{}, {"status": 30}]
     assert [route.tests.tolerance.missing for route in summary.routes] == [0, 30]
     assert summary.errors == {"status": 30}
@@ -142,9 +104,9 @@ def test_errors_are_told_for_each_route(scenario: Callable[..., Scenario]) -> No
 
 def test_an_address_counts_once_for_each_route(scenario: Callable[..., Scenario]) -> None:
     """Where addresses are balanced, each route's instances have those that asked on it."""
-    recording = _recording(_counts(100, 100, 100, 50, 50))
+    recording = routed_recording(counts_of(100, 100, 100, 50, 50))
     recording.rows["source"] = np.arange(len(recording.rows)) % 40
-    summary = _judged(scenario("strategy.policy=hash"), recording, unit="source")
+    summary = judged(scenario("strategy.policy=hash"), recording, unit="source")
     sources = [sum(row.sources for row in summary.instances if row.route == name) for name in ("api", "web")]
     assert sources == [40, 40]
     assert summary.counts.sources == 40
@@ -153,7 +115,7 @@ def test_an_address_counts_once_for_each_route(scenario: Callable[..., Scenario]
 def test_instances_of_routes_have_to_be_known_by_name(scenario: Callable[..., Scenario]) -> None:
     """Else nobody could tell whose an answer is."""
     with pytest.raises(LoadError, match="leads to instances of several routes, but answers name 'v'"):
-        _judged(scenario(), _recording(_counts(9, 9, 4, 4, 4), names="vwxyz"))
+        judged(scenario(), routed_recording(counts_of(9, 9, 4, 4, 4), names="vwxyz"))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +133,7 @@ def test_the_recording_gives_the_verdict_that_ended_the_load(
     rows["instance"] = np.where(
         rows["route"] == 1, 2 + rng.choice(3, len(rows), p=shares[2:]), rng.choice(2, len(rows), p=shares[:2])
     )
-    rows["start_ns"] = rows["intended_start_ns"] = np.arange(len(rows)) * 10_000
+    rows["start_ns"] = rows["intended_start_ns"] = np.arange(len(rows)) * GAP_NS
     identities = NAMES[::-1]
     live = rows.copy()
     live["instance"] = 4 - live["instance"]
@@ -181,10 +143,8 @@ def test_the_recording_gives_the_verdict_that_ended_the_load(
         if watch.decided:
             break
     assert 0 < start < len(rows) - 800
-    recording = Recording(
-        rows[: start + 800], NAMES, 0, datetime(2026, 1, 1, tzinfo=UTC), routes=("api", "web")
-    )
-    summary = _judged(until, recording, route_looks=watch.looks)
+    recording = replace(routed_recording({}), rows=rows[: start + 800])
+    summary = judged(until, recording, route_looks=watch.looks)
     assert summary.verdict == verdict
     sequential = summary.tests.sequential
     assert sequential is not None

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from harness.report import plots
 from harness.report.plots.groups import cpu_in_all, worst_deviation
+from harness.report.units import whose_units
 from harness.words import printable
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def of_one(key: str, one: Stored) -> list[Picture]:
         plots.distribution_figure(summary),
         f"{key}-distribution",
         f"Distribution of {one.name}",
-        f"Each instance's share of the {summary.unit}s. The band is what the tolerance allows; a line "
+        f"Each instance's share of {whose_units(summary)}. The band is what the tolerance allows; a line "
         "through a dot is the interval that the true share lies in.",
     )
     if recording is None:

@@ -28,6 +28,7 @@ from harness.report.plots.style import (
     title,
     whole_grid,
 )
+from harness.report.units import whose_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def _draw_named(
     axes.set_yticks(places, [plain(row.name) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(_of_what(summary))
+    axes.set_xlabel(f"share of {whose_units(summary)} (%)")
     for place in _borders(rows):
         axes.axhline(place, color=INK, linewidth=0.8)
     least, most = min(float(lower.min()), lower_end), max(float(upper.max()), upper_end)
@@ -119,7 +120,7 @@ def _draw_sorted(axes: Axes, rows: Sequence[InstanceRow], summary: Summary) -> N
             return (of_share / share - 1) * 100
 
         right = axes.secondary_yaxis("right", functions=(to_share, to_deviation))
-        right.set_ylabel(_of_what(summary))
+        right.set_ylabel(f"share of {whose_units(summary)} (%)")
     whole_grid(axes, "y")
     _finish(axes, summary)
 
@@ -154,11 +155,6 @@ def _tips(rows: Sequence[InstanceRow], summary: Summary) -> list[str]:
             text += f"; {signed_percent(row.deviation)} from the expected {percent(row.expected_share)}"
         texts.append(text)
     return texts
-
-
-def _of_what(summary: Summary) -> str:
-    whose = "its route's" if summary.routes else "the"
-    return f"share of {whose} {summary.unit}s (%)"
 
 
 def _borders(rows: Sequence[InstanceRow]) -> list[float]:

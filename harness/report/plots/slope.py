@@ -103,7 +103,8 @@ def slope_figure(
 def _draw_shares(axes: Axes, before: Sequence[Summary], after: Sequence[Summary]) -> None:
     names = [row.name for row in before[0].instances]
     units = " and ".join(dict.fromkeys(f"{side[0].unit}s" for side in (before, after)))
-    axes.set_title(f"share of the {units} (%)", fontsize=10)
+    whose = "its route's" if before[0].routes else "the"
+    axes.set_title(f"share of {whose} {units} (%)", fontsize=10)
     if any([row.name for row in run.instances] != names for run in (*before, *after)):
         nothing(axes, "they have other\ninstances")
         return
