@@ -198,10 +198,12 @@ class Recording:
             Shape (n, instances), as the answer's.
         """
         number = max(len(self.routes), 1)
-        rows = self.rows[self.rows["instance"] != NO_INSTANCE]
-        cells = rows["instance"] * np.int64(number) + rows["route"]
-        answers = np.bincount(cells, minlength=len(self.instances) * number)
-        routes = answers.reshape(-1, number).argmax(axis=1)
+        routes = np.zeros(len(self.instances), dtype=np.intp)
+        if self.routes:
+            known = self.rows["instance"] != NO_INSTANCE
+            cells = self.rows["instance"][known] * np.int64(number) + self.rows["route"][known]
+            answers = np.bincount(cells, minlength=len(self.instances) * number)
+            routes = answers.reshape(-1, number).argmax(axis=1)
         totals = np.zeros((number, len(counts)), dtype=np.int64)
         np.add.at(totals, routes, counts.T)
         found: NDArray[np.int64] = totals.T[:, routes]

@@ -145,8 +145,8 @@ def routed_evidence(  # noqa: PLR0913  the question has this many parts
 
 def _row(scenario: Scenario, recording: Recording, part: Part, own: Recording, shown: Evidence) -> RouteRow:
     route = scenario.routes[part.name]
-    asked = recording.rows[recording.rows["route"] == part.number]
-    answered = np.count_nonzero(asked["instance"] != NO_INSTANCE)
+    rows = recording.rows
+    answered = np.count_nonzero((rows["route"] == part.number) & (rows["instance"] != NO_INSTANCE))
     return RouteRow(
         name=part.name,
         path=route.path,

@@ -152,6 +152,8 @@ def _remarks(scenario: ScenarioOutcomes, rounds: int) -> Iterator[_Remark]:
             if outcome.verdict != scenario.expect:
                 words = f"{outcome.verdict} where {scenario.expect} is expected: {outcome.reason}"
                 yield _Remark(state, name, words)
+            if outcome.figures is not None and (astray := outcome.figures.misrouted):
+                yield _Remark(state, name, f"instances of another route answered {astray:,} requests")
             if outcome.recovers is not None and outcome.recovers.passed != "yes":
                 yield _Remark(state, name, f"recovers: {outcome.recovers.passed}: {outcome.recovers.reason}")
 

@@ -61,6 +61,7 @@ class Figures(_Model):
     cpu_us_per_request: CpuTime
     requests: int
     errors: dict[str, int]
+    misrouted: int = 0
     generator_limited: bool = False
     witnesses_agree: bool | None
     membership: Membership = "static"
@@ -184,16 +185,19 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
     """Keep of a run's summary what a suite's table and document need."""
     status: Literal[0, 1, 3] = {0: 0, 3: 3}.get(exit_status(summary), 1)  # type: ignore[assignment]  # of these
     deviations = [row.deviation for row in summary.instances if row.deviation is not None]
+    test, routes = summary.tests.tolerance, max(len(summary.routes), 1)
     figures = Figures(
         chi_square=summary.tests.chi_square,
         worst_deviation=max(deviations, key=abs, default=None),
-        p_outside=min(instance.p_outside for instance in summary.tests.tolerance.instances),
-        alpha=summary.tests.tolerance.alpha,
+        # Routes share one alpha: so p-values of several are comparable with those of a single one.
+        p_outside=min(1.0, routes * min(instance.p_outside for instance in test.instances)),
+        alpha=test.alpha * routes,
         latency_ns=summary.latency_ns,
         throughput_per_s=summary.throughput_per_s,
         cpu_us_per_request=summary.cpu_us_per_request,
         requests=summary.counts.requests,
         errors=summary.errors,
+        misrouted=summary.misrouted,
         generator_limited=summary.generator.limited,
         witnesses_agree=summary.witnesses.agree,
         membership=membership_of(summary),

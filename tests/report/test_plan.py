@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.planned import Instances, Machine, Remark, Step
 from harness.report.plan import plan_text
 from harness.steps import Command, File, Served, Spawned, Told
-from harness.strategies.base import Endpoint, Member
+from harness.strategies.base import Endpoint, Member, Route
 
 _START: list[Step] = [
     Machine("netns", Endpoint("198.18.37.99", 80), "external", "198.18.128.1", 16),
@@ -69,3 +69,11 @@ def test_nothing_from_outside_reaches_the_terminal_as_it_is() -> None:
     assert text.isascii()
     assert all(char.isprintable() or char == "\n" for char in text)
     assert "    a\\rb\\x9b\n" in text
+
+
+def test_instances_of_routes_say_whose_requests_they_answer() -> None:
+    """By path, or by host."""
+    api, blog = Route("api", "/api"), Route("blog", host="blog.example")
+    members = (Member("api-1", "198.19.0.2", 8080, 1, api), Member("blog-1", "198.19.0.3", 8080, 1, blog))
+    text = plan_text([_START[0], Instances(members, "own", None)])
+    assert "    api-1  198.19.0.2:8080  /api\n    blog-1  198.19.0.3:8080  blog.example\n" in text
