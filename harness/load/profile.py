@@ -173,7 +173,7 @@ class LoadProfile:
         """
         if not self.sources:
             return 0
-        lap = connection // len(self.sources) if self.routes else 0
+        lap = connection // len(self.sources) if len(self.routes) > 1 else 0
         return (connection + lap) % len(self.sources)
 
     def authority(self) -> str:
