@@ -41,9 +41,10 @@ def scenario_schema() -> dict[str, Any]:
     definitions["Load"]["then"] = {"oneOf": rated}
     definitions["Load"]["else"] = {"not": {"required": ["rate"]}}
     schema["required"].remove("name")
-    # Weights may name all instances, and so tell how many there are.
+    # Weights may name all instances, and so tell how many there are; routes do.
     schema["required"].remove("replicas")
-    schema["anyOf"] = [{"required": ["replicas"]}, {"required": ["weights"]}]
+    schema["anyOf"] = [{"required": [key]} for key in ("replicas", "weights", "routes")]
+    definitions["Route"]["oneOf"] = [{"required": ["path"]}, {"required": ["host"]}]
     return {"$schema": _DIALECT, "title": "sameport scenario", **schema}
 
 

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from harness.scenario import Application, Identity, Load, Scenario, load_scenario
+from harness.scenario.routes import Route
 from harness.scenario.schema import scenario_schema
 from harness.strategies.base import Options
 from harness.strategies.dnat import DnatRandom
@@ -57,6 +58,7 @@ def test_every_scenario_here_is_right(file: Path) -> None:
         {"load": {"model": "open", "stages": [{"rate": "100/s", "for": "5s"}, {"rate": "9/s", "for": "5s"}]}},
         {"load": {"stages": [{"users": 3, "for": "10s"}]}},
         {"load": {"spawn_rate": "10/s"}},
+        {"strategy": "nginx", "replicas": 2, "routes": {"a": {"path": "/a/b.c", "replicas": 2}}},
     ],
 )
 def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path: Path) -> None:
@@ -88,6 +90,9 @@ def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path
         {"application": "smple"},
         {"application": {"command": []}},
         {"name": "../x"},
+        {"routes": {"a": {"path": "/", "host": "a.example", "replicas": 2}}},
+        {"routes": {"a": {"path": "/A", "replicas": 2}}},
+        {"routes": {"a": {"host": "a.example"}}},
     ],
 )
 def test_what_is_wrong_the_schema_refuses(wrong: dict[str, Any]) -> None:
@@ -114,5 +119,6 @@ def test_every_key_is_in_the_reference() -> None:
         *(f"application.{key}" for key in Application.file_keys()),
         *(f"application.identity.{key}" for key in Identity.file_keys()),
         *(f"load.{key}" for key in Load.file_keys()),
+        *(f"routes.NAME.{key}" for key in Route.file_keys()),
     ]
     assert [key for key in keys if f"`{key}`" not in reference] == []
