@@ -55,22 +55,19 @@ strategies say of themselves: `harness list strategies --markdown`.
 
 def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
     """Print what each strategy is, and what it can do."""
-    what = Table("strategy", "unit", "policy", "summary", box=SIMPLE_HEAD)
-    can = Table(
-        "strategy", "weights", "routes", "members", "cooperation", "source", "health", box=SIMPLE_HEAD
-    )
+    what = Table("strategy", "unit", "routes", "policy", "summary", box=SIMPLE_HEAD)
+    can = Table("strategy", "weights", "members", "cooperation", "source", "health", box=SIMPLE_HEAD)
     can.add_column("engines", overflow="fold")
     can.add_column("predicted", min_width=11)
     for table in (what, can):
         for column in table.columns[:-2]:
             column.no_wrap = True
     for strategy in strategies:
-        summary = (strategy.name, strategy.unit, strategy.policy, strategy.summary)
+        summary = (strategy.name, strategy.unit, _yes(strategy.routes), strategy.policy, strategy.summary)
         what.add_row(*(Text(printable(cell, console.encoding)) for cell in summary))
         abilities = (
             strategy.name,
             _yes(strategy.weights),
-            _yes(strategy.routes),
             _learns(strategy),
             _yes(strategy.cooperation),
             _yes(strategy.keeps_source),

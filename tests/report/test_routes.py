@@ -70,13 +70,9 @@ def test_tables_of_a_notebook_have_the_routes(recording: Recording, summary: Sum
     """A column of each request and each instance, and a table of their own."""
     assert requests_frame(recording)["route"].value_counts().to_dict() == {"api": 18_005, "web": 12_000}
     assert distribution_frame(summary)["route"].tolist() == ["api", "api", "web", "web", "web"]
-    routes = routes_frame(summary).set_index("route")
-    assert routes.loc["api", ["path", "requests", "misrouted", "verdict"]].tolist() == [
-        "/api",
-        18_005,
-        5,
-        "even",
-    ]
+    routes = routes_frame(summary)
+    for column, values in (("path", ["/api", "/"]), ("requests", [18_005, 12_000]), ("misrouted", [5, 0])):
+        assert routes[column].tolist() == values
     assert routes["expected_percent"].tolist() == [75, 25]
     (window,) = timeline_by_instance_frame(recording, 60)["share_percent"].to_numpy().reshape(-1, 5)
     assert window == pytest.approx([50, 50, 33.3, 33.3, 33.3], abs=0.1)
