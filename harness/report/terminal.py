@@ -80,12 +80,11 @@ def _units(summary: Summary, row: InstanceRow) -> int:
 
 def _instance_table(summary: Summary, encoding: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    if summary.routes:
-        table.add_column("route", overflow="fold")
-    table.add_column("instance", overflow="fold")
+    table.add_column("instance", overflow="fold")  # named for its route, where there are any
     counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
     interval = f"{summary.confidence * 100:.4g} % interval"
-    for header in (*counted, "share", interval, "expected", "deviation"):
+    share = "of route" if summary.routes else "share"
+    for header in (*counted, share, interval, "expected", "deviation"):
         table.add_column(header, justify="right", overflow="fold")
     rows, left_out = list(summary.instances), 0
     if len(rows) > SHOWN_IN_FULL:
@@ -97,7 +96,6 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
         if left_out and index == _ENDS:
             table.add_row("...")
         table.add_row(
-            *([Text(row.route or "")] if summary.routes else []),
             Text(printable(row.name, encoding)),
             *(f"{getattr(row, column):,}" for column in counted),
             "-" if row.share is None else _percent(row.share),

@@ -46,8 +46,8 @@ def summary(recording: Recording, tmp_path: Path) -> Summary:
 def test_the_table_says_whose_instances_are_and_how_each_route_fared(summary: Summary) -> None:
     """And what went astray, in a line of its own."""
     text = " ".join(rendered(summary, width=200).split())
-    assert "route instance connections requests share" in text
-    assert re.search(r"api api-1 [\d,]+ 9,000 50\.00 %", text)
+    assert "instance connections requests of route" in text
+    assert re.search(r"api-1 [\d,]+ 9,000 50\.00 %", text)
     assert (
         "route api (/api): 18,005 requests (60.01 %), even; chi-square 0.00, p = 1; p50 1 µs p99 1 µs" in text
     )
