@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.hosts.base import ClientHost, Host, Side
     from harness.load.records import User
     from harness.scenario import Scenario
-    from harness.scenario.model import Load
+    from harness.scenario.load import Load
 
 Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
 """Told of a phase's progress or end, and given the new records, of type `harness.load.records.dtype()`."""

@@ -5,24 +5,22 @@ overrides.py   --set KEY=VALUE
 quantities.py  10s, 200/s, 10%
 fields.py      the types of values
 base.py        what all models have in common
-model.py       the models
-events.py      those of what happens to instances
-script.py      what they amount to: who comes and goes when
+model.py       the model of a scenario, of these parts:
+application.py what instances run, and what they may use
+load.py        the load profile
+routes.py      several applications behind the one port
+events.py      what happens to instances
+recovers.py    what it may cost
+script.py      what events amount to: who comes and goes when
 reading.py     `load_scenario`
 problems.py    what validation finds, in words
 schema.py      the JSON Schema, for editors
 """
 
+from harness.scenario.application import Application, Identity, Limits, Resources
 from harness.scenario.events import Event
-from harness.scenario.model import (
-    Application,
-    Identity,
-    Limits,
-    Load,
-    Resources,
-    Scenario,
-    StrategyChoice,
-)
+from harness.scenario.load import Load
+from harness.scenario.model import Scenario, StrategyChoice
 from harness.scenario.reading import load_scenario
 
 __all__ = [

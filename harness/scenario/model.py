@@ -7,8 +7,7 @@ In a file, keys have no units and quantities do (`duration: 10s`); in Python it 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -20,37 +19,22 @@ from pydantic import (
 
 from harness.engines import ENGINES
 from harness.errors import StrategyError
-from harness.hosts import DEFAULT_SOURCES, HOSTS, MOST_SOURCES
+from harness.hosts import HOSTS
+from harness.scenario.application import Application, Resources
 from harness.scenario.base import Model as _Model
 from harness.scenario.events import Event, require_able
 from harness.scenario.fields import (
     WRITTEN,
-    Command,
     Confidence,
-    Connections,
-    Cores,
-    Duration,
-    EnvironmentName,
-    ExistingFile,
-    HeaderName,
-    HeaderValue,
-    ImageReference,
     InstanceName,
-    LastingDuration,
-    LoadHeaderName,
-    Memory,
     Name,
-    Pattern,
     Port,
-    ProgramText,
-    Rate,
     RouteName,
     Tolerance,
-    UrlPath,
     Weight,
 )
+from harness.scenario.load import Load
 from harness.scenario.problems import expected, refuse, unknown
-from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
 from harness.scenario.recovers import Required
 from harness.scenario.routes import Route, replicas_in_all, require_routable, require_unlike
 from harness.scenario.script import script
@@ -104,286 +88,6 @@ def _strategy(name: str) -> type[Strategy]:
         raise refuse(words, "strategy.name", complete=True) from None
     except StrategyError as error:
         raise refuse(str(error), "strategy.name", complete=True) from None
-
-
-class Identity(_Model):
-    """How an answer says which instance gave it: a header, or a place in the body."""
-
-    header: HeaderName | None = Field(
-        default="X-Instance", description="The header that holds the instance's name."
-    )
-    body: Pattern | None = Field(
-        default=None, description="A regular expression; its one group finds the instance's name in the body."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _body_alone(cls, given: Any) -> Any:
-        return {"header": None} | given if isinstance(given, dict) and "body" in given else given
-
-    @model_validator(mode="after")
-    def _just_one(self) -> Self:
-        if (self.header is None) == (self.body is None):
-            raise refuse("header and body exclude each other; keep one", "identity.body")
-        return self
-
-
-class Application(_Model):
-    """What every instance runs; with neither command nor image, the built-in sample."""
-
-    command: Command | None = Field(
-        default=None,
-        description="The program and its arguments, a list or one text that is split like a shell's words.",
-    )
-    image: ImageReference | None = Field(
-        default=None,
-        description="A container image, on an engine that runs images; a command is then its arguments.",
-    )
-    port: Port = Field(default=8080, description="Where each instance listens.")
-    identity: Identity = Field(default=Identity(), description="How an answer says which instance gave it.")
-    env: dict[EnvironmentName, ProgramText] = Field(
-        default={}, description="Environment variables of every instance."
-    )
-    delay_ns: Duration = Field(default=0, description="How long the sample waits before each answer.")
-    start_timeout_ns: LastingDuration = Field(
-        default=10 * SECOND_NS, description="How long all instances may take to listen."
-    )
-
-    @field_validator("delay_ns")
-    @classmethod
-    def _sample_only(cls, delay_ns: int, info: ValidationInfo) -> int:
-        if delay_ns and (info.data.get("command") or info.data.get("image")) is not None:
-            raise ValueError("only the sample can wait; take out delay, or the command or image")
-        return delay_ns
-
-
-class Limits(_Model):
-    """What one container may use."""
-
-    cpus: Cores | None = Field(
-        default=None, strict=False, description="Processor cores, as in 0.5; all, if left out."
-    )
-    memory_bytes: Memory | None = Field(
-        default=None, description="Memory, as in 64m; if left out, 512m for an instance and 4g for a proxy."
-    )
-
-
-class Resources(_Model):
-    """What containers may use; `cpus` and `memory` without saying whose are for each container."""
-
-    instances: Limits = Field(default=Limits(), description="Each instance.")
-    proxy: Limits = Field(default=Limits(), description="The strategy's proxy, where it has one.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _for_both(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not (common := {"cpus", "memory"} & given.keys()):
-            return given
-        if len(given) > len(common):
-            raise refuse("write cpus and memory either for all, or for instances and for proxy", "resources")
-        return {"instances": given, "proxy": given}
-
-
-class Stage(_Model):
-    """One rate of arrivals, or one number of users, for a while."""
-
-    rate_per_s: Rate | None = Field(default=None, description="How often requests arrive (open loop).")
-    users: int | None = Field(
-        default=None, ge=0, le=100_000, description="How many users there are (closed loop)."
-    )
-    for_ns: LastingDuration = Field(description="How long.")
-
-
-MOST_RATE_PER_S: Final = 1_000_000
-OPEN_USERS: Final = 1000
-"""Requests that may be under way at a time in an open loop, where a scenario doesn't say."""
-
-
-class Load(_Model):
-    """What the clients do."""
-
-    model: Literal["closed", "open"] = Field(
-        default="closed",
-        description="closed: each user asks again when it has its answer; open: requests arrive at a rate, "
-        "whether or not earlier ones are answered.",
-    )
-    user: Literal["wire", "gevent", "http"] = Field(
-        default="wire",
-        description="What sends the requests: the compiled data plane, Locust users of plain Python, or "
-        "Locust's full HTTP client (FastHttpUser).",
-    )
-    locustfile: ExistingFile | None = Field(
-        default=None,
-        description="A file of Locust's whose user classes ask, in place of all of these, what they like.",
-    )
-    users: int = Field(
-        default=16,
-        ge=1,
-        le=100_000,
-        description="How many users ask at the same time; in an open loop, how many requests may be under "
-        f"way at most ({OPEN_USERS:,} if left out).",
-    )
-    workers: int = Field(
-        default=1,
-        ge=1,
-        le=1000,
-        description="How many processes share the load: from two on Locust's workers, with a master.",
-    )
-    spawn_rate_per_s: Rate | None = Field(
-        default=None, description="How fast users come in a closed loop; all at once, if left out."
-    )
-    rate_per_s: Rate | None = Field(default=None, description="How often requests arrive in an open loop.")
-    stages: tuple[Stage, ...] | None = Field(
-        default=None,
-        strict=False,  # a file has lists
-        json_schema_extra={"minItems": 1},
-        description="In place of duration, one after the other: rates of an open loop, in place of its rate, "
-        "or numbers of users of a closed one.",
-    )
-    arrivals: Literal["constant", "poisson"] = Field(
-        default="constant",
-        description="constant: arrivals have equal distances; poisson: they come at random (seed), "
-        "independently of each other.",
-    )
-    duration_ns: LastingDuration = Field(
-        default=10 * SECOND_NS, description="How long the load is measured, after the warm-up."
-    )
-    warm_up_ns: Duration = Field(
-        default=2 * SECOND_NS, description="How long the load runs before it is measured."
-    )
-    requests: int | None = Field(
-        default=None,
-        ge=1,
-        le=1_000_000_000,
-        description="After how many requests of all users together the measured load ends, if duration does "
-        "not end it before.",
-    )
-    until: Literal["verdict"] | None = Field(
-        default=None,
-        description="verdict: the measured load ends as soon as the counts suffice for one; duration and "
-        "requests are then the most that it may take.",
-    )
-    connections: Connections = Field(
-        default="per-request",
-        description="A new connection for each request, one kept for all, or one for this many requests.",
-    )
-    close: Literal["fin", "reset"] = Field(
-        default="fin", description="How the clients end their connections: in order, or by a reset."
-    )
-    path: UrlPath = Field(default="/", description="What is asked for.")
-    headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
-    timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
-    sources: int = Field(
-        default=DEFAULT_SOURCES,
-        ge=1,
-        le=MOST_SOURCES,
-        description="How many addresses the clients have; each connection is made from the next.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _implied(cls, given: Any, info: ValidationInfo) -> Any:
-        """Complete what the model and its stages imply."""
-        if info.context != WRITTEN or not isinstance(given, dict):
-            return given
-        implied: dict[str, Any] = {"users": OPEN_USERS} if given.get("model") == "open" else {}
-        with suppress(KeyError, TypeError, ValueError):  # whatever is wrong with them is told below
-            if given["stages"]:
-                implied["duration"] = format_duration(
-                    sum(parse_duration(stage["for"]) for stage in given["stages"])
-                )
-        return implied | given
-
-    @field_validator("rate_per_s", "spawn_rate_per_s")
-    @classmethod
-    def _of_its_loop(cls, rate_per_s: float | None, info: ValidationInfo) -> float | None:
-        model = info.data.get("model")
-        if rate_per_s is None:
-            return None
-        if info.field_name == "rate_per_s" and model == "closed":
-            raise ValueError("a closed loop has no rate; take it out and write users, or write model: open")
-        if info.field_name == "spawn_rate_per_s" and model == "open":
-            raise ValueError("users of an open loop don't come one by one; take it out")
-        if not 0 < rate_per_s <= MOST_RATE_PER_S:
-            raise ValueError(f"write more than 0/s and at most {MOST_RATE_PER_S}/s")
-        return rate_per_s
-
-    @field_validator("stages")
-    @classmethod
-    def _of_one_kind(cls, stages: tuple[Stage, ...] | None, info: ValidationInfo) -> tuple[Stage, ...] | None:
-        if stages is None:
-            return None
-        opens = info.data.get("model") == "open"
-        example = "{rate: 100/s, for: 10s}" if opens else "{users: 16, for: 10s}"
-        if not stages:
-            raise ValueError(f"is empty; write at least one, as in [{example}]")
-        if any((stage.rate_per_s is not None) != opens or (stage.users is None) != opens for stage in stages):
-            what = (
-                "an open loop has a rate, and no users" if opens else "a closed loop has users, and no rate"
-            )
-            raise ValueError(f"each stage of {what}, as in {example}")
-        if not opens and info.data.get("user") != "wire":
-            raise ValueError("only the compiled data plane takes users away in order; write user: wire")
-        return stages
-
-    @field_validator("user")
-    @classmethod
-    def _wire_opens(cls, user: str, info: ValidationInfo) -> str:
-        if user != "wire" and info.data.get("model") == "open":
-            raise ValueError("only the compiled data plane drives an open loop; write user: wire")
-        return user
-
-    @property
-    def most_users(self) -> int:
-        """How many users there are at a time, at most."""
-        return max([stage.users for stage in self.stages or () if stage.users] or [self.users])
-
-    @model_validator(mode="after")
-    def _locustfiles_decide_for_themselves(self) -> Self:
-        if self.locustfile is None:
-            return self
-        if self.model == "open":
-            raise refuse(
-                "a locustfile's users wait for answers; write model: closed", "load.model", complete=True
-            )
-        if self.requests is not None:
-            words = "a locustfile's users ask as often as they like; take out requests, and write duration"
-            raise refuse(words, "load.requests", complete=True)
-        return self
-
-    @model_validator(mode="after")
-    def _one_rate_at_a_time(self) -> Self:
-        if self.model == "closed" and self.stages and self.spawn_rate_per_s:
-            words = "stages say how many users there are when; take out spawn_rate"
-            raise refuse(words, "load.spawn_rate", complete=True)
-        if self.model == "open" and (self.rate_per_s is None) == (self.stages is None):
-            words = (
-                "rate and stages exclude each other; keep one"
-                if self.stages
-                else "an open loop needs a rate; write rate: 200/s, or stages"
-            )
-            raise refuse(words, "load.stages" if self.stages else "load.model", complete=True)
-        if self.stages and (lasts_ns := sum(stage.for_ns for stage in self.stages)) != self.duration_ns:
-            raise refuse(
-                f"load.duration ({format_duration(self.duration_ns)}) is not what the stages last together "
-                f"({format_duration(lasts_ns)}); take it out",
-                "load.duration",
-                "load.stages",
-                complete=True,
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _not_mostly_warm_up(self) -> Self:
-        if self.duration_ns < self.warm_up_ns:
-            raise refuse(
-                f"load.warm_up ({format_duration(self.warm_up_ns)}) is longer than load.duration "
-                f"({format_duration(self.duration_ns)}); shorten the one or lengthen the other",
-                "load.warm_up",
-                "load.duration",
-                complete=True,
-            )
-        return self
 
 
 class Scenario(_Model):

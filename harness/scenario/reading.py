@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from harness.scenario.application import Application, Identity
 from harness.scenario.events import Event, Release
 from harness.scenario.fields import WRITTEN
-from harness.scenario.model import Application, Identity, Load, Scenario
+from harness.scenario.load import Load
+from harness.scenario.model import Scenario
 from harness.scenario.overrides import override
 from harness.scenario.problems import expected, explain, find_nulls
 from harness.scenario.routes import Route

@@ -34,7 +34,7 @@ _BUILT_IN = {
     "nft-random": "harness.strategies.nft:NftRandom",
     "nft-round-robin": "harness.strategies.nft:NftRoundRobin",
     "nginx": "harness.strategies.nginx:Nginx",
-    "nginx-events": "harness.strategies.nginx:NginxEvents",
+    "nginx-events": "harness.strategies.nginx_events:NginxEvents",
     "nginx-stream": "harness.strategies.nginx:NginxStream",
     "publish": "harness.strategies.publish:Publish",
     "so-reuseport-bpf": "harness.strategies.reuseport:SoReuseportBpf",
