@@ -82,6 +82,27 @@ def test_strategies_that_fare_alike_share_a_row(measure: Measure) -> None:
         failover([run("blue-green-rules")])
 
 
+def test_several_runs_of_a_strategy_are_told_together(measure: Measure) -> None:
+    """The worst of them says where it stands; a recovery that one of them did not show is told."""
+
+    def run(name: str, **change: Any) -> Summary:
+        return measure([1_000] * 4)[1].model_copy(update={"name": name, "events": (event(**change),)})
+
+    table = failover(
+        [
+            run("kill-one-follows", lost=2),
+            run("kill-one-follows", lost=0, recovery=None),
+            run("kill-one-checks", lost=0),
+            run("kill-one-checks", lost=500),
+        ]
+    )
+    rows = [line for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert [re.findall("`(.*?)`", row) for row in rows] == [["follows"], ["checks"]]
+    assert "(2 runs each" in table
+    assert "| 0 to 0.08 % | 0.1 s (not shown in 1 of 2 runs) |" in rows[0]
+    assert "| 0 to 20 % | 0.1 s |" in rows[1]
+
+
 def test_the_answer_stands_between_its_marks() -> None:
     """Whatever stood there before is replaced; what is around stays."""
     before = _README.read_text("utf-8")
