@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from harness.engines.boxes import Plan
@@ -32,6 +33,8 @@ _MEMORY_BYTES = 4 << 30
 _LISTEN_DEADLINE_S = 20
 _GRACE_S = 5
 _LOOK_EVERY_S = 0.01
+_KEEP = '"$@" >"$0.out" 2>"$0.err"'
+_TAKE = 'cat "$0.out" && printf "\\0" && cat "$0.err" && rm "$0.out" "$0.err"'
 
 
 class _BoxedService:
@@ -102,6 +105,8 @@ class BoxedHost:
         self._port = port
         self._limits = limits
         self._trusted = trusted
+        self._cuts_output = daemon.cuts_output
+        self._numbers = count()
         self._scout: Box | None = None
         self._service: _BoxedService | None = None
         self.address = host.address
@@ -118,9 +123,19 @@ class BoxedHost:
                 self._scout = self._boxes.start(self._plan("scout", ("sleep",), ("infinity",)))
             box = self._service.box if self._service is not None else self._scout
             assert box is not None  # noqa: S101  one of the two is there
-            return Finished(*self._boxes.run(box, argv))
+            return self._kept(box, argv) if self._cuts_output else Finished(*self._boxes.run(box, argv))
         except EngineError as error:
             raise HostError(str(error)) from error
+
+    def _kept(self, box: Box, argv: Sequence[str]) -> Finished:
+        """Run a program whose output goes to files of the common folder, since the engine may lose some."""
+        place = f"{self._places[0]}/said-{next(self._numbers)}"
+        status, *_ = self._boxes.run(box, ["sh", "-c", _KEEP, place, *argv])
+        said = self._host.run(["sh", "-c", _TAKE, place])
+        if said.status:
+            raise HostError(f"{argv[0]} in {box.name}: what it said can't be read: {said.stderr.strip()}")
+        stdout, _, stderr = said.stdout.rpartition("\0")
+        return Finished(status, stdout, stderr)
 
     def _plan(self, name: str, entrypoint: tuple[str, ...], command: tuple[str, ...]) -> Plan:
         return Plan(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NETWORK = "sameport"
 # A container's name has two letters at least, an instance's may have one, or be that of a proxy.
 _PREFIX, _OWN_PREFIX = "sameport-", "sameport."
+_LOOK_EVERY_S = 0.01
 _DEADLINE_S = 300  # where the machine is emulated, and busy, eight containers that start at once take minutes
 _STOP_S = 10  # what `docker stop` leaves a container to end by itself
 # Of a container that has ended, its last words may be written after its end is told.
@@ -276,7 +277,13 @@ class Boxes:
         with self._told(f"{argv[0]} is run in {box.name}"):
             made = self.client.exec_create(box.id, list(argv))
             stdout, stderr = self.client.exec_start(made["Id"], demux=True)
-            status = self.client.exec_inspect(made["Id"])["ExitCode"]
+            end_s = time.monotonic() + _DEADLINE_S
+            # Podman's stream may end before the program has.
+            while (told := self.client.exec_inspect(made["Id"]))["Running"]:
+                if time.monotonic() > end_s:
+                    raise EngineError(f"{argv[0]} did not end in {box.name} within {_DEADLINE_S} s")
+                time.sleep(_LOOK_EVERY_S)
+            status = told["ExitCode"]
         return status, (stdout or b"").decode(errors="replace"), (stderr or b"").decode(errors="replace")
 
     def signal(self, box: Box, number: int) -> None:

@@ -95,11 +95,14 @@ class Daemon(ABC):
         As its makers do.
     resolver
         The address at which containers on its network find their neighbours' names.
+    cuts_output
+        Whether it may lose the end of what a program says that it runs in a container.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     resolver: ClassVar[str]
+    cuts_output: ClassVar[bool] = False
 
     def __init__(self, host: ContainerHost, *, userland_proxy: bool = True) -> None:
         self._host = host
@@ -233,6 +236,8 @@ class Podman(Daemon):
     name: ClassVar[str] = "podman"
     title: ClassVar[str] = "Podman"
     resolver: ClassVar[str] = GATEWAY
+    # Seen with 4.3.1: of 300 programs on a busy machine, 15 were heard to their first lines or not at all.
+    cuts_output: ClassVar[bool] = True
 
     def _serve(self) -> list[Service]:
         if not self._userland_proxy:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.base import Change, Version
+from harness.engines.boxed import BoxedHost
 from harness.engines.boxes import Boxes, Plan
 from harness.engines.containers import ContainerEngine, Images
-from harness.engines.daemons import DAEMONS, SUBNET
+from harness.engines.daemons import DAEMONS, SUBNET, Daemon
 from harness.engines.making import make_engine
 from harness.errors import EngineError, HarnessError
 from harness.hosts.netns import NetnsHost
@@ -37,8 +38,8 @@ def sample() -> CachedImage:
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
-def boxes(request: pytest.FixtureRequest, sample: CachedImage) -> Iterator[Boxes]:
-    """Give an engine with its network and the sample's image."""
+def parts(request: pytest.FixtureRequest, sample: CachedImage) -> Iterator[tuple[NetnsHost, Daemon, Boxes]]:
+    """Give a host, an engine on it, and its containers, with a network and the sample's image."""
     with NetnsHost("external", privileged=True) as host:
         host.start()
         host.link()
@@ -48,7 +49,13 @@ def boxes(request: pytest.FixtureRequest, sample: CachedImage) -> Iterator[Boxes
         made = Boxes(host, daemon)
         made.load([sample])
         made.make_network(SUBNET)
-        yield made
+        yield host, daemon, made
+
+
+@pytest.fixture(scope="module")
+def boxes(parts: tuple[NetnsHost, Daemon, Boxes]) -> Boxes:
+    """Give the containers of an engine."""
+    return parts[2]
 
 
 @pytest.fixture
@@ -235,6 +242,24 @@ def test_instances_come_later_come_again_freeze_and_fail(
         assert [count.requests for count in made.served() or ()] == [1, 2, 1]
         assert made.died() == []
         changes.close()
+
+
+def test_all_that_a_program_says_is_heard_on_a_busy_machine(
+    parts: tuple[NetnsHost, Daemon, Boxes], sample: CachedImage
+) -> None:
+    """Status, output and errors, of programs that run side by side: Podman's own stream would lose some."""
+    host, daemon, boxes = parts
+    place = f"/run/sameport/busy-{daemon.name}"
+    host.write(f"{place}/there", "")
+    boxed = BoxedHost(host, daemon, boxes, sample.reference, [place], 80, Limits())
+    busy = [host.serve(f"busy-{k}", ["sh", "-c", "while :; do :; done"]) for k in range(6)]
+    heard = [boxed.run(["sh", "-c", 'echo "$0"; nproc; echo bad >&2; exit 7', f"{k}"]) for k in range(60)]
+    for one in busy:
+        one.stop()
+    assert [one.status for one in heard] == [7] * 60
+    assert [one.stdout.split("\n", 1)[0] for one in heard] == [f"{k}" for k in range(60)]
+    assert {len(one.stdout.splitlines()) for one in heard} == {2}
+    assert {one.stderr for one in heard} == {"bad\n"}
 
 
 def test_a_program_that_is_missing_is_told_by_the_host(tmp_path: Path) -> None:
