@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ import numpy as np
 
 from harness.errors import LoadError, ResultError
 from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE, dtype
+from harness.naming import own_names, relabel
+from harness.request_columns import MAYBE, UNITS, as_column, as_dictionary, fill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.strategies.base import Unit
-
-UNITS = {
-    "intended_start_ns": "ns since started_at",
-    "start_ns": "ns since started_at",
-    "latency_ns": "ns",
-    "connect_ns": "ns; null where the connection was there before, or never",
-    "first_byte_ns": "ns; null where no byte came",
-}
-
-_MAYBE = ("connect_ns", "first_byte_ns")
 
 # Rows that are handled at a time where all at once would take much more memory than the rows themselves.
 _PART = 1 << 20
@@ -133,7 +124,7 @@ class Recording:
         """
         given = cls.of_generator(rows, identities, routes)
         named = set(given.instances) <= set(instance_names)
-        instances = tuple(instance_names) if named else _own_names(given.instances, len(instance_names))
+        instances = tuple(instance_names) if named else own_names(given.instances, len(instance_names))
         place = {name: index for index, name in enumerate(instances)}
         places = np.array([place[name] for name in given.instances], dtype=np.uint32)
         for begin in range(0, len(rows), _PART):
@@ -365,18 +356,18 @@ class Recording:
         rows = self.rows[begin : begin + _PART]
         none = rows["instance"] == NO_INSTANCE
         columns: dict[str, Any] = {
-            "intended_start_ns": _as_column(rows["intended_start_ns"] - self.started_ns),
-            "start_ns": _as_column(rows["start_ns"] - self.started_ns),
-            "latency_ns": _as_column(rows["latency_ns"]),
-            **{name: _as_column(rows[name], rows[name] == NOT_THERE) for name in _MAYBE},
-            "connection": _as_column(rows["connection"]),
-            "instance": _as_dictionary(np.where(none, 0, rows["instance"]), none, self.instances),
-            "status": _as_column(rows["status"]),
-            "source": _as_column(rows["source"]),
-            "error": _as_dictionary(rows["error"], rows["error"] == 0, ERRORS),
+            "intended_start_ns": as_column(rows["intended_start_ns"] - self.started_ns),
+            "start_ns": as_column(rows["start_ns"] - self.started_ns),
+            "latency_ns": as_column(rows["latency_ns"]),
+            **{name: as_column(rows[name], rows[name] == NOT_THERE) for name in MAYBE},
+            "connection": as_column(rows["connection"]),
+            "instance": as_dictionary(np.where(none, 0, rows["instance"]), none, self.instances),
+            "status": as_column(rows["status"]),
+            "source": as_column(rows["source"]),
+            "error": as_dictionary(rows["error"], rows["error"] == 0, ERRORS),
         }
         if self.routes:
-            columns["route"] = _as_dictionary(rows["route"], np.zeros(len(rows), dtype=bool), self.routes)
+            columns["route"] = as_dictionary(rows["route"], np.zeros(len(rows), dtype=bool), self.routes)
         return pa.table(columns)
 
     @classmethod
@@ -403,7 +394,7 @@ class Recording:
                 begin = 0
                 for group in range(file.num_row_groups):
                     table = file.read_row_group(group)
-                    _fill(rows[begin : begin + table.num_rows], table, instances, routes)
+                    fill(rows[begin : begin + table.num_rows], table, instances, routes)
                     begin += table.num_rows
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise ResultError(
@@ -412,83 +403,3 @@ class Recording:
         rows["intended_start_ns"] += started_ns
         rows["start_ns"] += started_ns
         return cls(rows, instances, started_ns, started_at, named, routes)
-
-
-def relabel(rows: NDArray[np.void], names: Sequence[str], among: Sequence[str]) -> None:
-    """Give instances other numbers.
-
-    Parameters
-    ----------
-    rows
-        Of type `harness.load.records.dtype()`; the column `instance` is changed in place.
-    names
-        What it is an index into.
-    among
-        What it is to be an index into; who is none of these becomes `NO_INSTANCE`.
-    """
-    place = {name: number for number, name in enumerate(among)}
-    places = np.array([*(place.get(name, NO_INSTANCE) for name in names), NO_INSTANCE], dtype=np.uint32)
-    rows["instance"] = places[np.minimum(rows["instance"], len(names))]
-
-
-def _fill(rows: NDArray[np.void], table: Any, instances: Sequence[str], routes: Sequence[str]) -> None:
-    """Copy the columns of an Arrow table to rows."""
-    for column in ("intended_start_ns", "start_ns", "latency_ns", "connection", "status", "source"):
-        rows[column] = table[column].to_numpy()
-    for column in _MAYBE:
-        rows[column] = table[column].fill_null(NOT_THERE).to_numpy()
-    rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
-    rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
-    if routes:
-        rows["route"] = _from_dictionary(table["route"], routes, 0)
-
-
-def _own_names(identities: Sequence[str], replicas: int) -> tuple[str, ...]:
-    """Name instances by what they call themselves."""
-    distinct = sorted(set(identities), key=_natural)
-    if len(distinct) > replicas:
-        raise LoadError(
-            f"{len(distinct)} different identities answered, {distinct[0]!r} and {distinct[1]!r} among them, "
-            f"but there are {replicas} replicas: the identity must be the same in all answers of an "
-            f"instance and differ between instances, as its host name does"
-        )
-    unseen = (f"(unseen {number})" for number in range(1, replicas - len(distinct) + 1))
-    return (*distinct, *unseen)
-
-
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Give a sort key that puts `instance-2` before `instance-10`."""
-    # Every second part is digits: more of them is a larger number. The name itself tells "01" from "1".
-    parts = re.split(r"([0-9]+)", name)
-    numbers = [part.lstrip("0") for part in parts]
-    return [(len(numbers[i]), numbers[i]) if i % 2 else (0, part) for i, part in enumerate(parts)], name
-
-
-def _as_column(values: NDArray[Any], null: NDArray[np.bool_] | None = None) -> Any:
-    """Hand numbers to Arrow; ``pa.array`` would import pandas first, to ask whether they are its own."""
-    import pyarrow as pa  # noqa: PLC0415  as in Recording.to_parquet
-
-    # Arrow's columnar format: a bit for each value, the lowest first, set where it is not null.
-    validity = None if null is None else pa.py_buffer(np.packbits(~null, bitorder="little"))
-    buffers = [validity, pa.py_buffer(np.ascontiguousarray(values))]
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
-
-
-def _as_dictionary(indices: NDArray[Any], null: NDArray[np.bool_], names: Sequence[str]) -> Any:
-    import pyarrow as pa  # noqa: PLC0415  as in Recording.to_parquet
-
-    texts = [name.encode() for name in names]
-    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
-    words = pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts)))
-    return pa.DictionaryArray.from_arrays(_as_column(indices.astype(np.int32), null), words)
-
-
-def _from_dictionary(column: Any, names: Sequence[str], none: int) -> NDArray[np.int64]:
-    """Give each value's index among `names`; `none` for null."""
-    place = {name: index for index, name in enumerate(names)}
-    parts = [np.empty(0, dtype=np.int64)]
-    for chunk in column.chunks:
-        # A file's row groups each have a dictionary of their own. Null takes the last entry.
-        places = np.array([*(place[name] for name in chunk.dictionary.to_pylist()), none], dtype=np.int64)
-        parts.append(places[chunk.indices.fill_null(len(places) - 1).to_numpy()])
-    return np.concatenate(parts)

@@ -13,12 +13,13 @@ import numpy as np
 
 from harness.evidence import Evidence, evidence
 from harness.load.records import NO_INSTANCE
-from harness.recording import relabel
+from harness.naming import relabel
 from harness.scenario.routes import shares_of_load
 from harness.stats.fairness import ChiSquare
 from harness.stats.latency import quantiles_ns
 from harness.stats.together import chi_square_of_all, confidence_of_each, verdict_of_all
-from harness.summary import ChiSquareTest, LatencySummary, RouteRow, SequentialSummary, Tests, ToleranceTest
+from harness.summary import LatencySummary, RouteRow
+from harness.summary_tests import ChiSquareTest, SequentialSummary, Tests, ToleranceTest
 from harness.watch import Watch
 
 if TYPE_CHECKING:

@@ -4,137 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.event_summary import EventRow, Recovers  # noqa: TC001  pydantic reads them, too
 from harness.load.records import User  # noqa: TC001  pydantic reads it when the model is made
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
-
-Verdict = Literal["even", "uneven", "inconclusive"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from harness.summary_tests import Model, Tests, Verdict
 
 
-class ChiSquareTest(_Model):
-    """Pearson's test of goodness of fit."""
-
-    statistic: float
-    dof: int
-    p_value: float
-
-
-class ToleranceBand(_Model):
-    """An instance's band of shares, and p-values as in `harness.stats.equivalence`."""
-
-    name: str
-    lower_bound: float
-    upper_bound: float
-    p_below: float
-    p_above: float
-    p_outside: float
-
-
-class ToleranceTest(_Model):
-    """The tests that the verdict follows from.
-
-    `missing` units can't be attributed to an instance. Counts were divided by `dispersion` first.
-    `more_units` would decide an inconclusive verdict, in `more_seconds` at the measured rate; null where
-    there is a verdict, or no sensible number would.
-    """
-
-    alpha: float
-    missing: int
-    dispersion: float = 1.0
-    more_units: int | None = None
-    more_seconds: float | None = None
-    instances: tuple[ToleranceBand, ...]
-
-
-class FitTest(_Model):
-    """Goodness of fit and measures of evenness, as in `harness.stats.fairness.GoodnessOfFit`."""
-
-    p_value: float
-    p_more_even: float
-    spread: Literal["by chance", "more even", "less even"]
-    valid: bool
-    simulated_p_value: float | None
-    g_test: ChiSquareTest
-    cohen_w: float
-    jain_index: float
-    max_over_mean: float
-    coefficient_of_variation: float
-
-
-class DriftTest(_Model):
-    """Whether counts vary between time windows, as in `harness.stats.drift.Drift`."""
-
-    windows: int
-    instances: int
-    statistic: float
-    dof: int
-    p_value: float
-    dispersion: float
-    varies: bool
-    inflation: float
-
-
-class OrderTest(_Model):
-    """What the order of choices is like, as in `harness.stats.ordering.Order`."""
-
-    runs: int
-    expected_runs: float
-    variance: float
-    z: float
-    p_value: float
-    repeat_ratio: float
-    dependence: float | None
-    kind: Literal["in turn", "random", "sticky"]
-
-
-class RequestsTest(_Model):
-    """Chi-square of the requests, where they are not the unit; `corrected` by the design effect."""
-
-    chi_square: ChiSquareTest
-    design_effect: float
-    corrected: ChiSquareTest
-
-
-class LookRow(_Model):
-    """A look at the counts while the load ran."""
-
-    records: int
-    elapsed_ns: int
-
-
-class SequentialSummary(_Model):
-    """A load that was to end with its verdict.
-
-    `decided_after_s` is when it had one, null where it had none before its end. `half_width` is that of
-    the widest interval, relative to the expected share. `fit_p_value` tests the expected shares
-    themselves and holds however often somebody looked.
-    """
-
-    looks: tuple[LookRow, ...]
-    decided_after_s: float | None
-    half_width: float | None
-    fit_p_value: float | None
-
-
-class Tests(_Model):
-    """All tests; null where there is too little to make one."""
-
-    chi_square: ChiSquareTest | None
-    fit: FitTest | None = None
-    tolerance: ToleranceTest
-    drift: DriftTest | None = None
-    order: OrderTest | None = None
-    requests: RequestsTest | None = None
-    sequential: SequentialSummary | None = None
-
-
-class InstanceRow(_Model):
+class InstanceRow(Model):
     """What one instance got; all after `sources` is of the unit, and null where there are no units.
 
     The intervals of all instances hold at once, with the scenario's confidence. `residual` is
@@ -154,7 +32,7 @@ class InstanceRow(_Model):
     residual: float | None = None
 
 
-class Counts(_Model):
+class Counts(Model):
     """Totals, those that no instance can be named for too; errors are failed requests."""
 
     connections: int
@@ -163,14 +41,14 @@ class Counts(_Model):
     errors: int
 
 
-class WitnessTotals(_Model):
+class WitnessTotals(Model):
     """What one witness counted in all; null for what it can't count."""
 
     connections: int | None
     requests: int | None
 
 
-class Witnesses(_Model):
+class Witnesses(Model):
     """Who served what as several parties counted it; null for one that isn't there.
 
     `agree` is null where nobody but the client counted.
@@ -184,7 +62,7 @@ class Witnesses(_Model):
     differences: tuple[str, ...]
 
 
-class LatencySummary(_Model):
+class LatencySummary(Model):
     """Latency quantiles of successful requests in nanoseconds; null where none succeeded."""
 
     p50: int | None
@@ -194,7 +72,7 @@ class LatencySummary(_Model):
     max: int | None
 
 
-class RouteRow(_Model):
+class RouteRow(Model):
     """What became of the requests of one route, by `path` or by `host`, and the verdict on its instances.
 
     `share` is of all requests. Answers by instances of another route were `misrouted`; they count for
@@ -216,7 +94,7 @@ class RouteRow(_Model):
     latency_ns: LatencySummary
 
 
-class LatencyIntervals(_Model):
+class LatencyIntervals(Model):
     """Intervals of the quantiles in nanoseconds, from resampled time blocks; null where there are too few."""
 
     p50: tuple[int, int] | None = None
@@ -228,7 +106,7 @@ class LatencyIntervals(_Model):
 Limit = Literal["generator", "instances", "proxy", "machine"]
 
 
-class Lag(_Model):
+class Lag(Model):
     """How late requests of an open loop were sent, in nanoseconds after they had arrived."""
 
     p50: int
@@ -236,7 +114,7 @@ class Lag(_Model):
     max: int
 
 
-class Worker(_Model):
+class Worker(Model):
     """One of the processes that shared the load.
 
     `offset_ns` is how far its clock was ahead of the master's, which the records' times are on: estimated
@@ -254,7 +132,7 @@ class Worker(_Model):
     lost: bool
 
 
-class Generator(_Model):
+class Generator(Model):
     """The load generator on itself.
 
     `user` is what sent the requests: the compiled data plane (`wire`), users of plain Python (`gevent`),
@@ -275,7 +153,7 @@ class Generator(_Model):
     workers: tuple[Worker, ...] = ()
 
 
-class CpuTime(_Model):
+class CpuTime(Model):
     """Processor time for each request, in microseconds, by who used it; null for who was not there.
 
     `kernel` is what the machine spent in interrupts, whoever's; where the kernel does not keep it
@@ -296,14 +174,14 @@ class CpuTime(_Model):
         return None if self.instances is None else sum(part for part in parts if part is not None)
 
 
-class Memory(_Model):
+class Memory(Model):
     """Memory that the containers of each role had at most, added up, in bytes; null without containers."""
 
     instances: int | None = None
     proxy: int | None = None
 
 
-class Phases(_Model):
+class Phases(Model):
     """How long each phase of the run took, in seconds; null for one that did not happen.
 
     On host vagrant, `machine` was brought up. With containers, `images` were looked for or made, `engine` was
@@ -324,7 +202,7 @@ class Phases(_Model):
     total: float | None = None
 
 
-class Summary(_Model):
+class Summary(Model):
     """A run: summary.json.
 
     `throughput_per_s` counts successful requests for each second of the measured load. Where the host was
@@ -384,7 +262,7 @@ class Summary(_Model):
         return self.model_dump_json(indent=2, by_alias=True) + "\n"
 
 
-class Refusal(_Model):
+class Refusal(Model):
     """A run that ended as expected, before anything was measured: the strategy refused."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from harness.gate.stored import Baseline, BaselineRun
     from harness.stats.equivalence import ToleranceVerdict
-    from harness.summary import InstanceRow, Summary, Tests, Verdict
+    from harness.summary import InstanceRow, Summary
+    from harness.summary_tests import Tests, Verdict
 
 Status = Literal["passed", "failed", "inconclusive"]
 

@@ -12,7 +12,8 @@ from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
 from harness.strategies import find_strategy
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
-from harness.summary import ChiSquareTest, CpuTime, LatencySummary, Verdict, exit_status
+from harness.summary import CpuTime, LatencySummary, exit_status
+from harness.summary_tests import ChiSquareTest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

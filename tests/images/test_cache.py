@@ -73,7 +73,7 @@ def test_a_build_that_was_killed_leaves_nothing_that_the_next_one_minds(tmp_path
     process = _requiring(tmp_path)
     folder = tmp_path / "images"
     end = time.monotonic() + 20
-    while not list(folder.glob(".unfinished-*/root/usr/bin/*")):
+    while not list(folder.glob(".unfinished-*/*/usr/bin/*")):
         assert time.monotonic() < end
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from harness.report.suite import closing_line, render_suite
 from harness.suite.summary import Figures, RunOutcome, ScenarioOutcomes, SuiteSummary, among_all
-from harness.summary import ChiSquareTest, CpuTime, LatencySummary
+from harness.summary import CpuTime, LatencySummary
+from harness.summary_tests import ChiSquareTest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from harness.report.progress import Progress
 from harness.report.terminal import render_summary, verdict_line
-from harness.summary import Generator, Lag, LatencyIntervals, SequentialSummary
+from harness.summary import Generator, Lag, LatencyIntervals
+from harness.summary_tests import SequentialSummary
 
 if TYPE_CHECKING:
     from harness.summary import Summary

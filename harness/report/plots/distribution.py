@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from harness.summary import InstanceRow, Summary, ToleranceBand
+    from harness.summary import InstanceRow, Summary
+    from harness.summary_tests import ToleranceBand
 
 
 @styled
