@@ -17,12 +17,12 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
+from harness.common.text import last_words
 from harness.errors import HostError, LoadError
 from harness.hosts.netns import find_program
 from harness.load.records import ERRORS, NONE
 from harness.load.shared import SharedRecords
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -67,9 +67,9 @@ from benchmarks._load import (
     run_engine,
     run_program,
 )
+from harness.common.signals import end_on_sigterm
 from harness.errors import HarnessError, LoadError
 from harness.hosts.netns import find_program
-from harness.interrupts import end_on_sigterm
 from harness.load.profile import LoadProfile
 
 try:

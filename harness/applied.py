@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.steps import Command, File, Served, Spawned, Told
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.channel import Channel, Message
+    from harness.common.channel import Channel, Message
     from harness.hosts.base import Finished, Host, Program, Role, Service, Side
     from harness.steps import Asked
 

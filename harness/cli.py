@@ -21,9 +21,9 @@ from harness.commands import (
     scenarios,
     showing,
 )
+from harness.common.signals import Terminated, end_on_sigterm
+from harness.common.text import wants_no_colour
 from harness.errors import HarnessError, defect
-from harness.interrupts import Terminated, end_on_sigterm
-from harness.words import wants_no_colour
 
 if TYPE_CHECKING:
     from harness.doctor import Finding

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results import explained
 from harness.summary import Summary
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results import INCOMPLETE
 from harness.summary import Summary
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

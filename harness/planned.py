@@ -21,7 +21,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from harness.channel import Channel, Message
+from harness.common.channel import Channel, Message
 from harness.engines import ENGINES
 from harness.errors import RefusedError
 from harness.hosts import HOSTS

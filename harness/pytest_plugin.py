@@ -223,8 +223,8 @@ class NotAsExpectedError(Exception):
     """A verdict that the scenario does not expect: one line, and the run's table."""
 
     def __init__(self, outcome: Outcome) -> None:
+        from harness.common.text import printable  # noqa: PLC0415  as above
         from harness.report.terminal import verdict_line  # noqa: PLC0415  as above
-        from harness.words import printable  # noqa: PLC0415  as above
 
         summary = outcome.summary
         missed = ""

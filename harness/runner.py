@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.applied import Notes
+from harness.common.signals import deferred
 from harness.engines import ENGINES
 from harness.engines.making import find_images, make_engine, require_programs
 from harness.errors import LoadError
 from harness.hosts import HOSTS
 from harness.hosts.making import make_host
-from harness.interrupts import deferred
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results import PendingResult
 from harness.strategies.base import Endpoint
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.blocks import Blocks
-    from harness.channel import Message
+    from harness.common.channel import Message
     from harness.engines.containers import Images
     from harness.hosts.base import Host
     from harness.hosts.making import AnyHost

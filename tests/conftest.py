@@ -12,8 +12,8 @@ from click import ClickException
 from click.testing import CliRunner
 from hypothesis import settings
 
-from harness.channel import ChannelClosedError
 from harness.cli import cli
+from harness.common.channel import ChannelClosedError
 from harness.errors import HarnessError
 from harness.hosts.netns import NetnsHost
 

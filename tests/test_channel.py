@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.channel import Channel, ChannelClosedError
+from harness.common.channel import Channel, ChannelClosedError
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

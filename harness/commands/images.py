@@ -68,10 +68,10 @@ def list_() -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from harness.common.text import printable
     from harness.images import Cache
     from harness.images.catalogue import CATALOGUE
     from harness.report.console import standard_output
-    from harness.words import printable
 
     found = Cache().images()
     if not found:

@@ -75,7 +75,7 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
       harness plot results/dnat-10-* results/haproxy-10-* --kind slope --format svg
       harness plot results --kind matrix --kind cost --output pictures
     """
-    from harness.words import printable
+    from harness.common.text import printable
 
     suites, folders = _found(results)
     stored = _read(folders)
@@ -92,8 +92,8 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
 
 def _found(paths: Sequence[Path]) -> tuple[list[SuiteSummary], list[Path]]:
     """Sort what was named into suites' documents and results' folders, each once."""
+    from harness.common.text import printable
     from harness.condensed import condensed_below
-    from harness.words import printable
 
     suites: list[SuiteSummary] = []
     folders: dict[Path, Path] = {}
@@ -127,7 +127,7 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _refuse(folder: Path) -> None:
-    from harness.words import printable
+    from harness.common.text import printable
 
     shown = printable(str(folder))
     if not folder.exists():
@@ -140,8 +140,8 @@ def _refuse(folder: Path) -> None:
 def _suite(path: Path) -> SuiteSummary:
     from pydantic import ValidationError
 
+    from harness.common.text import printable
     from harness.suite.summary import SuiteSummary
-    from harness.words import printable
 
     try:
         return SuiteSummary.model_validate_json(path.read_bytes())
@@ -296,7 +296,7 @@ def _file_name(name: str) -> str:
 
 
 def _made(folder: Path) -> Path:
-    from harness.words import printable
+    from harness.common.text import printable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -308,8 +308,8 @@ def _made(folder: Path) -> Path:
 
 
 def _write(picture: Picture, path: Path) -> None:
+    from harness.common.text import printable
     from harness.report.plots import save
-    from harness.words import printable
 
     try:
         save(picture, path)

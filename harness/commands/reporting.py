@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from harness.common.text import printable
 from harness.errors import ResultError
-from harness.words import printable
 
 
 @click.command()

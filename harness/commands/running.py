@@ -198,8 +198,8 @@ def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
 
 
 def _show_refusal(scenario: Scenario, error: RefusedError, *, as_json: bool) -> None:
+    from harness.common.text import printable
     from harness.summary import Refusal
-    from harness.words import printable
 
     if as_json:
         refusal = Refusal(name=scenario.name, strategy=scenario.strategy.name, reason=str(error))

@@ -52,10 +52,10 @@ def _list_strategies(*, markdown: bool) -> None:
 
 
 def _list_results(folder: Path, *, as_json: bool) -> None:
+    from harness.common.text import printable
     from harness.listing import list_results, results_json
     from harness.report.console import standard_output
     from harness.report.results import render_results
-    from harness.words import printable
 
     listed = list_results(folder)
     if as_json:

@@ -13,8 +13,8 @@ from abc import ABC, abstractmethod
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.common.text import last_words
 from harness.errors import EngineError, HostError
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from harness.hosts.base import ContainerHost, Service

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
+from harness.common.text import last_words
 from harness.hosts import kernel
 from harness.hosts.listening import listening_ports, listening_sockets, ports_held
 from harness.hosts.processes import family
 from harness.instance.server import CONTROL_WORD, Server
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
+from harness.common.text import printable
 from harness.engines.base import Change, Served
 from harness.engines.nursery import SLOT_WORDS
 from harness.errors import EngineError
 from harness.instance.server import CONTROL_WORD, control
 from harness.strategies.base import Member
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.gate.stored import refuse_another, units_of
 from harness.stats.comparison import compare, errors_risen, worse_beyond
@@ -13,7 +14,6 @@ from harness.stats.equivalence import tolerance_verdict
 from harness.stats.shares import compare_shares
 from harness.stats.together import confidence_of_each, verdict_of_all
 from harness.summary import misrouted_words
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

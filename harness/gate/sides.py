@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.gate.stored import differing_keys, measured_scenario, read_results, units_of
 from harness.stats.figures import FigureChange, compare_figures
 from harness.stats.homogeneity import Homogeneity, homogeneity
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

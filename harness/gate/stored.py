@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.scenario.fields import WRITTEN
 from harness.scenario.model import Scenario
 from harness.summary import CpuTime, LatencySummary, Summary, not_as_expected
 from harness.summary_tests import Verdict  # noqa: TC001  pydantic reads it when the model is made
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

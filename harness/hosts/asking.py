@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, ClassVar
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
+from harness.common.text import last_words
 from harness.errors import HostError
 from harness.hosts.base import Finished, Role
-from harness.words import last_words
 
 if TYPE_CHECKING:
     import signal

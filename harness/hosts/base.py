@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
-    from harness.channel import Channel
+    from harness.common.channel import Channel
 
 ClientSide = Literal["external", "local"]
 Side = Literal["host", "client", "here"]

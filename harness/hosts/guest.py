@@ -22,9 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.channel import ChannelClosedError, Message, Messages
+from harness.common.channel import ChannelClosedError, Message, Messages
+from harness.common.text import last_words
 from harness.hosts.inside import FOR_HOST, Inside, set_limits
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from harness.hosts.services import Services
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.channel import Message, Messages
+    from harness.common.channel import Message, Messages
 
 _RUN_DEADLINE_S = 120
 _CONNECT_DEADLINE_S = 5

@@ -20,7 +20,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES, cgroups
 from harness.hosts.asking import AskingHost, SpawnedProgram

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.common.text import last_words
 from harness.hosts.listening import listening_sockets, ports_held
 from harness.hosts.processes import family
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.channel import Message
+    from harness.common.channel import Message
 
 _LOGS = Path("/run/sameport/services")
 _GRACE_S = 5

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 
 import harness
-from harness.channel import Channel, ChannelClosedError
+from harness.common.channel import Channel, ChannelClosedError
+from harness.common.text import last_words
 from harness.errors import HostError
 from harness.hosts.guest import RELAY
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.channel import Message
+    from harness.common.channel import Message
     from harness.machines.state import Ssh
 
 ENGINE_SOCKET = "/run/docker.sock"

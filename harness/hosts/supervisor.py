@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.hosts import cgroups, kernel
 from harness.hosts.inside import FOR_ALL, FOR_CLIENTS, FOR_HOST, Inside, set_limits
 

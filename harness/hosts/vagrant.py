@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness.channel import Channel
+from harness.common.channel import Channel
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES
 from harness.hosts.asking import AskingHost, SpawnedProgram
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.channel import Message
+    from harness.common.channel import Message
     from harness.hosts.asking import AskedService
     from harness.hosts.base import ClientSide, Finished, Program, Role, Side
 

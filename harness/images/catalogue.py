@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness
+from harness.common.text import printable
 from harness.errors import EngineError
 from harness.images.archive import Config, architecture
 from harness.images.references import parsed
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from harness.common.text import last_words
 from harness.errors import EngineError
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from harness.common.text import printable
 from harness.errors import EngineError
-from harness.words import printable
 
 _HUB = "docker.io"
 _OFFICIAL = "library/"

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.common.text import last_words, printable
 from harness.errors import EngineError
-from harness.words import last_words, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

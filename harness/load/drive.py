@@ -19,7 +19,7 @@ from harness.load.wired import WirePhase, WireUser
 if TYPE_CHECKING:
     from locust import User
 
-    from harness.channel import Message
+    from harness.common.channel import Message
     from harness.load.profile import LoadProfile
 
 PROGRESS_S: Final = 0.25

@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness.channel import ChannelClosedError, Message
+from harness.common.channel import ChannelClosedError, Message
+from harness.common.signals import deferred
 from harness.errors import LoadError
-from harness.interrupts import deferred
 from harness.load.profile import Asked, LoadProfile
 from harness.load.shared import SharedRecords
 

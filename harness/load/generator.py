@@ -1,6 +1,6 @@
 """The load generator's process: ``python -m harness.load.generator FD``.
 
-FD is the inherited descriptor of its end of a `harness.channel.Channel`. The parent says what to do,
+FD is the inherited descriptor of its end of a `harness.common.channel.Channel`. The parent says what to do,
 the generator answers; every message has ``do`` (from the parent) or ``event`` (from the generator):
 
 - ``ready`` once, when everything is imported.
@@ -27,7 +27,7 @@ import gevent.queue
 import locust
 from locust.env import Environment
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, AnyPhase, Drive, user_classes
 from harness.load.master import Master

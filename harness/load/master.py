@@ -31,7 +31,7 @@ from harness.load.stages import Stages
 from harness.load.worker import about
 
 if TYPE_CHECKING:
-    from harness.channel import Channel, Message
+    from harness.common.channel import Channel, Message
     from harness.load.sharing import Share
 
 _ANSWER_S: Final = 30.0

@@ -24,7 +24,7 @@ import locust
 from locust.env import Environment
 
 from harness import __version__
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, Drive, user_classes
 from harness.load.process import leave, quieten

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from harness.channel import Channel, ChannelClosedError
+from harness.common.channel import Channel, ChannelClosedError
 from harness.hosts import kernel
 
 _NAMESPACES = (

@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from harness.channel import Channel, ChannelClosedError
+from harness.common.channel import Channel, ChannelClosedError
+from harness.common.text import last_words
 from harness.errors import HostError
 from harness.machines.state import Known, Ssh, State
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

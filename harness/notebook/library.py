@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from harness.common.text import printable
 from harness.errors import HarnessError, ResultError
 from harness.notebook.columns import TABLE
 from harness.notebook.result import Result, is_result
-from harness.words import printable
 
 if TYPE_CHECKING:
     import os

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment
 
+from harness.common.text import printable
 from harness.errors import HarnessError
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.common.text import printable
 from harness.errors import ResultError
 from harness.report.plots import (
     MOST_RUNS,
@@ -20,7 +21,6 @@ from harness.report.plots import (
     slope_figure,
     timeline_figure,
 )
-from harness.words import printable
 
 if TYPE_CHECKING:
     import os

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.common.text import printable
 from harness.errors import ResultError
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.gate.sides import ROLES, compare_sides, pooled_shares
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from harness.words import wants_no_colour
+from harness.common.text import wants_no_colour
 
 
 def standard_output() -> Console:

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.report.spread import spread
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,11 +13,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.report.terminal import percent_with_sign
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.fairness import goodness_of_fit
 from harness.stats.intervals import simultaneous_intervals
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

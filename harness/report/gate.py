@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.words import printable
+from harness.common.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

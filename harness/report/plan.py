@@ -6,9 +6,9 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
+from harness.common.text import printable
 from harness.planned import Instances, Machine, Remark
 from harness.steps import Command, File, Served, Spawned
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

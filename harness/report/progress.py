@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TextIO
 
-from harness.words import printable
+from harness.common.text import printable
 
 _PLAIN_EVERY_S = 2.0
 _BAR = 20

@@ -10,8 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.report.terminal import percent_with_sign
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.engines import ENGINES
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,10 +10,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.report.failover import render_failover
 from harness.report.spread import spread as _spread
 from harness.report.terminal import percent_with_sign
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,10 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.units import duration as _duration
 from harness.summary import misrouted_words
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.words import printable
+from harness.common.text import printable
 
 if TYPE_CHECKING:
     from harness.summary import Summary

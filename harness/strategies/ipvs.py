@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from harness.common.text import last_words
 from harness.errors import KernelLacksError, StrategyError
 from harness.strategies.base import Counted, Strategy, Unit
 from harness.strategies.ipvs_control import LACKS
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

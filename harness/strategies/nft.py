@@ -12,10 +12,10 @@ from abc import abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.common.text import last_words
 from harness.errors import StrategyError
 from harness.strategies.base import Counted, Endpoint, Member, Strategy, Unit
 from harness.strategies.turns import turns
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
+from harness.common.text import last_words
 from harness.errors import HostError, StrategyError
 from harness.strategies.base import Layer, Options, Strategy, Unit
 from harness.strategies.dns import Dns
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

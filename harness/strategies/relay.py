@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from harness.channel import Channel, ChannelClosedError, Message
+from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.strategies.turns import turns
 
 _BACKLOG = 65_535

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from harness.common.text import last_words
 from harness.errors import StrategyError
 from harness.strategies.base import Counted, Options, Strategy, Unit
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
-from harness.words import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,14 +6,14 @@ import errno
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.channel import ChannelClosedError
+from harness.common.channel import ChannelClosedError
 from harness.errors import StrategyError
 from harness.strategies.base import Counted, Options, Strategy, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.channel import Message
+    from harness.common.channel import Message
     from harness.hosts.base import Host, Program
     from harness.strategies.base import Endpoint, Member
 

@@ -7,8 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from harness.common.signals import Terminated
 from harness.errors import HarnessError, KernelLacksError, RefusedError, defect
-from harness.interrupts import Terminated
 from harness.runner import run
 from harness.suite.file import NotPossible, Planned
 from harness.suite.order import rounds

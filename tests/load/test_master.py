@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.channel import Channel, Message
+from harness.common.channel import Channel, Message
 from harness.load.records import as_array
 from tests.load.conftest import PATIENCE_S, Generator, Outcome, Server
 

@@ -11,7 +11,7 @@ import time
 from http.client import HTTPConnection, RemoteDisconnected
 from typing import Any, NoReturn
 
-from harness.channel import Channel, ChannelClosedError
+from harness.common.channel import Channel, ChannelClosedError
 
 _ENDPOINT = ("198.18.37.99", 80)
 _PATIENCE_S = 10

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.channel import Channel, Message
+from harness.common.channel import Channel, Message
 from harness.errors import KernelLacksError, RefusedError
 from harness.planned import (
     NGINX_MODULES,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.common.signals import Terminated
 from harness.errors import EngineError, KernelLacksError, RefusedError
-from harness.interrupts import Terminated
 from harness.report.progress import Progress
 from harness.runner import Outcome
 from harness.suite import running

@@ -19,12 +19,12 @@ from markupsafe import Markup, escape
 
 from harness import __version__
 from harness.applied import APPLIED
+from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.html import pictures, tables, words
 from harness.report.plan import titled
 from harness.report.terminal import facts_of
 from harness.summary import not_as_expected
-from harness.words import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

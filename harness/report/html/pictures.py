@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from harness.common.text import printable
 from harness.report import plots
 from harness.report.plots.groups import cpu_in_all, worst_deviation
 from harness.report.units import whose_units
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

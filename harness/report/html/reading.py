@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.applied import read_applied
+from harness.common.text import printable
 from harness.condensed import RUNS, condensed_below, name_of, read_runs
 from harness.errors import ResultError
 from harness.gate.stored import read_results
-from harness.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
