@@ -35,7 +35,7 @@ from harness.watch import Look
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _T = TypeVar("_T")
 

@@ -26,7 +26,7 @@ from harness.suite.file import read_suite
 from harness.suite.running import SuiteRun
 
 if TYPE_CHECKING:
-    from harness.suite.summary import SuiteSummary
+    from harness.summary.suite import SuiteSummary
 
 _ROOT = Path(__file__).parent.parent
 _MOST_BYTES = 4 << 20

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.event_summary import EventLatency, EventRecovery, EventRow, Losses, WindowLatency
 from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE, STATUS
 from harness.stats.latency import quantiles_ns
 from harness.stats.recovery import LOST, Distribution
+from harness.summary.events import EventLatency, EventRecovery, EventRow, Losses, WindowLatency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results import explained
-from harness.summary import Summary
+from harness.summary.run import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from harness.suite.summary import SuiteSummary
+    from harness.summary.suite import SuiteSummary
 
 RUNS = "runs.jsonl"
 MACHINE = "machine.json"

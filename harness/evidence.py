@@ -13,7 +13,7 @@ from harness.stats.equivalence import tolerance_verdict
 from harness.stats.fairness import chi_square, goodness_of_fit
 from harness.stats.intervals import simultaneous_intervals
 from harness.stats.ordering import order_of_choices
-from harness.summary_tests import (
+from harness.summary.tests import (
     ChiSquareTest,
     DriftTest,
     FitTest,

@@ -14,7 +14,7 @@ from harness.evidence import evidence
 from harness.recovers import recovers
 from harness.routed import routed_evidence
 from harness.stats.latency import quantile_intervals, quantiles_ns
-from harness.summary import (
+from harness.summary.run import (
     Counts,
     CpuTime,
     Generator,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from harness.recording import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
-    from harness.summary import RouteRow
+    from harness.summary.run import RouteRow
     from harness.timeline import Happened
     from harness.watch import Look
 

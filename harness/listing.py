@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results import INCOMPLETE
-from harness.summary import Summary
+from harness.summary.run import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

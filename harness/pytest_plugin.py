@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.runner import Outcome
     from harness.scenario import Scenario
     from harness.suite.file import NotPossible, Planned
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _XDIST_GROUP = "harness"
 """All runs are one group, which xdist gives to one worker with ``--dist loadgroup``."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from harness.event_summary import Recovers
+from harness.summary.events import Recovers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.aftermath import Aftermath
-    from harness.event_summary import EventRow
     from harness.recording import Recording
     from harness.scenario import Scenario
+    from harness.summary.events import EventRow
 
     Answer = tuple[Literal["yes", "no", "inconclusive"], str]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.blocks import Blocks
     from harness.recording import Recording
     from harness.scenario import Scenario
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 PARTIAL = ".partial"
 INCOMPLETE = "-incomplete"

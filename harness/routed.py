@@ -18,8 +18,8 @@ from harness.scenario.routes import shares_of_load
 from harness.stats.fairness import ChiSquare
 from harness.stats.latency import quantiles_ns
 from harness.stats.together import chi_square_of_all, confidence_of_each, verdict_of_all
-from harness.summary import LatencySummary, RouteRow
-from harness.summary_tests import ChiSquareTest, SequentialSummary, Tests, ToleranceTest
+from harness.summary.run import LatencySummary, RouteRow
+from harness.summary.tests import ChiSquareTest, SequentialSummary, Tests, ToleranceTest
 from harness.watch import Watch
 
 if TYPE_CHECKING:

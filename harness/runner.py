@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from harness.routed import RoutedWatch
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
-    from harness.summary import Phases as PhaseSeconds
-    from harness.summary import Summary
+    from harness.summary.run import Phases as PhaseSeconds
+    from harness.summary.run import Summary
     from harness.timeline import Happened
     from harness.watch import Watch
 
@@ -161,7 +161,7 @@ class _Phases:
         self._seconds[name] = time.monotonic() - began_s
 
     def passed(self) -> PhaseSeconds:
-        from harness.summary import Phases as PhaseSeconds  # noqa: PLC0415  imported with the analysis
+        from harness.summary.run import Phases as PhaseSeconds  # noqa: PLC0415  imported with the analysis
 
         return PhaseSeconds(**self._seconds, total=time.monotonic() - self._began_s)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.scenario import Scenario
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 NAMES = ("api-1", "api-2", "web-1", "web-2", "web-3")
 SHARES = (0.5, 0.5, 1 / 3, 1 / 3, 1 / 3)

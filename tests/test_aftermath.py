@@ -14,8 +14,8 @@ from harness.timeline import Happened
 from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording
 
 if TYPE_CHECKING:
-    from harness.event_summary import EventRow
     from harness.strategies.base import Unit
+    from harness.summary.events import EventRow
 
 _SCENARIO: Any = SimpleNamespace(tolerance=0.2, confidence=0.95)
 

@@ -15,7 +15,7 @@ from harness.judge import Observed, summarise
 from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording import Recording
 from harness.scenario import Resources
-from harness.summary import Summary, exit_status, summary_schema
+from harness.summary.run import Summary, exit_status, summary_schema
 from harness.witnesses import IN_ALL
 
 if TYPE_CHECKING:

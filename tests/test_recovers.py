@@ -14,8 +14,8 @@ from harness.timeline import Happened
 from tests.disturbed import AWAY, MS, crowd
 
 if TYPE_CHECKING:
-    from harness.event_summary import Recovers
     from harness.recording import Recording
+    from harness.summary.events import Recovers
 
 
 def _asked(

@@ -23,7 +23,7 @@ from harness.scenario import Resources
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 KILLED = """
 import os, signal, sys

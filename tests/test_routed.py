@@ -15,7 +15,7 @@ from harness.routed import RoutedWatch, parts
 from harness.scenario import load_scenario
 from harness.stats.planning import units_needed, units_until_verdict
 from harness.stats.together import confidence_of_each
-from harness.summary import exit_status, not_as_expected
+from harness.summary.run import exit_status, not_as_expected
 from tests.routed import GAP_NS, NAMES, SHARES, counts_of, judged, routed_recording, routed_scenario
 
 if TYPE_CHECKING:

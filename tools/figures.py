@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harness.errors import ResultError
 from harness.report.plots import cost_figure, matrix_figure, save
-from harness.suite.summary import SuiteSummary
-from harness.summary import Summary
+from harness.summary.run import Summary
+from harness.summary.suite import SuiteSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.report.plots import Picture, Run
-    from harness.suite.summary import SuiteSummary
-    from harness.summary import Summary
+    from harness.summary.run import Summary
+    from harness.summary.suite import SuiteSummary
 
 _KINDS = ("distribution", "latency", "cdf", "timeline", "matrix", "cost", "slope")
 
@@ -141,7 +141,7 @@ def _suite(path: Path) -> SuiteSummary:
     from pydantic import ValidationError
 
     from harness.common.text import printable
-    from harness.suite.summary import SuiteSummary
+    from harness.summary.suite import SuiteSummary
 
     try:
         return SuiteSummary.model_validate_json(path.read_bytes())

@@ -186,7 +186,7 @@ def worker(address: str) -> None:
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
     from harness.report.console import standard_output
     from harness.report.terminal import render_summary, verdict_line
-    from harness.summary import exit_status
+    from harness.summary.run import exit_status
 
     if as_json:
         click.echo(json.dumps(json.loads(outcome.summary.to_json())))
@@ -199,7 +199,7 @@ def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
 
 def _show_refusal(scenario: Scenario, error: RefusedError, *, as_json: bool) -> None:
     from harness.common.text import printable
-    from harness.summary import Refusal
+    from harness.summary.run import Refusal
 
     if as_json:
         refusal = Refusal(name=scenario.name, strategy=scenario.strategy.name, reason=str(error))

@@ -109,8 +109,8 @@ def schema(what: str) -> None:
     """Print the JSON Schema of scenario or suite files (for editors), or of what runs or suites print."""
     from harness.scenario.schema import scenario_schema
     from harness.suite.schema import suite_schema
-    from harness.suite.summary import suite_summary_schema
-    from harness.summary import summary_schema
+    from harness.summary.run import summary_schema
+    from harness.summary.suite import suite_summary_schema
 
     make = {
         "scenario": scenario_schema,

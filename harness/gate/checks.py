@@ -13,15 +13,15 @@ from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.shares import compare_shares
 from harness.stats.together import confidence_of_each, verdict_of_all
-from harness.summary import misrouted_words
+from harness.summary.run import misrouted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.gate.stored import Baseline, BaselineRun
     from harness.stats.equivalence import ToleranceVerdict
-    from harness.summary import InstanceRow, Summary
-    from harness.summary_tests import Tests, Verdict
+    from harness.summary.run import InstanceRow, Summary
+    from harness.summary.tests import Tests, Verdict
 
 Status = Literal["passed", "failed", "inconclusive"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 ROLES: Final = ("proxy", "kernel", "instances", "engine", "generator")
 

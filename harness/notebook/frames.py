@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.recording import Recording
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _MOST_WINDOWS: Final = 1_000_000
 _NAMES: Final = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.notebook.plotting import ResultsPlots
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 
 class Results(Sequence[Result]):

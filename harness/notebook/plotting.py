@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from harness.notebook.library import Results
     from harness.notebook.result import Result
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 
 class Plot:

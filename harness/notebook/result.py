@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.notebook.plotting import ResultPlots
     from harness.recording import Recording
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _REQUESTS: Final = "requests.parquet"
 _SUMMARY: Final = "summary.json"

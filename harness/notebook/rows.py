@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.suite.summary import membership_of
+from harness.summary.suite import membership_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.event_summary import EventRow
-    from harness.summary import InstanceRow, Summary
+    from harness.summary.events import EventRow
+    from harness.summary.run import InstanceRow, Summary
 
 _QUANTILES: Final = ("p50", "p90", "p99", "p99_9", "max")
 _SPENDERS: Final = ("proxy", "kernel", "instances", "generator", "engine")

@@ -9,7 +9,7 @@ from harness.report.units import duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from harness.event_summary import EventRow, Recovers, WindowLatency
+    from harness.summary.events import EventRow, Recovers, WindowLatency
 
     Fact = tuple[str, str, str]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.suite.summary import EventFigures, ScenarioOutcomes, SuiteSummary
+    from harness.summary.suite import EventFigures, ScenarioOutcomes, SuiteSummary
 
 
 class FailoverRow(NamedTuple):

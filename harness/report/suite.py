@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.suite.summary import Chance, Figures, ScenarioOutcomes, SuiteSummary
+    from harness.summary.suite import Chance, Figures, ScenarioOutcomes, SuiteSummary
 
 _OUTSIDE: Final = {"skipped", "not possible"}
 """Verdicts of what has no row, only a reason below the table."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.units import duration as _duration
-from harness.summary import misrouted_words
+from harness.summary.run import misrouted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.summary import InstanceRow, LatencySummary, Summary
+    from harness.summary.run import InstanceRow, LatencySummary, Summary
 
 SHOWN_IN_FULL = 40
 """With more instances than this, the table shows only the ends."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.common.text import printable
 
 if TYPE_CHECKING:
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 
 def duration(duration_ns: int, encoding: str) -> str:

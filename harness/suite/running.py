@@ -12,7 +12,7 @@ from harness.errors import HarnessError, KernelLacksError, RefusedError, defect
 from harness.runner import run
 from harness.suite.file import NotPossible, Planned
 from harness.suite.order import rounds
-from harness.suite.summary import (
+from harness.summary.suite import (
     RunOutcome,
     ScenarioOutcomes,
     SuiteSummary,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.report.progress import Progress
     from harness.scenario import Scenario
     from harness.suite.file import Suite
-    from harness.suite.summary import OutcomeVerdict
+    from harness.summary.suite import OutcomeVerdict
 
 _LIKELY_OVERHEAD_S: Final = 2.0
 """What a run takes beside its load, until it is known better."""

@@ -11,7 +11,7 @@ import pytest
 import harness as library
 from harness.condensed import MACHINE, Machine
 from harness.suite.file import Planned, read_suite
-from harness.suite.summary import SuiteSummary
+from harness.summary.suite import SuiteSummary
 
 _ROOT = Path(__file__).parents[2]
 _TOOL = _ROOT / "benchmarks" / "reference.py"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.recording import Recording
-from harness.summary import summary_schema
+from harness.summary.run import summary_schema
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from harness.strategies import find_strategy, strategy_names
-from harness.suite.summary import suite_summary_schema
+from harness.summary.suite import suite_summary_schema
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Command

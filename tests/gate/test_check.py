@@ -210,7 +210,7 @@ def test_latency_needs_repeats(stored: Stored, harness: Harness, tmp_path: Path)
         quantiles = dict.fromkeys(("p50", "p90", "p99", "p99_9", "max"), summary_ns)
         return {"latency_ns": type(example)(**quantiles)}
 
-    from harness.summary import LatencySummary
+    from harness.summary.run import LatencySummary
 
     example = LatencySummary(p50=1, p90=1, p99=1, p99_9=1, max=1)
     before = [stored(EVEN, change=slower(1, jitter)) for jitter in (0.99, 1.0, 1.01)]

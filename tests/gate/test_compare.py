@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.gate.sides import read_sides
-from harness.summary import CpuTime
+from harness.summary.run import CpuTime
 from tests.gate.conftest import SCENARIO
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, ResultError
 from harness.load.records import dtype
 from harness.results import PendingResult
 from harness.scenario import load_scenario
-from harness.summary import Summary
+from harness.summary.run import Summary
 from tests.report.test_events import event
 
 if TYPE_CHECKING:

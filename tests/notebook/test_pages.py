@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import harness
 from harness.notebook.library import Results
 from harness.notebook.result import Result
-from harness.summary import Summary
+from harness.summary.run import Summary
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from harness.scenario import Resources
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 
 class Measure(Protocol):

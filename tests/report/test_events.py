@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.event_summary import (
-    EventLatency,
-    EventRecovery,
-    EventRow,
-    Losses,
-    Recovers,
-    WindowLatency,
-)
 from harness.report.terminal import verdict_line
-from harness.summary import exit_status
+from harness.summary.events import EventLatency, EventRecovery, EventRow, Losses, Recovers, WindowLatency
+from harness.summary.run import exit_status
 from tests.report.test_terminal import rendered
 
 if TYPE_CHECKING:
-    from harness.summary import Summary
+    from harness.summary.run import Summary
     from tests.report.conftest import Measure
 
 _MS = 1_000_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.event_summary import WindowLatency
 from harness.report.failover import failover_rows
-from harness.suite.summary import EventFigures
+from harness.summary.events import WindowLatency
+from harness.summary.suite import EventFigures
 from tests.report.test_events import required
 from tests.report.test_suite_table import figures, outcome, rendered, scenario, suite
 

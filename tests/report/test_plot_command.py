@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.suite.summary import RunOutcome, ScenarioOutcomes, SuiteSummary
-from harness.summary import CpuTime
+from harness.summary.run import CpuTime
+from harness.summary.suite import RunOutcome, ScenarioOutcomes, SuiteSummary
 
 if TYPE_CHECKING:
     from pathlib import Path

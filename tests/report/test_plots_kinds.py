@@ -10,7 +10,6 @@ import pytest
 from matplotlib.text import Text
 
 from harness.errors import ResultError
-from harness.event_summary import EventRow
 from harness.load.records import NO_INSTANCE, TIMED_OUT
 from harness.report.plots import (
     LIGHT,
@@ -25,15 +24,16 @@ from harness.report.plots import (
 )
 from harness.report.plots.groups import cpu_in_all
 from harness.report.plots.windows import in_windows
-from harness.suite.summary import RunOutcome, ScenarioOutcomes, SuiteSummary
-from harness.summary import CpuTime
+from harness.summary.events import EventRow
+from harness.summary.run import CpuTime
+from harness.summary.suite import RunOutcome, ScenarioOutcomes, SuiteSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.recording import Recording
     from harness.report.plots import Picture
-    from harness.summary import Summary
+    from harness.summary.run import Summary
     from tests.report.conftest import Measure
 
 S = 10**9

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.recording import Recording
-    from harness.summary import Summary
+    from harness.summary.run import Summary
     from tests.conftest import Harness
 
 _EVEN = counts_of(9000, 9000, 4000, 4000, 4000)

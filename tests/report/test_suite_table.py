@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from harness.report.suite import closing_line, render_suite
-from harness.suite.summary import Figures, RunOutcome, ScenarioOutcomes, SuiteSummary, among_all
-from harness.summary import CpuTime, LatencySummary
-from harness.summary_tests import ChiSquareTest
+from harness.summary.run import CpuTime, LatencySummary
+from harness.summary.suite import Figures, RunOutcome, ScenarioOutcomes, SuiteSummary, among_all
+from harness.summary.tests import ChiSquareTest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from harness.report.progress import Progress
 from harness.report.terminal import render_summary, verdict_line
-from harness.summary import Generator, Lag, LatencyIntervals
-from harness.summary_tests import SequentialSummary
+from harness.summary.run import Generator, Lag, LatencyIntervals
+from harness.summary.tests import SequentialSummary
 
 if TYPE_CHECKING:
-    from harness.summary import Summary
+    from harness.summary.run import Summary
     from tests.report.conftest import Measure
 
 FOLDER = Path("/somewhere/results/made-up-20260101-000000")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.scenario import Scenario
-    from harness.suite.summary import SuiteSummary
+    from harness.summary.suite import SuiteSummary
     from tests.report.conftest import Measure
     from tests.suite.conftest import Files
 

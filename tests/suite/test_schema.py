@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from harness.suite.file import SuiteFile, read_suite
 from harness.suite.schema import suite_schema
-from harness.suite.summary import suite_summary_schema
+from harness.summary.suite import suite_summary_schema
 
 if TYPE_CHECKING:
     from tests.suite.conftest import Files

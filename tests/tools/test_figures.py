@@ -15,7 +15,7 @@ from tests.report.test_events import event
 from tools.figures import answer, drawn, failover, put_in, read_runs
 
 if TYPE_CHECKING:
-    from harness.summary import Summary
+    from harness.summary.run import Summary
     from tests.report.conftest import Measure
 
 __all__ = ["measure"]

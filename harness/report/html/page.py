@@ -24,13 +24,13 @@ from harness.report.events import event_facts, recovers_fact
 from harness.report.html import pictures, tables, words
 from harness.report.plan import titled
 from harness.report.terminal import facts_of
-from harness.summary import not_as_expected
+from harness.summary.run import not_as_expected
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from harness.report.html.reading import Found, Stored
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _ROWS = 4_000
 _APPLIED = 600_000

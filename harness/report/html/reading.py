@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness.applied import Applied
     from harness.recording import Recording
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _FILES = ("summary.json", "requests.parquet")
 """What makes a folder that of a result, whole or incomplete."""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from harness.report.events import classes
 from harness.report.html.words import deviation_text, worst_deviation
 from harness.report.plots.groups import condition, labels, strategies
-from harness.suite.summary import membership_of
+from harness.summary.suite import membership_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.event_summary import EventRow
     from harness.report.html.reading import Stored
     from harness.report.plots.groups import Condition
-    from harness.summary import InstanceRow, RouteRow, Summary
+    from harness.summary.events import EventRow
+    from harness.summary.run import InstanceRow, RouteRow, Summary
 
 _NONE = "–"  # noqa: RUF001  a dash
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from harness.gate.stored import units_of
 from harness.report.terminal import percent_with_sign, roughly
-from harness.summary import misrouted_words
+from harness.summary.run import misrouted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _HEADLINES = {
     "even": "Even: every instance got its share.",

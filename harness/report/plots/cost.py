@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _LOOKS: Final = {
     "even": ("o", LIGHT["blue"]),

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from harness.summary import InstanceRow, Summary
-    from harness.summary_tests import ToleranceBand
+    from harness.summary.run import InstanceRow, Summary
+    from harness.summary.tests import ToleranceBand
 
 
 @styled

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.summary import CpuTime, Summary
+    from harness.summary.run import CpuTime, Summary
 
 
 class Condition(NamedTuple):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.recording import Recording
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 MOST_RUNS: Final = 8
 """So many curves can be told apart in one picture."""

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.suite.summary import SuiteSummary
-    from harness.summary import Summary
+    from harness.summary.run import Summary
+    from harness.summary.suite import SuiteSummary
 
 # A mark, a colour and a word for each: none of them alone tells the verdict.
 _LOOKS: Final = {
@@ -105,7 +105,7 @@ def matrix_figure(runs: Sequence[Summary] | SuiteSummary) -> Picture:
     ResultError
         There is no run.
     """
-    from harness.suite.summary import SuiteSummary  # noqa: PLC0415  scipy takes a while; a run draws no matrix
+    from harness.summary.suite import SuiteSummary  # noqa: PLC0415  scipy takes a while; a run draws no matrix
 
     name = runs.name if isinstance(runs, SuiteSummary) else "verdicts"
     table, rows, columns = _of_suite(runs) if isinstance(runs, SuiteSummary) else _of_results(runs)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from harness.summary import Summary
+    from harness.summary.run import Summary
 
 _NAMED_UP_TO: Final = 12
 _FAR: Final = (0.001, 0.01, 0.1, 1, 10, 100, 1000)

@@ -39,10 +39,10 @@ from harness.report.plots.windows import in_windows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from harness.event_summary import EventRow
     from harness.recording import Recording
     from harness.report.plots.windows import Windows
-    from harness.summary import Summary
+    from harness.summary.events import EventRow
+    from harness.summary.run import Summary
 
 _LINES_UP_TO: Final = 12
 """So many instances have a line each; of more, the spread is drawn."""

@@ -13,9 +13,9 @@ import pytest
 
 from harness.applied import APPLIED
 from harness.condensed import RUNS
-from harness.event_summary import Recovers
 from harness.report.html.page import excerpt
-from harness.summary import Counts, Generator, Witnesses, WitnessTotals
+from harness.summary.events import Recovers
+from harness.summary.run import Counts, Generator, Witnesses, WitnessTotals
 from tests.report.test_events import event, required
 
 if TYPE_CHECKING:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import StrategyError
-from harness.event_summary import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
 from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
 from harness.strategies import find_strategy
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
-from harness.summary import CpuTime, LatencySummary, exit_status
-from harness.summary_tests import ChiSquareTest, Verdict
+from harness.summary.events import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
+from harness.summary.run import CpuTime, LatencySummary, exit_status
+from harness.summary.tests import ChiSquareTest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.event_summary import EventRow
-    from harness.summary import Summary
+    from harness.summary.events import EventRow
+    from harness.summary.run import Summary
 
 OutcomeVerdict = Literal[Verdict, "refused", "failed", "skipped", "not possible"]
 Expected = Literal[Verdict, "refused"]
