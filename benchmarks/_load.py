@@ -21,8 +21,8 @@ from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import last_words
 from harness.errors import HostError, LoadError
 from harness.hosts.netns import find_program
-from harness.load.records import ERRORS, NONE
 from harness.load.shared import SharedRecords
+from harness.recording.layout import ERRORS, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

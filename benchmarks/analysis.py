@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from harness.judge import Observed, summarise
-from harness.load.records import NO_INSTANCE, NOT_THERE, TIMED_OUT, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, NOT_THERE, TIMED_OUT, dtype
+from harness.recording.table import Recording
 from harness.report.plots import distribution_figure, latency_figure, save
 from harness.scenario import load_scenario
 from harness.watch import Look

@@ -61,7 +61,7 @@ from benchmarks._latency import (
 from benchmarks._load import SECOND_NS, Generator
 from harness.errors import HarnessError, LoadError
 from harness.load.profile import LoadProfile
-from harness.load.records import NOT_THERE
+from harness.recording.layout import NOT_THERE
 from harness.stats.latency import SHARES, Quantiles, quantiles_ns
 
 if TYPE_CHECKING:

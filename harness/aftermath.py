@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE, STATUS
+from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, STATUS
 from harness.stats.latency import quantiles_ns
 from harness.stats.recovery import LOST, Distribution
 from harness.summary.events import EventLatency, EventRecovery, EventRow, Losses, WindowLatency
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.recovery import Recovery
     from harness.strategies.base import Unit

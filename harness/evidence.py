@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.drift import Drift
     from harness.stats.equivalence import ToleranceVerdict

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.evidence import Evidence
-    from harness.load.records import User
-    from harness.recording import Recording
+    from harness.recording.layout import User
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
     from harness.summary.run import RouteRow

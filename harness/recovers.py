@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.aftermath import Aftermath
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.events import EventRow
 

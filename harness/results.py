@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from harness.applied import Notes
-    from harness.blocks import Blocks
-    from harness.recording import Recording
+    from harness.recording.spool import Blocks
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.run import Summary
 
@@ -93,7 +93,7 @@ class PendingResult:
 
     def begin(self, scenario: Scenario) -> Blocks:
         """Give what takes the records of this scenario's load; the scenario is written down first."""
-        from harness.blocks import Blocks  # noqa: PLC0415  numpy takes a while, and is imported by now
+        from harness.recording.spool import Blocks  # noqa: PLC0415  numpy takes a while, and is imported by now
 
         self._write_scenario(scenario.as_written())
         self._blocks = Blocks(self.path / _BLOCKS, tuple(scenario.routes))
@@ -204,7 +204,7 @@ def _dissolve(path: Path) -> Path | None:
     if not blocks.is_dir():
         shutil.rmtree(path, ignore_errors=True)
         return None
-    from harness.blocks import recovered  # noqa: PLC0415  as in PendingResult.begin
+    from harness.recording.spool import recovered  # noqa: PLC0415  as in PendingResult.begin
     from harness.scenario import load_scenario  # noqa: PLC0415  as in PendingResult.begin
 
     try:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from harness.evidence import Evidence, evidence
-from harness.load.records import NO_INSTANCE
-from harness.naming import relabel
+from harness.recording.identities import relabel
+from harness.recording.layout import NO_INSTANCE
 from harness.scenario.routes import shares_of_load
 from harness.stats.fairness import ChiSquare
 from harness.stats.latency import quantiles_ns
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Unit
     from harness.watch import Look

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from harness.blocks import Blocks
     from harness.common.channel import Message
     from harness.engines.containers import Images
     from harness.hosts.base import Host
     from harness.hosts.making import AnyHost
     from harness.judge import WitnessTable
     from harness.load.driver import Driven, Live
+    from harness.recording.spool import Blocks
     from harness.report.progress import Progress
     from harness.routed import RoutedWatch
     from harness.scenario import Scenario
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (
-    "harness.blocks",
-    "harness.recording",
+    "harness.recording.spool",
+    "harness.recording.table",
     "harness.judge",
     "harness.routed",
     "harness.watch",
@@ -425,7 +425,7 @@ def _versions(host: Host, strategy: Strategy) -> dict[str, str]:
 def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     """Turn the records into numbers, and write all but the summary."""
     from harness.judge import Observed, summarise  # noqa: PLC0415  as above
-    from harness.recording import Recording  # noqa: PLC0415  imported while the host warmed up
+    from harness.recording.table import Recording  # noqa: PLC0415  imported while the host warmed up
 
     driven = lab.driven
     scenario, rows = lab.scenario, lab.blocks.rows()

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from harness.recording.counter import Tally
 from harness.stats.sequential import FEWEST_LOOKS, SequentialTest
-from harness.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.bands import Verdict
     from harness.stats.equivalence import ToleranceVerdict
@@ -75,7 +75,7 @@ class Watch:
         Parameters
         ----------
         rows
-            Of type `harness.load.records.dtype()`.
+            Of type `harness.recording.layout.dtype()`.
         elapsed_ns
             How long the load has run.
         identities

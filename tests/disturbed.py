@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.load.records import NO_INSTANCE, NOT_THERE, REFUSED, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, NOT_THERE, REFUSED, dtype
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

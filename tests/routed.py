@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.judge import Observed, summarise
-from harness.load.records import NO_INSTANCE, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, dtype
+from harness.recording.table import Recording
 from harness.scenario import load_scenario
 
 if TYPE_CHECKING:

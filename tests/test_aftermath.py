@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.aftermath import aftermaths, event_rows
-from harness.load.records import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
-from harness.recording import Recording
+from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
+from harness.recording.table import Recording
 from harness.timeline import Happened
 from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording
 

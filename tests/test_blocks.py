@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.blocks import Blocks, recovered
 from harness.errors import ResultError
-from harness.load.records import NO_INSTANCE, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, dtype
+from harness.recording.spool import Blocks, recovered
+from harness.recording.table import Recording
 from harness.results import PendingResult
 from harness.scenario import load_scenario
 
@@ -51,7 +51,7 @@ def scenario(tmp_path: Path) -> Scenario:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a block be a hundred records."""
-    monkeypatch.setattr("harness.blocks._BLOCK_RECORDS", 100)
+    monkeypatch.setattr("harness.recording.spool._BLOCK_RECORDS", 100)
 
 
 @pytest.mark.usefixtures("small")
@@ -80,7 +80,7 @@ def test_instances_may_turn_up_later(tmp_path: Path) -> None:
 def test_old_records_are_written_however_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a kill would cost has an upper bound in time, too."""
     now = [100.0]
-    monkeypatch.setattr("harness.blocks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.recording.spool.time.monotonic", lambda: now[0])
     blocks = Blocks(tmp_path / "blocks")
     blocks.add(records(2), NAMES)
     now[0] += 4.9

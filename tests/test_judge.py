@@ -12,8 +12,8 @@ import pytest
 
 from harness.errors import LoadError
 from harness.judge import Observed, summarise
-from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
+from harness.recording.table import Recording
 from harness.scenario import Resources
 from harness.summary.run import Summary, exit_status, summary_schema
 from harness.witnesses import IN_ALL

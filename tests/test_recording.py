@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import LoadError, ResultError
-from harness.load.records import ERRORS, NO_INSTANCE, STATUS, TIMED_OUT, dtype
-from harness.recording import Recording
+from harness.recording.layout import ERRORS, NO_INSTANCE, STATUS, TIMED_OUT, dtype
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +143,7 @@ def test_parts_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     records["start_ns"] += rng.integers(10**7, size=100)
     whole = read(records)
     expected = facts(whole)
-    monkeypatch.setattr("harness.recording._PART", 7)
+    monkeypatch.setattr("harness.recording.table._PART", 7)
     parted = read(records)
     assert facts(parted) == expected
     parted.to_parquet(tmp_path / "requests.parquet")

@@ -14,7 +14,7 @@ from harness.timeline import Happened
 from tests.disturbed import AWAY, MS, crowd
 
 if TYPE_CHECKING:
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.summary.events import Recovers
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from harness.errors import ResultError
 from harness.judge import Observed, summarise
-from harness.load.records import dtype
-from harness.recording import Recording
+from harness.recording.layout import dtype
+from harness.recording.table import Recording
 from harness.results import PendingResult
 from harness.scenario import Resources
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from harness.errors import LoadError
-from harness.load.records import NO_INSTANCE, STATUS, dtype
 from harness.needs import needs_of
+from harness.recording.layout import NO_INSTANCE, STATUS, dtype
 from harness.routed import RoutedWatch, parts
 from harness.scenario import load_scenario
 from harness.stats.planning import units_needed, units_until_verdict

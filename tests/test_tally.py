@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.records import NO_INSTANCE, dtype
-from harness.recording import Recording
-from harness.tally import Tally
+from harness.recording.counter import Tally
+from harness.recording.layout import NO_INSTANCE, dtype
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from harness.strategies.base import Unit

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.load.records import NO_INSTANCE, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, dtype
+from harness.recording.table import Recording
 from harness.scenario import load_scenario
 from harness.stats.sequential import FEWEST_LOOKS
 from harness.watch import Watch, replay

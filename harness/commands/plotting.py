@@ -258,7 +258,7 @@ def _latencies(kind: str, stored: Sequence[_Stored]) -> Picture:
 
 
 def _run(one: _Stored, label: str) -> Run:
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.report.plots import Run
 
     return Run(label, Recording.from_parquet(one.folder / "requests.parquet"), one.summary)

@@ -22,7 +22,7 @@ import gevent.socket
 from locust import FastHttpUser, constant
 from locust.util.load_locustfile import load_locustfile
 
-from harness.load.records import (
+from harness.recording.layout import (
     ERROR_OF,
     NO_INSTANCE,
     NO_PORT,

@@ -12,9 +12,9 @@ import numpy as np
 
 from harness.load.clients import AskingUser, ClientPhase, classes_of
 from harness.load.feed import StatsFeed
-from harness.load.records import ERRORS, NONE, as_array
 from harness.load.user import BareUser, Phase
 from harness.load.wired import WirePhase, WireUser
+from harness.recording.layout import ERRORS, NONE, as_array
 
 if TYPE_CHECKING:
     from locust import User

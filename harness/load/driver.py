@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.hosts.base import ClientHost, Host, Side
-    from harness.load.records import User
+    from harness.recording.layout import User
     from harness.scenario import Scenario
     from harness.scenario.load import Load
 
 Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
-"""Told of a phase's progress or end, and given the new records, of type `harness.load.records.dtype()`."""
+"""Told of a phase's progress or end, and given the new records, of type `harness.recording.layout.dtype()`."""
 
 _READY_DEADLINE_S = 60
 _APART_DEADLINE_S = 600  # to get ready on an emulated machine

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from locust.stats import StatsEntry, StatsError
 
-from harness.load.records import ERRORS, NONE
+from harness.recording.layout import ERRORS, NONE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +40,7 @@ class StatsFeed:
         self._offset_ns = wall_minus_monotonic_ns
 
     def add(self, records: npt.NDArray[Any], body_bytes: int) -> None:
-        """Count these records, of type `harness.load.records.dtype()`; there must be some."""
+        """Count these records, of type `harness.recording.layout.dtype()`; there must be some."""
         ends_ns = records["start_ns"] + records["latency_ns"] + self._offset_ns
         seconds = ends_ns // 1_000_000_000
         failed = records["error"] != NONE

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from harness.load.records import MALFORMED, NO_INSTANCE, NONE, STATUS, TRUNCATED, UNIDENTIFIED
+from harness.recording.layout import MALFORMED, NO_INSTANCE, NONE, STATUS, TRUNCATED, UNIDENTIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

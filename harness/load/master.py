@@ -25,10 +25,10 @@ from harness import __version__
 from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, user_classes
 from harness.load.profile import LoadProfile
-from harness.load.records import ERRORS, NO_INSTANCE, NONE, as_array
 from harness.load.sharing import Offset, drifted, offset_of, shares
 from harness.load.stages import Stages
 from harness.load.worker import about
+from harness.recording.layout import ERRORS, NO_INSTANCE, NONE, as_array
 
 if TYPE_CHECKING:
     from harness.common.channel import Channel, Message

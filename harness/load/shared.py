@@ -11,7 +11,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from harness.load.records import STRUCT, as_array
+from harness.recording.layout import STRUCT, as_array
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,7 +41,7 @@ class SharedRecords:
         Returns
         -------
         structured array
-            The new records, of type `harness.load.records.dtype()`; fewer where the file ends before.
+            The new records, of type `harness.recording.layout.dtype()`; fewer where the file ends before.
         """
         there = os.fstat(self._fd).st_size // STRUCT.size
         data = bytearray(max(min(records, there) * STRUCT.size - self._taken, 0))

@@ -19,7 +19,7 @@ import gevent
 from locust import User, constant
 
 from harness.load.http1 import Answer, ResponseParser, ResponseReader
-from harness.load.records import (
+from harness.recording.layout import (
     ERROR_OF,
     MALFORMED,
     NO_INSTANCE,

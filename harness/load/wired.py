@@ -16,7 +16,7 @@ import gevent
 import gevent.event
 from locust import User, constant
 
-from harness.load.records import STRUCT
+from harness.recording.layout import STRUCT
 
 try:
     from harness.load import _wire

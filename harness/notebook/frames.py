@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import HarnessError
-from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE
 from harness.notebook import columns
+from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.summary.run import Summary
 
 _MOST_WINDOWS: Final = 1_000_000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.notebook.plotting import ResultPlots
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.summary.run import Summary
 
 _REQUESTS: Final = "requests.parquet"
@@ -91,7 +91,7 @@ class Result:
         ResultError
             They were not kept, or the file is damaged.
         """
-        from harness.recording import Recording  # noqa: PLC0415  numpy takes a while; a list of names needs none
+        from harness.recording.table import Recording  # noqa: PLC0415  numpy takes a while; a list of names needs none
 
         if self.folder is None or not self.has_requests:
             why = (

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.load.records import User  # noqa: TC001  pydantic reads it when the model is made
+from harness.recording.layout import User  # noqa: TC001  pydantic reads it when the model is made
 from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 from harness.summary.events import EventRow, Recovers  # noqa: TC001  pydantic reads them, too
 from harness.summary.tests import Model, Tests, Verdict

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.hosts.links import FIRST_EXTERNAL_SOURCE
-from harness.recording import Recording
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.recording import Recording
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.recording import Recording
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import harness as library
-from harness.recording import Recording
+from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Command

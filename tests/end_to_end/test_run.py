@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.recording import Recording
+from harness.recording.table import Recording
 from harness.summary.run import summary_schema
 
 if TYPE_CHECKING:

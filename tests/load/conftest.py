@@ -15,7 +15,7 @@ import pytest
 
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.load.profile import LoadProfile
-from harness.load.records import ERRORS, as_array
+from harness.recording.layout import ERRORS, as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

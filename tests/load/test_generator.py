@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.load.records import NO_INSTANCE, as_array
+from harness.recording.layout import NO_INSTANCE, as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.load.records import NO_INSTANCE
+from harness.recording.layout import NO_INSTANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.load import http1
 from harness.load.http1 import Answer, ResponseParser, ResponseReader
 from harness.load.profile import LoadProfile
-from harness.load.records import ERRORS, NO_INSTANCE
+from harness.recording.layout import ERRORS, NO_INSTANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness.common.channel import Channel, Message
-from harness.load.records import as_array
+from harness.recording.layout import as_array
 from tests.load.conftest import PATIENCE_S, Generator, Outcome, Server
 
 if TYPE_CHECKING:

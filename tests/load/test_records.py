@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.load.records import ERRORS, FIELDS, NO_INSTANCE, NONE, OTHER, STRUCT, as_array, dtype
+from harness.recording.layout import ERRORS, FIELDS, NO_INSTANCE, NONE, OTHER, STRUCT, as_array, dtype
 
 
 def test_packed_record_reads_back_field_by_field() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.load.records import STRUCT, dtype
 from harness.load.shared import SharedRecords
+from harness.recording.layout import STRUCT, dtype
 
 
 def write(shared: SharedRecords, first: int, number: int) -> None:

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from harness.load._wire import RECORD_BYTES, Engine
-from harness.load.records import ERRORS, STRUCT, as_array
+from harness.recording.layout import ERRORS, STRUCT, as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.load._wire import parse
 from harness.load.http1 import MOST_BODY_BYTES, MOST_HEAD_BYTES, ResponseParser, ResponseReader
 from harness.load.profile import LoadProfile
-from harness.load.records import ERRORS, NO_INSTANCE
+from harness.recording.layout import ERRORS, NO_INSTANCE
 
 if TYPE_CHECKING:
     import random

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from harness.errors import HarnessError
-from harness.load.records import NO_INSTANCE, NOT_THERE, REFUSED, STATUS, dtype
 from harness.notebook.columns import TABLES
 from harness.notebook.frames import (
     connections_frame,
@@ -25,7 +24,8 @@ from harness.notebook.frames import (
     timeline_frame,
 )
 from harness.notebook.rows import events_of, row_of
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, NOT_THERE, REFUSED, STATUS, dtype
+from harness.recording.table import Recording
 from tests.report.test_events import event, required
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 import harness as library
 from harness.condensed import RUNS
 from harness.errors import HarnessError, ResultError
-from harness.load.records import dtype
+from harness.recording.layout import dtype
 from harness.results import PendingResult
 from harness.scenario import load_scenario
 from harness.summary.run import Summary

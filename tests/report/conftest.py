@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from harness.judge import Observed, summarise
-from harness.load.records import NO_INSTANCE, TIMED_OUT, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
+from harness.recording.table import Recording
 from harness.scenario import Resources
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from harness.errors import ResultError
-from harness.load.records import NO_INSTANCE, TIMED_OUT
+from harness.recording.layout import NO_INSTANCE, TIMED_OUT
 from harness.report.plots import (
     LIGHT,
     Run,
@@ -31,7 +31,7 @@ from harness.summary.suite import RunOutcome, ScenarioOutcomes, SuiteSummary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.report.plots import Picture
     from harness.summary.run import Summary
     from tests.report.conftest import Measure

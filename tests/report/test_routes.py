@@ -23,7 +23,7 @@ from tests.routed import SHARES, counts_of, judged, routed_recording, routed_sce
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.summary.run import Summary
     from tests.conftest import Harness
 

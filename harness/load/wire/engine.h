@@ -11,7 +11,7 @@
 
 #include "parser.h"
 
-/* Classes of failure, in the order of harness.load.records.ERRORS. */
+/* Classes of failure, in the order of harness.recording.layout.ERRORS. */
 enum error {
     NONE,
     REFUSED,
@@ -29,7 +29,7 @@ enum error {
 
 enum { NO_INSTANCE = 0xFFFFFFFF, MOST_IDENTITIES = 65535, ODD_BYTES = 300 };
 
-/* harness.load.records.FIELDS, packed. */
+/* harness.recording.layout.FIELDS, packed. */
 struct __attribute__((packed)) record {
     int64_t intended_start_ns, start_ns, latency_ns;
     int64_t connect_ns, first_byte_ns;

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.applied import Applied
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.summary.run import Summary
 
 _FILES = ("summary.json", "requests.parquet")
@@ -44,7 +44,7 @@ class Stored:
         """Read every request; it is not kept. None where there are none."""
         if self.folder is None:
             return None
-        from harness.recording import Recording  # noqa: PLC0415  only plots of few results need it
+        from harness.recording.table import Recording  # noqa: PLC0415  only plots of few results need it
 
         return Recording.from_parquet(self.folder / "requests.parquet")
 

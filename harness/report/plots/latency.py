@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.summary.run import Summary
 
 MOST_RUNS: Final = 8

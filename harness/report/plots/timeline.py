@@ -39,7 +39,7 @@ from harness.report.plots.windows import in_windows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
     from harness.report.plots.windows import Windows
     from harness.summary.events import EventRow
     from harness.summary.run import Summary

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.load.records import NO_INSTANCE
+from harness.recording.layout import NO_INSTANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.recording import Recording
+    from harness.recording.table import Recording
 
 _FEWEST, _MOST = 10, 50
 _ANSWERS: Final = 20

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import LoadError, ResultError
-from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE, dtype
-from harness.naming import own_names, relabel
-from harness.request_columns import MAYBE, UNITS, as_column, as_dictionary, fill
+from harness.recording.arrow import MAYBE, UNITS, as_column, as_dictionary, fill
+from harness.recording.identities import own_names, relabel
+from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Recording:
     Attributes
     ----------
     rows
-        A structured array of `harness.load.records.dtype()`; times are on the monotonic clock, and
+        A structured array of `harness.recording.layout.dtype()`; times are on the monotonic clock, and
         the column `instance` is an index into `instances`, or `NO_INSTANCE`.
     instances
         The instances' names, those that never answered too.
@@ -66,7 +66,7 @@ class Recording:
         Parameters
         ----------
         rows
-            Of type `harness.load.records.dtype()`.
+            Of type `harness.recording.layout.dtype()`.
         identities
             What the column `instance` is an index into; they become the recording's instances.
         routes
@@ -108,7 +108,7 @@ class Recording:
         Parameters
         ----------
         rows
-            Of type `harness.load.records.dtype()`; the column `instance` is written anew.
+            Of type `harness.recording.layout.dtype()`; the column `instance` is written anew.
         identities
             What that is an index into.
         instance_names

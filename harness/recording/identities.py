@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.errors import LoadError
-from harness.load.records import NO_INSTANCE
+from harness.recording.layout import NO_INSTANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ def relabel(rows: NDArray[np.void], names: Sequence[str], among: Sequence[str]) 
     Parameters
     ----------
     rows
-        Of type `harness.load.records.dtype()`; the column `instance` is changed in place.
+        Of type `harness.recording.layout.dtype()`; the column `instance` is changed in place.
     names
         What it is an index into.
     among

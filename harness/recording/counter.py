@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.load.records import NO_INSTANCE
+from harness.recording.layout import NO_INSTANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Tally:
     """Counts units by the instance that answered first to each, block after block.
 
-    After any number of blocks it is what `harness.recording.Recording` counts in all of them at once.
+    After any number of blocks it is what `harness.recording.table.Recording` counts in all of them at once.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Tally:
         return self.seen - int(self._counts.sum())
 
     def add(self, rows: NDArray[np.void]) -> None:
-        """Count records of type `harness.load.records.dtype()`."""
+        """Count records of type `harness.recording.layout.dtype()`."""
         if not len(rows):
             return
         instance = rows["instance"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from harness.errors import ResultError
-from harness.load.records import NO_INSTANCE, dtype
-from harness.recording import Recording
+from harness.recording.layout import NO_INSTANCE, dtype
+from harness.recording.table import Recording
 from harness.results import explained
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Blocks:
         return sum(map(len, self._held))
 
     def add(self, rows: NDArray[np.void], identities: Sequence[str]) -> None:
-        """Take records of type `harness.load.records.dtype()`, and the names of all instances so far.
+        """Take records of type `harness.recording.layout.dtype()`, and the names of all instances so far.
 
         Raises
         ------

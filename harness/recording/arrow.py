@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.load.records import ERRORS, NO_INSTANCE, NOT_THERE
+from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
