@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.signals import end_on_sigterm
-from harness.condensed import condense
 from harness.errors import HarnessError
 from harness.report.progress import Progress
 from harness.report.suite import closing_line
+from harness.results.archive import condense
 from harness.suite.file import read_suite
 from harness.suite.running import SuiteRun
 

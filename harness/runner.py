@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.applied import Notes
 from harness.common.signals import deferred
 from harness.engines import ENGINES
 from harness.engines.making import find_images, make_engine, require_programs
@@ -20,7 +19,8 @@ from harness.errors import LoadError
 from harness.hosts import HOSTS
 from harness.hosts.making import make_host
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
+from harness.results.journal import Notes
 from harness.strategies.base import Endpoint
 from harness.timeline import Cast, Timeline, Watcher
 from harness.witnesses import Witnesses

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.applied import APPLIED, Notes, read_applied
 from harness.errors import ResultError
 from harness.hosts.base import Finished
 from harness.planned import DryHost
+from harness.results.journal import APPLIED, Notes, read_applied
 from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies import find_strategy
 from harness.strategies.base import Endpoint, Member

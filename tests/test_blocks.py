@@ -15,7 +15,7 @@ from harness.errors import ResultError
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.spool import Blocks, recovered
 from harness.recording.table import Recording
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 from harness.scenario import load_scenario
 
 if TYPE_CHECKING:

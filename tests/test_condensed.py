@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.condensed import MACHINE, RUNS, SUITE, Machine, condense, read_runs, this_machine
 from harness.errors import ResultError
 from harness.gate.stored import read_results
+from harness.results.archive import MACHINE, RUNS, SUITE, Machine, condense, read_runs, this_machine
 from harness.summary.run import Summary
 from harness.summary.suite import RunOutcome, ScenarioOutcomes, SuiteSummary, outcome_of
 from tests.gate.conftest import measure, stored

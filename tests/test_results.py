@@ -17,7 +17,7 @@ from harness.errors import ResultError
 from harness.judge import Observed, summarise
 from harness.recording.layout import dtype
 from harness.recording.table import Recording
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 from harness.scenario import Resources
 
 if TYPE_CHECKING:

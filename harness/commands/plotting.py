@@ -93,7 +93,7 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
 def _found(paths: Sequence[Path]) -> tuple[list[SuiteSummary], list[Path]]:
     """Sort what was named into suites' documents and results' folders, each once."""
     from harness.common.text import printable
-    from harness.condensed import condensed_below
+    from harness.results.archive import condensed_below
 
     suites: list[SuiteSummary] = []
     folders: dict[Path, Path] = {}
@@ -167,7 +167,7 @@ def _read(folders: Sequence[Path]) -> list[_Stored]:
 
 def _condensed(paths: Sequence[Path], whole: Sequence[_Stored]) -> list[_Stored]:
     """Read what there is but a line of, in the folders that were named."""
-    from harness.condensed import condensed_below, name_of, read_runs
+    from harness.results.archive import condensed_below, name_of, read_runs
 
     known = {(one.summary.name, one.summary.started_at) for one in whole}
     return [

@@ -53,9 +53,9 @@ def _list_strategies(*, markdown: bool) -> None:
 
 def _list_results(folder: Path, *, as_json: bool) -> None:
     from harness.common.text import printable
-    from harness.listing import list_results, results_json
     from harness.report.console import standard_output
     from harness.report.results import render_results
+    from harness.results.catalogue import list_results, results_json
 
     listed = list_results(folder)
     if as_json:
@@ -90,9 +90,9 @@ def show(result: str, results: Path, *, as_json: bool, quiet: bool) -> None:
       harness show dnat-10-20260102-030405
       harness show measured/dnat-10-20260102-030405 --json | jq .latency_ns
     """
-    from harness.listing import find_result, read_summary
     from harness.report.console import standard_output
     from harness.report.terminal import render_summary, verdict_line
+    from harness.results.catalogue import find_result, read_summary
 
     folder = find_result(result, results)
     summary = read_summary(folder)

@@ -147,7 +147,7 @@ def _below(path: Path) -> Iterator[Result]:
 
 def _collected(folder: Path) -> Iterator[Result]:
     """Give the results right in a folder, condensed ones among them."""
-    from harness.condensed import RUNS, name_of, read_runs  # noqa: PLC0415  most folders hold none
+    from harness.results.archive import RUNS, name_of, read_runs  # noqa: PLC0415  most folders hold none
 
     whole = [Result(path.name, path) for path in _folders(folder) if is_result(path)]
     if not (folder / RUNS).is_file():

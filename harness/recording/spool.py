@@ -13,7 +13,7 @@ import numpy as np
 from harness.errors import ResultError
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
-from harness.results import explained
+from harness.results.folder import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

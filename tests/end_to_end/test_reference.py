@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness as library
-from harness.condensed import MACHINE, Machine
+from harness.results.archive import MACHINE, Machine
 from harness.suite.file import Planned, read_suite
 from harness.summary.suite import SuiteSummary
 

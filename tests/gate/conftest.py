@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 from tests.report.conftest import measure
 
 if TYPE_CHECKING:

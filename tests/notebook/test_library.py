@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import harness as library
-from harness.condensed import RUNS
 from harness.errors import HarnessError, ResultError
 from harness.recording.layout import dtype
-from harness.results import PendingResult
+from harness.results.archive import RUNS
+from harness.results.folder import PendingResult
 from harness.scenario import load_scenario
 from harness.summary.run import Summary
 from tests.report.test_events import event

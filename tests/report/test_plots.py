@@ -112,7 +112,7 @@ def test_no_home_is_no_warning(tmp_path: Path) -> None:
 def test_summary_and_results_need_no_plots() -> None:
     """Whoever reads results waits for none of the big libraries."""
     code = (
-        "import sys, harness.summary.run, harness.results;"
+        "import sys, harness.summary.run, harness.results.folder;"
         "print([name for name in ('matplotlib', 'scipy', 'pyarrow', 'pandas') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

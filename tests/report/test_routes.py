@@ -16,7 +16,7 @@ from harness.notebook.frames import (
 from harness.report.plots import distribution_figure, svg
 from harness.report.plots.windows import in_windows
 from harness.report.terminal import verdict_line
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 from tests.report.test_terminal import rendered
 from tests.routed import SHARES, counts_of, judged, routed_recording, routed_scenario
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from harness import __version__
-from harness.applied import APPLIED
 from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.html import pictures, tables, words
 from harness.report.plan import titled
 from harness.report.terminal import facts_of
+from harness.results.journal import APPLIED
 from harness.summary.run import not_as_expected
 
 if TYPE_CHECKING:

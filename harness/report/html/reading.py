@@ -6,18 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.applied import read_applied
 from harness.common.text import printable
-from harness.condensed import RUNS, condensed_below, name_of, read_runs
 from harness.errors import ResultError
 from harness.gate.stored import read_results
+from harness.results.archive import RUNS, condensed_below, name_of, read_runs
+from harness.results.journal import read_applied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from harness.applied import Applied
     from harness.recording.table import Recording
+    from harness.results.journal import Applied
     from harness.summary.run import Summary
 
 _FILES = ("summary.json", "requests.parquet")

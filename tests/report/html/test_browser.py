@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import axe_playwright_python
 import pytest
 
-from harness.applied import APPLIED
 from harness.report.html import find_results, render_page
+from harness.results.journal import APPLIED
 from tests.report.test_events import event, required
 
 if TYPE_CHECKING:

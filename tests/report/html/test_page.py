@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from harness.applied import APPLIED
-from harness.condensed import RUNS
 from harness.report.html.page import excerpt
+from harness.results.archive import RUNS
+from harness.results.journal import APPLIED
 from harness.summary.events import Recovers
 from harness.summary.run import Counts, Generator, Witnesses, WitnessTotals
 from tests.report.test_events import event, required

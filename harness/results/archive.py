@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.results import explained
+from harness.results.folder import explained
 from harness.summary.run import Summary
 
 if TYPE_CHECKING:

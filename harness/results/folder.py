@@ -16,17 +16,17 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.applied import APPLIED
 from harness.errors import HarnessError, ResultError
+from harness.results.journal import APPLIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from harness.applied import Notes
     from harness.recording.spool import Blocks
     from harness.recording.table import Recording
+    from harness.results.journal import Notes
     from harness.scenario import Scenario
     from harness.summary.run import Summary
 
