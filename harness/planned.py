@@ -28,8 +28,8 @@ from harness.hosts import HOSTS
 from harness.hosts.base import Finished
 from harness.hosts.links import FIRST_EXTERNAL_SOURCE, FIRST_LOCAL_SOURCE, instance_address
 from harness.hosts.netns import NetnsHost, may_map_everyone
-from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies import dns
+from harness.strategies.actions import Command, File, Served, Spawned, Told
 from harness.strategies.base import Endpoint, Member
 from harness.strategies.proxy import ASK_LIMITS
 

@@ -10,8 +10,8 @@ from harness.errors import ResultError
 from harness.hosts.base import Finished
 from harness.planned import DryHost
 from harness.results.journal import APPLIED, Notes, read_applied
-from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies import find_strategy
+from harness.strategies.actions import Command, File, Served, Spawned, Told
 from harness.strategies.base import Endpoint, Member
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.common.text import printable
 from harness.planned import Instances, Machine, Remark
-from harness.steps import Command, File, Served, Spawned
+from harness.strategies.actions import Command, File, Served, Spawned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.needs import Needs
     from harness.planned import Step
     from harness.scenario import Scenario
-    from harness.steps import Asked
+    from harness.strategies.actions import Asked
 
 _INDENT = "    "
 _PLACES = {

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.steps import Command, File, Served, Spawned, Told
+from harness.strategies.actions import Command, File, Served, Spawned, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from harness.common.channel import Channel, Message
     from harness.hosts.base import Finished, Host, Program, Role, Service, Side
-    from harness.steps import Asked
+    from harness.strategies.actions import Asked
 
 APPLIED = "applied.json"
 """The file's name in a result's folder."""

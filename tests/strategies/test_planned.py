@@ -23,8 +23,8 @@ from harness.planned import (
     provisioned,
 )
 from harness.scenario import load_scenario
-from harness.steps import Command, File, Served, Spawned, Told
 from harness.strategies import find_strategy, strategy_names
+from harness.strategies.actions import Command, File, Served, Spawned, Told
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:
