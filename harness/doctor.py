@@ -81,7 +81,7 @@ def examine() -> Iterator[Finding]:
 
 def _virtual_machine() -> Finding:
     """Say who would run a virtual machine; none is brought up, which takes minutes."""
-    from harness.machines.providers import choose  # noqa: PLC0415  it asks Vagrant, which is slow
+    from harness.hosts.vm.providers import choose  # noqa: PLC0415  it asks Vagrant, which is slow
 
     try:
         provider = choose()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from harness.machines.box import CachedBox
+    from harness.hosts.vm.box import CachedBox
 
 
 @click.group()
@@ -31,7 +31,7 @@ def build() -> None:
     Example:
       sudo .venv/bin/harness box build
     """
-    from harness.machines.box import Boxes
+    from harness.hosts.vm.box import Boxes
 
     began = time.monotonic()
     made = Boxes().require(lambda words: click.echo(f"{time.monotonic() - began:5.1f} s  {words}", err=True))
@@ -41,7 +41,7 @@ def build() -> None:
 @box.command("list")
 def list_() -> None:
     """Show the box that is there."""
-    from harness.machines.box import Boxes
+    from harness.hosts.vm.box import Boxes
 
     found = Boxes().find()
     if found is None:

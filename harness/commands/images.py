@@ -125,9 +125,9 @@ def clean(*, of_images: bool, of_boxes: bool) -> None:
 
     Results are no part of that: they stay until somebody removes their folders.
     """
+    from harness.hosts.vm.box import Boxes
+    from harness.hosts.vm.machine import Machine
     from harness.images import Cache
-    from harness.machines.box import Boxes
-    from harness.machines.machine import Machine
 
     def tell(words: str) -> None:
         click.echo(words, err=True)

@@ -12,7 +12,7 @@ from harness.hosts.netns import NetnsHost
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from harness.hosts.vagrant import VagrantHost
+    from harness.hosts.vm.vagrant import VagrantHost
     from harness.scenario import Scenario
 
     AnyHost: TypeAlias = NetnsHost | VagrantHost
@@ -36,7 +36,7 @@ def make_host(scenario: Scenario, tell: Callable[[str], None], *, keep: bool = F
         This machine can't have such a host; the message says why, and what to do.
     """
     if scenario.host == "vagrant":
-        from harness.hosts.vagrant import VagrantHost  # noqa: PLC0415  for those who need it
+        from harness.hosts.vm.vagrant import VagrantHost  # noqa: PLC0415  for those who need it
 
         return VagrantHost(scenario.client, scenario.load.sources, keep=keep, tell=tell)
     privileged = ENGINES[scenario.engine].images
@@ -59,7 +59,7 @@ def one_machine(hosts: Iterable[str], tell: Callable[[str], None], *, keep: bool
     if all(HOSTS[host].here for host in hosts):
         yield
         return
-    from harness.machines.machine import Machine  # noqa: PLC0415  for those who need it
+    from harness.hosts.vm.machine import Machine  # noqa: PLC0415  for those who need it
 
     before = Machine.found()
     try:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.hosts.processes import family
+from harness.hosts.vm.box import Boxes
+from harness.hosts.vm.state import State
 from harness.images.cache import cache_folder
-from harness.machines.box import Boxes
-from harness.machines.state import State
 from tests.end_to_end.conftest import HARNESS
 
 if TYPE_CHECKING:

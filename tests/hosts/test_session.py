@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.hosts.guest import _Relay
-from harness.hosts.session import code
+from harness.hosts.vm.guest import _Relay
+from harness.hosts.vm.session import code
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _PROGRAMS = (
-    "harness.hosts.guest",
+    "harness.hosts.vm.guest",
     "harness.strategies.relay",
     "harness.strategies.ipvs_control",
     "harness.strategies.steering",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HostError
-from harness.machines import box
-from harness.machines.box import Boxes
+from harness.hosts.vm import box
+from harness.hosts.vm.box import Boxes
 
 if TYPE_CHECKING:
     from pathlib import Path

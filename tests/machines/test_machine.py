@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HostError
-from harness.machines.box import Boxes
-from harness.machines.machine import Machine, why_not_up
-from harness.machines.providers import choose
+from harness.hosts.vm.box import Boxes
+from harness.hosts.vm.machine import Machine, why_not_up
+from harness.hosts.vm.providers import choose
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostError
-from harness.machines import providers
-from harness.machines.providers import choose, why_emulated
+from harness.hosts.vm import providers
+from harness.hosts.vm.providers import choose, why_emulated
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HostError
-from harness.machines.providers import Provider
-from harness.machines.state import Known, Ssh, State
+from harness.hosts.vm.providers import Provider
+from harness.hosts.vm.state import Known, Ssh, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

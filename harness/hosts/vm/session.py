@@ -25,13 +25,13 @@ import harness
 from harness.common.channel import Channel, ChannelClosedError
 from harness.common.text import last_words
 from harness.errors import HostError
-from harness.hosts.guest import RELAY
+from harness.hosts.vm.guest import RELAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.common.channel import Message
-    from harness.machines.state import Ssh
+    from harness.hosts.vm.state import Ssh
 
 ENGINE_SOCKET = "/run/docker.sock"
 PYTHON = "/usr/bin/python3"
@@ -63,7 +63,7 @@ if not there:
     os.rename(folder + ".new", folder)
 os.environ["PYTHONPATH"] = folder
 os.chdir("/")
-os.execv(sys.executable, [sys.executable, "-m", "harness.hosts.guest"])
+os.execv(sys.executable, [sys.executable, "-m", "harness.hosts.vm.guest"])
 """
 _OPTIONS = {
     "BatchMode": "yes",

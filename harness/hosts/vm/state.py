@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING, Self
 
 from harness.errors import HostError
 from harness.hosts.processes import started
+from harness.hosts.vm.providers import Provider
 from harness.images.cache import cache_folder
-from harness.machines.providers import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable

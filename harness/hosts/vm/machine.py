@@ -1,6 +1,6 @@
 """One virtual machine, by Vagrant: up, used by one run at a time, kept or destroyed.
 
-With a libvirt of the harness's own (`harness.machines.keeper`), all that runs ends with the run, however that
+With a libvirt of the harness's own (`harness.hosts.vm.namespace_holder`), all that runs ends with the run, however that
 ends. With the machine's, a run that was killed leaves it to the next run, or to `harness clean`, to destroy
 what the provider still holds.
 """
@@ -22,12 +22,12 @@ from typing import IO, TYPE_CHECKING
 from harness.common.channel import Channel, ChannelClosedError
 from harness.common.text import last_words
 from harness.errors import HostError
-from harness.machines.state import Known, Ssh, State
+from harness.hosts.vm.state import Known, Ssh, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from harness.machines.providers import Provider
+    from harness.hosts.vm.providers import Provider
 
 ADDRESS, NETWORK = "192.168.37.99", "192.168.37."
 _BOOT_TIMEOUT_S = 600
@@ -131,7 +131,7 @@ class Machine:
         with theirs, (self._state.folder / "keeper.log").open("wb") as words:
             self._keeper = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "harness.machines.keeper"),
+                    *(sys.executable, "-m", "harness.hosts.vm.namespace_holder"),
                     *(str(theirs.fileno()), str(self._state.folder / "libvirt")),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -367,7 +367,7 @@ def why_not_up(status: int, said: Sequence[str], console: str, box: str) -> str:
 
 def built_box() -> str:
     """Give the path of the box that `harness box build` has made; empty if it has not."""
-    from harness.machines.box import Boxes  # noqa: PLC0415  for those who need it
+    from harness.hosts.vm.box import Boxes  # noqa: PLC0415  for those who need it
 
     found = Boxes().find()
     return str(found.path) if found else ""

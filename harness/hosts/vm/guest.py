@@ -1,4 +1,4 @@
-"""The process inside a virtual machine: `python3 -m harness.hosts.guest`, as root.
+"""The process inside a virtual machine: `python3 -m harness.hosts.vm.guest`, as root.
 
 It does what the harness asks over its standard streams, which are those of an SSH session. When they end,
 for whatever reason, it takes back all that the run has made here, as the next run may use the machine, too.

@@ -1,7 +1,7 @@
 """The `vagrant` host: a virtual machine of its own with Docker Engine, brought up by Vagrant.
 
-The harness reaches it by one SSH session (`harness.hosts.session`), at whose other end is a process that does
-what is asked (`harness.hosts.guest`). The load comes from outside, from where the machine's private network
+The harness reaches it by one SSH session (`harness.hosts.vm.session`), at whose other end is a process that does
+what is asked (`harness.hosts.vm.guest`). The load comes from outside, from where the machine's private network
 is, or from inside it.
 """
 
@@ -18,11 +18,11 @@ from harness.common.channel import Channel
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES
 from harness.hosts.asking import AskingHost, SpawnedProgram
-from harness.hosts.guest import EXTERNAL_SOURCES, LOCAL_SOURCES
 from harness.hosts.inside import FOR_CLIENTS
-from harness.hosts.session import ENGINE_SOCKET, PYTHON, Session, code
-from harness.machines.machine import Machine
-from harness.machines.providers import choose
+from harness.hosts.vm.guest import EXTERNAL_SOURCES, LOCAL_SOURCES
+from harness.hosts.vm.machine import Machine
+from harness.hosts.vm.providers import choose
+from harness.hosts.vm.session import ENGINE_SOCKET, PYTHON, Session, code
 
 if TYPE_CHECKING:
     import socket
