@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES, cgroups
-from harness.hosts.asking import AskingHost, SpawnedProgram
+from harness.hosts.client import AskingHost, SpawnedProgram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,7 @@ from typing import NoReturn
 
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.hosts import cgroups, kernel
-from harness.hosts.inside import FOR_ALL, FOR_CLIENTS, FOR_HOST, Inside, set_limits
+from harness.hosts.agent import FOR_ALL, FOR_CLIENTS, FOR_HOST, Inside, set_limits
 
 _AGAIN_DEADLINE_S = 10
 _LOOK_EVERY_S = 0.002

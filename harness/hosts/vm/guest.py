@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.common.channel import ChannelClosedError, Message, Messages
 from harness.common.text import last_words
-from harness.hosts.inside import FOR_HOST, Inside, set_limits
+from harness.hosts.agent import FOR_HOST, Inside, set_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

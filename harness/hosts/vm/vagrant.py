@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.common.channel import Channel
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES
-from harness.hosts.asking import AskingHost, SpawnedProgram
-from harness.hosts.inside import FOR_CLIENTS
+from harness.hosts.agent import FOR_CLIENTS
+from harness.hosts.client import AskingHost, SpawnedProgram
 from harness.hosts.vm.guest import EXTERNAL_SOURCES, LOCAL_SOURCES
 from harness.hosts.vm.machine import Machine
 from harness.hosts.vm.providers import choose
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.common.channel import Message
-    from harness.hosts.asking import AskedService
     from harness.hosts.base import ClientSide, Finished, Program, Role, Side
+    from harness.hosts.client import AskedService
 
 _GATEWAY = "192.168.37.1"
 _GENERATOR = ("locust", "h11", "numpy")

@@ -1,4 +1,4 @@
-"""What all hosts have in common on the harness's side: asking the process inside (`harness.hosts.inside`)."""
+"""What all hosts have in common on the harness's side: asking the process inside (`harness.hosts.agent`)."""
 
 from __future__ import annotations
 
