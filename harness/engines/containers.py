@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.engines.base import Changes, Served, Version
-from harness.engines.boxed import BoxedHost
-from harness.engines.boxes import Box, Boxes, Plan
+from harness.engines.container_host import BoxedHost
 from harness.engines.daemons import SUBNET
-from harness.engines.nursery import SLOT_WORDS
+from harness.engines.docker_api import Box, Boxes, Plan
+from harness.engines.forkserver import SLOT_WORDS
 from harness.errors import EngineError, RefusedError
 from harness.images.catalogue import CATALOGUE
 from harness.instance.server import CONTROL_WORD, control

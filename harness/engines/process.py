@@ -1,6 +1,6 @@
 """The `process` engine: each instance a process in network and host-name namespaces of its own.
 
-All are forked from one prepared process (`harness.engines.nursery`), so a thousand of them share
+All are forked from one prepared process (`harness.engines.forkserver`), so a thousand of them share
 most of their memory. The sample application counts into memory that this process shares, so its
 counts are read outside the measured path and outlive the instance.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import printable
 from harness.engines.base import Change, Served
-from harness.engines.nursery import SLOT_WORDS
+from harness.engines.forkserver import SLOT_WORDS
 from harness.errors import EngineError
 from harness.instance.server import CONTROL_WORD, control
 from harness.strategies.base import Member
@@ -104,7 +104,7 @@ class ProcessEngine:
             os.ftruncate(counters, size)
             self._counters = memoryview(mmap.mmap(counters, size)).cast("Q")
             self._nursery = host.spawn(
-                [sys.executable, "-m", "harness.engines.nursery"], "host", "instances", [counters]
+                [sys.executable, "-m", "harness.engines.forkserver"], "host", "instances", [counters]
             )
         finally:
             os.close(counters)

@@ -153,7 +153,7 @@ def test_workers_of_other_machines_join(harness: Command, stack: contextlib.Exit
     arguments = ("--await-workers", "2", "--listen", "0.0.0.0:5557", "--json")
     run = harness.start("run", harness.scenario(_SCENARIO), *arguments)
     client = _process(harness, "harness.load", "127.0.0.1:5557")
-    machines = Machines(stack, client, _process(harness, "harness.engines.nursery"))
+    machines = Machines(stack, client, _process(harness, "harness.engines.forkserver"))
     command = (HARNESS, "worker", "--join", "{gateway}")
     workers = [machines.add(*command, environment=os.environ | {"COLUMNS": "100"}) for _ in range(2)]
     stdout, stderr = run.communicate(timeout=90)
@@ -179,7 +179,7 @@ def test_a_worker_that_disappears_is_told(harness: Command, stack: contextlib.Ex
     arguments = ("--await-workers", "1", "--listen", "0.0.0.0:5557", "--set", "load.duration=6s", "--json")
     run = harness.start("run", harness.scenario(_SCENARIO), "--set", "load.warm_up=0s", *arguments)
     client = _process(harness, "harness.load", "127.0.0.1:5557")
-    machines = Machines(stack, client, _process(harness, "harness.engines.nursery"))
+    machines = Machines(stack, client, _process(harness, "harness.engines.forkserver"))
     command = (HARNESS, "worker", "--join", "{gateway}")
     worker = machines.add(*command, environment=dict(os.environ))
     assert worker.stdout is not None

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.base import Change, Version
-from harness.engines.boxed import BoxedHost
-from harness.engines.boxes import Boxes, Plan
+from harness.engines.container_host import BoxedHost
 from harness.engines.containers import ContainerEngine, Images
 from harness.engines.daemons import DAEMONS, SUBNET, Daemon
+from harness.engines.docker_api import Boxes, Plan
 from harness.engines.making import make_engine
 from harness.errors import EngineError, HarnessError
 from harness.hosts.netns import NetnsHost

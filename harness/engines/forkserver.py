@@ -1,4 +1,4 @@
-"""The prepared process that instances are forked from: `python -m harness.engines.nursery FD FD`.
+"""The prepared process that instances are forked from: `python -m harness.engines.forkserver FD FD`.
 
 The descriptors are the channel to the harness, and the memory in which the sample application
 counts. Requests and answers are described at the `_do_…` method of each.

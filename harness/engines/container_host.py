@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from harness.engines.boxes import Plan
+from harness.engines.docker_api import Plan
 from harness.errors import EngineError, HostError
 from harness.hosts.base import Finished
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
-    from harness.engines.boxes import Box, Boxes
     from harness.engines.daemons import Daemon
+    from harness.engines.docker_api import Box, Boxes
     from harness.hosts.base import ContainerHost, Program, Role, Side
     from harness.scenario import Limits
 
