@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.faults.injector import Happened
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.recovery import Recovery
     from harness.strategies.base import Unit
-    from harness.timeline import Happened
 
     Moments = NDArray[np.int64]
     Mask = NDArray[np.bool_]

@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.evidence import Evidence
+    from harness.faults.injector import Happened
     from harness.recording.layout import User
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
     from harness.summary.run import RouteRow
-    from harness.timeline import Happened
     from harness.watch import Look
 
 LIMITED_FROM = 0.9

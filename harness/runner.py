@@ -16,13 +16,13 @@ from harness.common.signals import deferred
 from harness.engines import ENGINES
 from harness.engines.making import find_images, make_engine, require_programs
 from harness.errors import LoadError
+from harness.faults.injector import Cast, Timeline, Watcher
 from harness.hosts import HOSTS
 from harness.hosts.making import make_host
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results.folder import PendingResult
 from harness.results.journal import Notes
 from harness.strategies.base import Endpoint
-from harness.timeline import Cast, Timeline, Watcher
 from harness.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from harness.common.channel import Message
     from harness.engines.containers import Images
+    from harness.faults.injector import Happened
     from harness.hosts.base import Host
     from harness.hosts.making import AnyHost
     from harness.judge import WitnessTable
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from harness.strategies.base import Member, Strategy
     from harness.summary.run import Phases as PhaseSeconds
     from harness.summary.run import Summary
-    from harness.timeline import Happened
     from harness.watch import Watch
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.

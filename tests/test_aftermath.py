@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.aftermath import aftermaths, event_rows
+from harness.faults.injector import Happened
 from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
 from harness.recording.table import Recording
-from harness.timeline import Happened
 from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.aftermath import aftermaths
+from harness.faults.injector import Happened
 from harness.recovers import recovers
 from harness.scenario.recovers import Required
-from harness.timeline import Happened
 from tests.disturbed import AWAY, MS, crowd
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 
 from harness.engines.base import Change
 from harness.errors import StrategyError
+from harness.faults.injector import Cast
 from harness.strategies.base import Member
-from harness.timeline import Cast
 
 
 def _member(name: str, weight: int = 1) -> Member:
