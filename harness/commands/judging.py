@@ -133,8 +133,8 @@ def _checked(
     latency: dict[str, float],
     cpu: float | None,
 ) -> list[Check]:
+    from harness.gate.baseline import read_baseline, read_results
     from harness.gate.checks import Limits, check_against, check_alone
-    from harness.gate.stored import read_baseline, read_results
 
     limits = Limits(tolerance, latency, cpu)
     checks: list[Check] = []
@@ -194,7 +194,7 @@ def baseline(results: tuple[Path, ...], baselines: Path) -> int:
       harness run scenarios/dnat-10.yaml --set repeat=3
       harness baseline results/dnat-10-*
     """
-    from harness.gate.stored import baseline_of, read_results, write_baseline
+    from harness.gate.baseline import baseline_of, read_results, write_baseline
 
     made = [baseline_of([summary for _, summary in own]) for own in read_results(results).values()]
     for one in made:

@@ -154,7 +154,7 @@ def _suite(path: Path) -> SuiteSummary:
 
 
 def _read(folders: Sequence[Path]) -> list[_Stored]:
-    from harness.gate.stored import read_results
+    from harness.gate.baseline import read_results
 
     # One after the other, so that each summary stays with its folder.
     return [

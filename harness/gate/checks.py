@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.gate.stored import refuse_another, units_of
+from harness.gate.baseline import refuse_another, units_of
 from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.shares import compare_shares
@@ -18,7 +18,7 @@ from harness.summary.run import misrouted_words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from harness.gate.stored import Baseline, BaselineRun
+    from harness.gate.baseline import Baseline, BaselineRun
     from harness.stats.equivalence import ToleranceVerdict
     from harness.summary.run import InstanceRow, Summary
     from harness.summary.tests import Tests, Verdict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.gate.stored import differing_keys, measured_scenario, read_results, units_of
+from harness.gate.baseline import differing_keys, measured_scenario, read_results, units_of
 from harness.stats.figures import FigureChange, compare_figures
 from harness.stats.homogeneity import Homogeneity, homogeneity
 
@@ -98,7 +98,7 @@ def read_sides(paths: Iterable[Path]) -> list[Side]:
     Raises
     ------
     ResultError
-        As `harness.gate.stored.read_results`, or a folder has no results.
+        As `harness.gate.baseline.read_results`, or a folder has no results.
     """
     groups: dict[tuple[str, str, str], list[tuple[str, Summary]]] = {}
     for path in paths:

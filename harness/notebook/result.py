@@ -71,7 +71,7 @@ class Result:
         ResultError
             There is none, or it is damaged.
         """
-        from harness.gate.stored import read_summary  # noqa: PLC0415  it needs all of the scenario's model
+        from harness.gate.baseline import read_summary  # noqa: PLC0415  it needs all of the scenario's model
 
         if self._summary is not None:
             return self._summary

@@ -163,7 +163,7 @@ def _parsed(path: Path, number: int, line: str) -> Summary:
 
 
 def _summary(folder: Path) -> Summary:
-    from harness.gate.stored import read_results  # noqa: PLC0415  it needs all of the scenario's model
+    from harness.gate.baseline import read_results  # noqa: PLC0415  it needs all of the scenario's model
 
     ((_, summary),) = next(iter(read_results([folder]).values()))
     return summary

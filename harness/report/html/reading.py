@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.gate.stored import read_results
+from harness.gate.baseline import read_results
 from harness.results.archive import RUNS, condensed_below, name_of, read_runs
 from harness.results.journal import read_applied
 

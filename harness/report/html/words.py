@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.gate.stored import units_of
+from harness.gate.baseline import units_of
 from harness.report.terminal import percent_with_sign, roughly
 from harness.summary.run import misrouted_words
 
