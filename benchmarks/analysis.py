@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from harness.judge import Observed, summarise
+from harness.analysis.early_stop import Look
+from harness.analysis.summarise import Observed, summarise
 from harness.recording.layout import NO_INSTANCE, NOT_THERE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.report.plots import distribution_figure, latency_figure, save
 from harness.scenario import load_scenario
-from harness.watch import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -177,7 +177,7 @@ CASES: Final = (
 
 
 def judged(table: Table, expected: Floats) -> Verdict:
-    """Judge a run of fixed length, with its dispersion, as `harness.evidence` does."""
+    """Judge a run of fixed length, with its dispersion, as `harness.analysis.evidence` does."""
     varied = drift(merged_windows(table))
     evidence = binomial_evidence(
         table.sum(axis=0),

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.analysis.routes import parts
 from harness.errors import HarnessError
 from harness.planned import members_of
-from harness.routed import parts
 from harness.scenario.routes import shares_of_load
 from harness.stats.planning import units_needed, units_until_verdict
 from harness.stats.together import confidence_of_each

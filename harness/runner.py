@@ -32,29 +32,29 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from harness.analysis.early_stop import Watch
+    from harness.analysis.routes import RoutedWatch
+    from harness.analysis.summarise import WitnessTable
     from harness.common.channel import Message
     from harness.engines.containers import Images
     from harness.faults.injector import Happened
     from harness.hosts.base import Host
     from harness.hosts.making import AnyHost
-    from harness.judge import WitnessTable
     from harness.load.driver import Driven, Live
     from harness.recording.spool import Blocks
     from harness.report.progress import Progress
-    from harness.routed import RoutedWatch
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
     from harness.summary.run import Phases as PhaseSeconds
     from harness.summary.run import Summary
-    from harness.watch import Watch
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (
     "harness.recording.spool",
     "harness.recording.table",
-    "harness.judge",
-    "harness.routed",
-    "harness.watch",
+    "harness.analysis.summarise",
+    "harness.analysis.routes",
+    "harness.analysis.early_stop",
     "harness.report.plots",
     "harness.report.terminal",
     "pyarrow.parquet",
@@ -330,7 +330,7 @@ class _Lab:
 
     @property
     def looks(self) -> dict[str, Any]:
-        """The looks at the counts that could have ended the load, as `harness.judge.Observed` has them."""
+        """The looks at the counts that could have ended the load, as `harness.analysis.summarise.Observed` has them."""
         if self._watch is None:
             return {}
         return {"route_looks" if self.scenario.routes else "looks": self._watch.looks}
@@ -338,8 +338,8 @@ class _Lab:
     def _watching(self) -> Watch | RoutedWatch | None:
         if self.scenario.load.until != "verdict":
             return None
-        from harness.routed import RoutedWatch  # noqa: PLC0415  imported with the analysis
-        from harness.watch import Watch  # noqa: PLC0415  imported with the analysis
+        from harness.analysis.early_stop import Watch  # noqa: PLC0415  imported with the analysis
+        from harness.analysis.routes import RoutedWatch  # noqa: PLC0415  imported with the analysis
 
         names, shares = list(self.scenario.instances()), self.strategy.expected_shares(self.members)
         if self.scenario.routes:
@@ -424,7 +424,7 @@ def _versions(host: Host, strategy: Strategy) -> dict[str, str]:
 
 def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     """Turn the records into numbers, and write all but the summary."""
-    from harness.judge import Observed, summarise  # noqa: PLC0415  as above
+    from harness.analysis.summarise import Observed, summarise  # noqa: PLC0415  as above
     from harness.recording.table import Recording  # noqa: PLC0415  imported while the host warmed up
 
     driven = lab.driven

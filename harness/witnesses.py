@@ -11,9 +11,9 @@ from harness.engines.base import Served
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.analysis.summarise import WitnessTable
     from harness.engines.base import Engine
     from harness.hosts.base import Host
-    from harness.judge import WitnessTable
     from harness.strategies.base import Counted, Endpoint, Member, Strategy
 
 IN_ALL = "in all"

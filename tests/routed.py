@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.judge import Observed, summarise
+from harness.analysis.summarise import Observed, summarise
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
 from harness.scenario import load_scenario

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.aftermath import aftermaths, event_rows
+from harness.analysis.impact import aftermaths, event_rows
 from harness.faults.injector import Happened
 from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
 from harness.recording.table import Recording

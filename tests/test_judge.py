@@ -10,8 +10,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from harness.analysis.summarise import Observed, summarise
 from harness.errors import LoadError
-from harness.judge import Observed, summarise
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Resources

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.aftermath import aftermaths
+from harness.analysis.impact import aftermaths
+from harness.analysis.recovery import recovers
 from harness.faults.injector import Happened
-from harness.recovers import recovers
 from harness.scenario.recovers import Required
 from tests.disturbed import AWAY, MS, crowd
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from harness.analysis.summarise import Observed, summarise
 from harness.errors import ResultError
-from harness.judge import Observed, summarise
 from harness.recording.layout import dtype
 from harness.recording.table import Recording
 from harness.results.folder import PendingResult

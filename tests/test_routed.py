@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from harness.analysis.routes import RoutedWatch, parts
 from harness.errors import LoadError
 from harness.needs import needs_of
 from harness.recording.layout import NO_INSTANCE, STATUS, dtype
-from harness.routed import RoutedWatch, parts
 from harness.scenario import load_scenario
 from harness.stats.planning import units_needed, units_until_verdict
 from harness.stats.together import confidence_of_each

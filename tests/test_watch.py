@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from harness.analysis.early_stop import Watch, replay
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
 from harness.scenario import load_scenario
 from harness.stats.sequential import FEWEST_LOOKS
-from harness.watch import Watch, replay
 
 if TYPE_CHECKING:
     from pathlib import Path

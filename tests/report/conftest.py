@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pytest
 
-from harness.judge import Observed, summarise
+from harness.analysis.summarise import Observed, summarise
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Resources

@@ -10,7 +10,7 @@ from harness.summary.events import Recovers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.aftermath import Aftermath
+    from harness.analysis.impact import Aftermath
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.events import EventRow

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from harness.evidence import Evidence, evidence
+from harness.analysis.early_stop import Watch
+from harness.analysis.evidence import Evidence, evidence
 from harness.recording.identities import relabel
 from harness.recording.layout import NO_INSTANCE
 from harness.scenario.routes import shares_of_load
@@ -20,17 +21,16 @@ from harness.stats.latency import quantiles_ns
 from harness.stats.together import chi_square_of_all, confidence_of_each, verdict_of_all
 from harness.summary.run import LatencySummary, RouteRow
 from harness.summary.tests import ChiSquareTest, SequentialSummary, Tests, ToleranceTest
-from harness.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from harness.analysis.early_stop import Look
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Unit
-    from harness.watch import Look
 
 _NUMBER = TypeVar("_NUMBER", int, float)
 
@@ -82,7 +82,7 @@ class RoutedWatch:
     Parameters
     ----------
     scenario, unit, shares
-        As for `harness.watch.Watch`, the shares as for `parts`.
+        As for `harness.analysis.early_stop.Watch`, the shares as for `parts`.
     """
 
     def __init__(self, scenario: Scenario, unit: Unit, shares: Sequence[float]) -> None:
@@ -106,7 +106,7 @@ class RoutedWatch:
         return max(self._watches, key=lambda watch: watch.half_width).known
 
     def take(self, rows: NDArray[np.void], elapsed_ns: int, identities: Sequence[str]) -> None:
-        """Count new records; parameters as of `harness.watch.Watch.take`."""
+        """Count new records; parameters as of `harness.analysis.early_stop.Watch.take`."""
         for part, watch in zip(self._parts, self._watches, strict=True):
             own = rows[rows["route"] == part.number]
             relabel(own, identities, part.instances)
@@ -127,7 +127,7 @@ def routed_evidence(  # noqa: PLR0913  the question has this many parts
     Parameters
     ----------
     scenario, recording, unit, shares, looks, wall_ns
-        As for `harness.evidence.evidence`, the shares as for `parts`, the looks of each route.
+        As for `harness.analysis.evidence.evidence`, the shares as for `parts`, the looks of each route.
 
     Returns
     -------

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from harness.aftermath import aftermaths
+from harness.analysis.evidence import evidence
+from harness.analysis.impact import aftermaths
+from harness.analysis.recovery import recovers
+from harness.analysis.routes import routed_evidence
 from harness.errors import LoadError
-from harness.evidence import evidence
-from harness.recovers import recovers
-from harness.routed import routed_evidence
 from harness.stats.latency import quantile_intervals, quantiles_ns
 from harness.summary.run import (
     Counts,
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.evidence import Evidence
+    from harness.analysis.early_stop import Look
+    from harness.analysis.evidence import Evidence
     from harness.faults.injector import Happened
     from harness.recording.layout import User
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.strategies.base import Layer, Unit
     from harness.summary.run import RouteRow
-    from harness.watch import Look
 
 LIMITED_FROM = 0.9
 """Fraction of the processor time that there is for somebody, from which he counts as the bottleneck."""

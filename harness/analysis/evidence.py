@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.early_stop import replay
 from harness.stats.design import corrected, design_effect
 from harness.stats.drift import drift, windows_table
 from harness.stats.equivalence import tolerance_verdict
@@ -25,20 +26,19 @@ from harness.summary.tests import (
     ToleranceBand,
     ToleranceTest,
 )
-from harness.watch import replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from harness.analysis.early_stop import Look
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.drift import Drift
     from harness.stats.equivalence import ToleranceVerdict
     from harness.stats.fairness import GoodnessOfFit
     from harness.strategies.base import Unit
-    from harness.watch import Look
 
 _BAND = ("lower_bound", "upper_bound", "p_below", "p_above", "p_outside")
 
