@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-    from harness.runner import Outcome
+    from harness.runner.run import Outcome
     from harness.scenario import Scenario
     from harness.suite.file import NotPossible, Planned
     from harness.summary.run import Summary
@@ -248,7 +248,7 @@ def _said(planned: Planned | NotPossible) -> dict[str, str | int]:
 
 def _measured(config: pytest.Config, scenario: Scenario, repeat_index: int = 0) -> Outcome:
     from harness.report.progress import Progress  # noqa: PLC0415  as above
-    from harness.runner import run  # noqa: PLC0415  as above
+    from harness.runner.run import run  # noqa: PLC0415  as above
 
     with _alone(config):
         progress = Progress(fleeting=True)

@@ -14,9 +14,9 @@ from harness.analysis.summarise import Observed, summarise
 from harness.errors import LoadError
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
+from harness.runner.counters import IN_ALL
 from harness.scenario import Resources
 from harness.summary.run import Summary, exit_status, summary_schema
-from harness.witnesses import IN_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,6 +13,7 @@ from harness.analysis.impact import aftermaths
 from harness.analysis.recovery import recovers
 from harness.analysis.routes import routed_evidence
 from harness.errors import LoadError
+from harness.runner.counters import IN_ALL
 from harness.stats.latency import quantile_intervals, quantiles_ns
 from harness.summary.run import (
     Counts,
@@ -29,7 +30,6 @@ from harness.summary.run import (
     WitnessTotals,
     Worker,
 )
-from harness.witnesses import IN_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

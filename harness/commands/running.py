@@ -15,7 +15,7 @@ from harness.errors import RefusedError
 from harness.hosts import HOSTS
 
 if TYPE_CHECKING:
-    from harness.runner import Outcome
+    from harness.runner.run import Outcome
     from harness.scenario import Scenario
 
 _LISTEN = "0.0.0.0:5557"
@@ -118,10 +118,10 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
       sudo .venv/bin/harness run scenarios/dnat-10.yaml --engine docker
       harness run scenarios/dnat-10.yaml --host vagrant --keep
     """
-    from harness.hosts.making import one_machine
     from harness.load.driver import NOBODY, Workers
     from harness.report.progress import Progress
-    from harness.runner import run as run_once
+    from harness.runner.host_setup import one_machine
+    from harness.runner.run import run as run_once
     from harness.scenario import load_scenario
 
     loaded = load_scenario(scenario, _chosen(overrides, host, engine, workers))
@@ -279,10 +279,10 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
       sudo .venv/bin/harness suite scenarios/ --engine docker
       harness suite scenarios/ --host vagrant
     """
-    from harness.hosts.making import one_machine
     from harness.report.console import standard_output
     from harness.report.progress import Progress
     from harness.report.suite import closing_line, render_suite
+    from harness.runner.host_setup import one_machine
     from harness.suite.file import Planned, read_suite
     from harness.suite.running import SuiteRun
 

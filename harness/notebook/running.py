@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import HarnessError
-from harness.hosts.making import one_machine
 from harness.notebook.result import Result
 from harness.report.progress import Progress
-from harness.runner import run as run_once
+from harness.runner.host_setup import one_machine
+from harness.runner.run import run as run_once
 from harness.scenario import load_scenario
 
 if TYPE_CHECKING:

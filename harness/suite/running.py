@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.common.signals import Terminated
 from harness.errors import HarnessError, KernelLacksError, RefusedError, defect
-from harness.runner import run
+from harness.runner.run import run
 from harness.suite.file import NotPossible, Planned
 from harness.suite.order import rounds
 from harness.summary.suite import (

@@ -15,10 +15,10 @@ from harness.engines.container_host import BoxedHost
 from harness.engines.containers import ContainerEngine, Images
 from harness.engines.daemons import DAEMONS, SUBNET, Daemon
 from harness.engines.docker_api import Boxes, Plan
-from harness.engines.making import make_engine
 from harness.errors import EngineError, HarnessError
 from harness.hosts.netns import NetnsHost
 from harness.images import Cache
+from harness.runner.engine_setup import make_engine
 from harness.scenario import Limits, load_scenario
 from harness.strategies.base import Endpoint
 
@@ -263,7 +263,7 @@ def test_all_that_a_program_says_is_heard_on_a_busy_machine(
 
 
 def test_a_program_that_is_missing_is_told_by_the_host(tmp_path: Path) -> None:
-    """`harness.engines.making` asks before; whoever does not, is told here."""
+    """`harness.runner.engine_setup` asks before; whoever does not, is told here."""
     with NetnsHost("external", privileged=True) as host:
         host.start()
         host.link()

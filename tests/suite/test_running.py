@@ -11,7 +11,7 @@ import pytest
 from harness.common.signals import Terminated
 from harness.errors import EngineError, KernelLacksError, RefusedError
 from harness.report.progress import Progress
-from harness.runner import Outcome
+from harness.runner.run import Outcome
 from harness.suite import running
 from harness.suite.file import read_suite
 from harness.suite.running import SuiteRun

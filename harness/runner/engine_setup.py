@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from harness.engines.base import Engine
     from harness.engines.containers import Images
-    from harness.hosts.making import AnyHost
+    from harness.runner.host_setup import AnyHost
     from harness.scenario import Scenario
     from harness.strategies.base import Strategy
 

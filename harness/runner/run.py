@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from harness import __version__
 from harness.common.signals import deferred
 from harness.engines import ENGINES
-from harness.engines.making import find_images, make_engine, require_programs
 from harness.errors import LoadError
 from harness.faults.injector import Cast, Timeline, Watcher
 from harness.hosts import HOSTS
-from harness.hosts.making import make_host
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results.folder import PendingResult
 from harness.results.journal import Notes
+from harness.runner.counters import Witnesses
+from harness.runner.engine_setup import find_images, make_engine, require_programs
+from harness.runner.host_setup import make_host
 from harness.strategies.base import Endpoint
-from harness.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from harness.engines.containers import Images
     from harness.faults.injector import Happened
     from harness.hosts.base import Host
-    from harness.hosts.making import AnyHost
     from harness.load.driver import Driven, Live
     from harness.recording.spool import Blocks
     from harness.report.progress import Progress
+    from harness.runner.host_setup import AnyHost
     from harness.scenario import Scenario
     from harness.strategies.base import Member, Strategy
     from harness.summary.run import Phases as PhaseSeconds
