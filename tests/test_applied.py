@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ResultError
 from harness.hosts.base import Finished
-from harness.planned import DryHost
+from harness.plan.dry_host import DryHost
 from harness.results.journal import APPLIED, Notes, read_applied
 from harness.strategies import find_strategy
 from harness.strategies.actions import Command, File, Served, Spawned, Told

@@ -10,12 +10,12 @@ import pytest
 from click import UsageError
 
 from harness.errors import HarnessError, ScenarioError
-from harness.needs import needs_of
+from harness.plan.sample_size import needs_of
 from harness.scenario import load_scenario
 from harness.stats.planning import units_needed, units_until_verdict
 
 if TYPE_CHECKING:
-    from harness.needs import Needs
+    from harness.plan.sample_size import Needs
     from tests.conftest import Harness
 
 DNAT = Path(__file__).parent.parent / "scenarios" / "dnat-10.yaml"

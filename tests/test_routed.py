@@ -10,7 +10,7 @@ import pytest
 
 from harness.analysis.routes import RoutedWatch, parts
 from harness.errors import LoadError
-from harness.needs import needs_of
+from harness.plan.sample_size import needs_of
 from harness.recording.layout import NO_INSTANCE, STATUS, dtype
 from harness.scenario import load_scenario
 from harness.stats.planning import units_needed, units_until_verdict

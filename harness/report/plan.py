@@ -7,14 +7,14 @@ import shlex
 from typing import TYPE_CHECKING
 
 from harness.common.text import printable
-from harness.planned import Instances, Machine, Remark
+from harness.plan.dry_host import Instances, Machine, Remark
 from harness.strategies.actions import Command, File, Served, Spawned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.needs import Needs
-    from harness.planned import Step
+    from harness.plan.dry_host import Step
+    from harness.plan.sample_size import Needs
     from harness.scenario import Scenario
     from harness.strategies.actions import Asked
 
@@ -33,7 +33,7 @@ def plan_text(steps: Sequence[Step], encoding: str = "utf-8") -> str:
     Parameters
     ----------
     steps
-        As `harness.planned.provisioned` gives them. What comes from outside is made harmless.
+        As `harness.plan.dry_host.provisioned` gives them. What comes from outside is made harmless.
     encoding
         That of the terminal: what it lacks becomes an escape.
     """
@@ -51,7 +51,7 @@ def needs_text(
     Parameters
     ----------
     scenario, needs
-        The scenario, and what `harness.needs.needs_of` says of it.
+        The scenario, and what `harness.plan.sample_size.needs_of` says of it.
     requests_per_s
         Tell how long it takes at this rate; None for the rate that it takes in the load's duration.
     encoding

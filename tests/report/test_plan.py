@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.planned import Instances, Machine, Remark, Step
+from harness.plan.dry_host import Instances, Machine, Remark, Step
 from harness.report.plan import plan_text
 from harness.strategies.actions import Command, File, Served, Spawned, Told
 from harness.strategies.base import Endpoint, Member, Route

@@ -13,15 +13,7 @@ import pytest
 
 from harness.common.channel import Channel, Message
 from harness.errors import KernelLacksError, RefusedError
-from harness.planned import (
-    NGINX_MODULES,
-    Instances,
-    Machine,
-    Remark,
-    Step,
-    members_of,
-    provisioned,
-)
+from harness.plan.dry_host import NGINX_MODULES, Instances, Machine, Remark, Step, members_of, provisioned
 from harness.scenario import load_scenario
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.actions import Command, File, Served, Spawned, Told

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.routes import parts
 from harness.errors import HarnessError
-from harness.planned import members_of
+from harness.plan.dry_host import members_of
 from harness.scenario.routes import shares_of_load
 from harness.stats.planning import units_needed, units_until_verdict
 from harness.stats.together import confidence_of_each
