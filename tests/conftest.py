@@ -12,7 +12,7 @@ from click import ClickException
 from click.testing import CliRunner
 from hypothesis import settings
 
-from harness.cli import cli
+from harness.cli.app import cli
 from harness.common.channel import ChannelClosedError
 from harness.errors import HarnessError
 from harness.hosts.netns import NetnsHost

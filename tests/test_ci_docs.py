@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.cli import cli
+from harness.cli.app import cli
 
 _ROOT = Path(__file__).parents[1]
 _WORKFLOW: dict[str, Any] = YAML(typ="safe", pure=True).load(_ROOT / "docs" / "ci-workflow.yml")

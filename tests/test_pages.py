@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from harness.cli import cli
+from harness.cli.app import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.commands.completing import Override, ScenarioFile
+from harness.cli.completing import Override, ScenarioFile
 from harness.engines import ENGINES
 from harness.errors import RefusedError
 from harness.hosts import HOSTS

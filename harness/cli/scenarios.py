@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.completing import Override, ScenarioFile
+from harness.cli.completing import Override, ScenarioFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.completing import ResultPath
+from harness.cli.completing import ResultPath
 from harness.errors import HarnessError, ResultError
 
 if TYPE_CHECKING:

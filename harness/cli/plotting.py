@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from harness.commands.completing import ResultPath
+from harness.cli.completing import ResultPath
 from harness.errors import ResultError
 
 if TYPE_CHECKING:

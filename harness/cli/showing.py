@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.commands.completing import ResultName
+from harness.cli.completing import ResultName
 
 _RESULTS = Path("results")
 

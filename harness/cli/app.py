@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness import __version__
-from harness.commands import (
-    box,
-    completing,
-    images,
-    judging,
-    plotting,
-    reporting,
-    running,
-    scenarios,
-    showing,
-)
+from harness.cli import box, completing, images, judging, plotting, reporting, running, scenarios, showing
 from harness.common.signals import Terminated, end_on_sigterm
 from harness.common.text import wants_no_colour
 from harness.errors import HarnessError, defect
 
 if TYPE_CHECKING:
-    from harness.doctor import Finding
+    from harness.cli.doctor import Finding
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,7 +60,7 @@ def doctor() -> int:
     \b
     Exit status: 0 if everything works but what this kernel lacks, 1 if something is missing.
     """
-    from harness.doctor import examine
+    from harness.cli.doctor import examine
 
     works = True
     for finding in examine():

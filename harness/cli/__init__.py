@@ -1,0 +1,4 @@
+"""The command line: one module for each group of commands.
+
+In: arguments; out: text, files and exit statuses.
+"""
