@@ -13,8 +13,8 @@ from harness.errors import LoadError
 from harness.plan.sample_size import needs_of
 from harness.recording.layout import NO_INSTANCE, STATUS, dtype
 from harness.scenario import load_scenario
+from harness.stats.multiplicity import confidence_of_each
 from harness.stats.planning import units_needed, units_until_verdict
-from harness.stats.together import confidence_of_each
 from harness.summary.run import exit_status, not_as_expected
 from tests.routed import GAP_NS, NAMES, SHARES, counts_of, judged, routed_recording, routed_scenario
 

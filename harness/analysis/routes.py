@@ -1,7 +1,7 @@
 """Several applications behind one port: each route is a distribution of its own, judged for itself.
 
 All that is said of a route holds with a confidence such that what is said of all of them together holds
-with the scenario's (`harness.stats.together`).
+with the scenario's (`harness.stats.multiplicity`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.recording.layout import NO_INSTANCE
 from harness.scenario.routes import shares_of_load
 from harness.stats.fairness import ChiSquare
 from harness.stats.latency import quantiles_ns
-from harness.stats.together import chi_square_of_all, confidence_of_each, verdict_of_all
+from harness.stats.multiplicity import chi_square_of_all, confidence_of_each, verdict_of_all
 from harness.summary.run import LatencySummary, RouteRow
 from harness.summary.tests import ChiSquareTest, SequentialSummary, Tests, ToleranceTest
 

@@ -11,8 +11,8 @@ from harness.errors import ResultError
 from harness.gate.baseline import refuse_another, units_of
 from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
+from harness.stats.multiplicity import confidence_of_each, verdict_of_all
 from harness.stats.shares import compare_shares
-from harness.stats.together import confidence_of_each, verdict_of_all
 from harness.summary.run import misrouted_words
 
 if TYPE_CHECKING:

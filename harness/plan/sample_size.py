@@ -10,8 +10,8 @@ from harness.analysis.routes import parts
 from harness.errors import HarnessError
 from harness.plan.dry_host import members_of
 from harness.scenario.routes import shares_of_load
+from harness.stats.multiplicity import confidence_of_each
 from harness.stats.planning import units_needed, units_until_verdict
-from harness.stats.together import confidence_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

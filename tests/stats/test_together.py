@@ -7,14 +7,14 @@ import doctest
 import pytest
 from scipy.stats import chi2
 
-from harness.stats import together
+from harness.stats import multiplicity
 from harness.stats.fairness import chi_square
-from harness.stats.together import chi_square_of_all, confidence_of_each, verdict_of_all
+from harness.stats.multiplicity import chi_square_of_all, confidence_of_each, verdict_of_all
 
 
 def test_the_examples_come_out_as_printed() -> None:
     """A reader who types one in gets what stands there."""
-    assert doctest.testmod(together) == (0, 4)
+    assert doctest.testmod(multiplicity) == (0, 4)
 
 
 @pytest.mark.parametrize("questions", [1, 2, 30])
