@@ -2,3 +2,7 @@
 
 In: arguments; out: text, files and exit statuses.
 """
+
+from harness.cli.app import cli, main
+
+__all__ = ["cli", "main"]

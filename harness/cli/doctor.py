@@ -81,7 +81,7 @@ def examine() -> Iterator[Finding]:
 
 def _virtual_machine() -> Finding:
     """Say who would run a virtual machine; none is brought up, which takes minutes."""
-    from harness.hosts.vm.providers import choose  # noqa: PLC0415  it asks Vagrant, which is slow
+    from harness.hosts.vm.providers import choose
 
     try:
         provider = choose()
@@ -100,7 +100,7 @@ def _container_engine(name: str, kind: EngineKind) -> Finding:
         return Finding("engine", name, "lacking", "containers on host netns need root: sudo harness doctor")
 
     def start() -> None:
-        from harness.engines.daemons import DAEMONS  # noqa: PLC0415  needed by root alone
+        from harness.engines.daemons import DAEMONS
 
         with NetnsHost("external", privileged=True) as host:
             host.start()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.scenario.load import Load
 
 Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
-"""Told of a phase's progress or end, and given the new records, of type `harness.recording.layout.dtype()`."""
+"""Told of a phase's progress or end, and given the new records (`harness.recording.layout.dtype()`)."""
 
 _READY_DEADLINE_S = 60
 _APART_DEADLINE_S = 600  # to get ready on an emulated machine

@@ -187,7 +187,7 @@ def _moment(one: Listed) -> tuple[float, str]:
 
 
 def _stamps(name: str) -> Iterator[float]:
-    """Give the moments that a folder's name ends with, as `harness.results.folder` writes them: one or none."""
+    """Give the moments that a folder's name ends with (`harness.results.folder`): one or none."""
     words = name.removesuffix(INCOMPLETE).split("-")
     for index in range(len(words) - 1, 0, -1):
         try:

@@ -330,7 +330,7 @@ class _Lab:
 
     @property
     def looks(self) -> dict[str, Any]:
-        """The looks at the counts that could have ended the load, as `harness.analysis.summarise.Observed` has them."""
+        """The looks at the counts that could have ended the load, as `Observed` has them."""
         if self._watch is None:
             return {}
         return {"route_looks" if self.scenario.routes else "looks": self._watch.looks}

@@ -1,8 +1,8 @@
 """One virtual machine, by Vagrant: up, used by one run at a time, kept or destroyed.
 
-With a libvirt of the harness's own (`harness.hosts.vm.namespace_holder`), all that runs ends with the run, however that
-ends. With the machine's, a run that was killed leaves it to the next run, or to `harness clean`, to destroy
-what the provider still holds.
+With a libvirt of the harness's own (`harness.hosts.vm.namespace_holder`), all that runs ends with the run,
+however that ends. With the machine's, a run that was killed leaves it to the next run, or to `harness clean`,
+to destroy what the provider still holds.
 """
 
 from __future__ import annotations

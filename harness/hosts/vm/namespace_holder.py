@@ -1,4 +1,4 @@
-"""The process that owns a libvirt of the harness's own: `python -m harness.hosts.vm.namespace_holder FD FOLDER`.
+"""Own a libvirt of the harness's own: `python -m harness.hosts.vm.namespace_holder FD FOLDER`.
 
 Where no libvirtd runs, one is started in new mount, PID, network, host-name and IPC namespaces: its virtual
 machines and their networks exist in there only. This process forks the PID namespace's first, which starts

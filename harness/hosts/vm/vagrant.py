@@ -1,7 +1,7 @@
 """The `vagrant` host: a virtual machine of its own with Docker Engine, brought up by Vagrant.
 
-The harness reaches it by one SSH session (`harness.hosts.vm.session`), at whose other end is a process that does
-what is asked (`harness.hosts.vm.guest`). The load comes from outside, from where the machine's private network
+The harness reaches it by one SSH session (`harness.hosts.vm.session`); the agent at its other end is
+`harness.hosts.vm.guest`. The load comes from outside, from where the machine's private network
 is, or from inside it.
 """
 
