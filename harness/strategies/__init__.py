@@ -5,10 +5,9 @@ Those of other packages are found through the entry-point group ``harness.strate
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from harness.common.registry import Registry
 from harness.errors import StrategyError
 
 if TYPE_CHECKING:
@@ -45,19 +44,12 @@ _BUILT_IN = {
 }
 
 
-@cache
-def _from_other_packages() -> dict[str, set[str]]:
-    from importlib.metadata import entry_points  # noqa: PLC0415  25 ms, for names that are not built in
-
-    places: dict[str, set[str]] = {}
-    for found in entry_points(group=ENTRY_POINT_GROUP):
-        places.setdefault(found.name, set()).add(found.value)
-    return places
+_REGISTRY: Registry[type[Strategy]] = Registry("strategy", ENTRY_POINT_GROUP, _BUILT_IN, StrategyError)
 
 
 def strategy_names() -> list[str]:
     """List every strategy's name, sorted."""
-    return sorted(_from_other_packages().keys() | _BUILT_IN.keys())
+    return _REGISTRY.names()
 
 
 def find_strategy(name: str) -> type[Strategy]:
@@ -70,13 +62,4 @@ def find_strategy(name: str) -> type[Strategy]:
     StrategyError
         Another package names it, but it can't be imported, or several do.
     """
-    places = {_BUILT_IN[name]} if name in _BUILT_IN else _from_other_packages()[name]
-    if len(places) > 1:
-        raise StrategyError(f"strategy {name!r} is offered by several packages: {', '.join(sorted(places))}")
-    (place,) = places
-    module, _, attribute = place.partition(":")
-    try:
-        found: type[Strategy] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise StrategyError(f"strategy {name!r} can't be loaded from {place}: {error}") from error
-    return found
+    return _REGISTRY.find(name)
