@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.stats.bands import Verdict
+    from harness.types import Verdict
 
     Floats = NDArray[np.float64]
     Table = NDArray[np.int64]

@@ -14,8 +14,8 @@ from harness.recording.table import Recording
 from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording
 
 if TYPE_CHECKING:
-    from harness.strategies.base import Unit
     from harness.summary.events import EventRow
+    from harness.types import Unit
 
 _SCENARIO: Any = SimpleNamespace(tolerance=0.2, confidence=0.95)
 

@@ -12,7 +12,7 @@ from harness.plan.dry_host import DryHost
 from harness.results.journal import APPLIED, Notes, read_applied
 from harness.strategies import find_strategy
 from harness.strategies.actions import Command, File, Served, Spawned, Told
-from harness.strategies.base import Endpoint, Member
+from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
     from pathlib import Path

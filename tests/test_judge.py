@@ -14,9 +14,9 @@ from harness.analysis.summarise import Observed, summarise
 from harness.errors import LoadError
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
-from harness.runner.counters import IN_ALL
 from harness.scenario import Resources
 from harness.summary.run import Summary, exit_status, summary_schema
+from harness.types import TOTAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -310,7 +310,7 @@ def test_a_witness_that_knows_only_the_total_is_compared_with_the_total() -> Non
     rows = recording([4, 5, 6])
     for total, agree in ((15, True), (14, False)):
         witnesses = summarise(
-            scenario(), rows, observed(witnesses={"kernel": {IN_ALL: (total, None)}})
+            scenario(), rows, observed(witnesses={"kernel": {TOTAL: (total, None)}})
         ).witnesses
         assert witnesses.agree is agree
         assert witnesses.kernel is not None

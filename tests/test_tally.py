@@ -14,7 +14,7 @@ from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
 
 if TYPE_CHECKING:
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 requests = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 5), st.sampled_from([0, 1, 2, NO_INSTANCE])), max_size=60

@@ -7,7 +7,7 @@ import pytest
 from harness.engines.base import Change
 from harness.errors import StrategyError
 from harness.faults.injector import Cast
-from harness.strategies.base import Member
+from harness.types import Member
 
 
 def _member(name: str, weight: int = 1) -> Member:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.scenario import Scenario
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 NAMES = ("instance-1", "instance-2", "instance-3", "instance-4")
 SHARES = [0.25] * 4

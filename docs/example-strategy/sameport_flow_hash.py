@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from harness.errors import StrategyError
-from harness.strategies.base import Counted, Options, Strategy, Unit
+from harness.strategies.base import Options, Strategy
+from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Endpoint, Member
+    from harness.types import Endpoint, Member
 
 _RULES = """
 table ip flow-hash

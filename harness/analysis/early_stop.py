@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from harness.recording.table import Recording
     from harness.scenario import Scenario
-    from harness.stats.bands import Verdict
     from harness.stats.equivalence import ToleranceVerdict
-    from harness.strategies.base import Unit
+    from harness.types import Unit, Verdict
 
 _SPACING: Final = 0.01
 """Looks are at least this fraction of the time so far apart: an hour has some 600."""

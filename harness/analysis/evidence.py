@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from harness.stats.drift import Drift
     from harness.stats.equivalence import ToleranceVerdict
     from harness.stats.fairness import GoodnessOfFit
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 _BAND = ("lower_bound", "upper_bound", "p_below", "p_above", "p_outside")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.recovery import Recovery
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
     Moments = NDArray[np.int64]
     Mask = NDArray[np.bool_]

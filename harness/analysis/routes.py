@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.analysis.early_stop import Look
     from harness.recording.table import Recording
     from harness.scenario import Scenario
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 _NUMBER = TypeVar("_NUMBER", int, float)
 

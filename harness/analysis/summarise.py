@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from harness.analysis.impact import aftermaths
 from harness.analysis.recovery import recovers
 from harness.analysis.routes import routed_evidence
 from harness.errors import LoadError
-from harness.runner.counters import IN_ALL
 from harness.stats.latency import quantile_intervals, quantiles_ns
 from harness.summary.run import (
     Counts,
@@ -30,6 +29,7 @@ from harness.summary.run import (
     WitnessTotals,
     Worker,
 )
+from harness.types import TOTAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
     from harness.analysis.early_stop import Look
     from harness.analysis.evidence import Evidence
     from harness.faults.injector import Happened
-    from harness.recording.layout import User
     from harness.recording.table import Recording
     from harness.scenario import Scenario
-    from harness.strategies.base import Layer, Unit
     from harness.summary.run import RouteRow
+    from harness.types import Layer, Unit, User, WitnessTable
 
 LIMITED_FROM = 0.9
 """Fraction of the processor time that there is for somebody, from which he counts as the bottleneck."""
@@ -54,8 +53,6 @@ _EMULATED = (
     "but no time is that of a real machine"
 )
 _OF_WORKER = ("number", "machine", "requests", "same_clock", "offset_ns", "uncertainty_ns", "lost")
-
-WitnessTable: TypeAlias = "Mapping[str, tuple[int | None, int | None]]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,9 +353,9 @@ def _witnesses(
             if all(count is None for count in theirs.values()):
                 continue
             compared = True
-            if not recording.named or IN_ALL in table:
+            if not recording.named or TOTAL in table:
                 # Instances go by names of their own here, or the witness has none: no telling which is which.
-                mine, theirs = {IN_ALL: _total(mine)}, {IN_ALL: _total(theirs)}
+                mine, theirs = {TOTAL: _total(mine)}, {TOTAL: _total(theirs)}
             differences += [
                 f"{name}: client {_said(count)}, {witness} {_said(theirs.get(name))} {kind}"
                 for name, count in mine.items()

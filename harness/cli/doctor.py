@@ -11,15 +11,15 @@ from harness.errors import HarnessError, KernelLacksError, RefusedError
 from harness.hosts.netns import NetnsHost, find_program, may_map_everyone
 from harness.scenario import Application
 from harness.strategies import find_strategy, strategy_names
-from harness.strategies.base import Endpoint
+from harness.types import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from collections.abc import Set as AbstractSet
 
     from harness.engines import EngineKind
-    from harness.hosts.base import Placement
-    from harness.strategies.base import Member, Strategy
+    from harness.strategies.base import Strategy
+    from harness.types import Member, Placement
 
 # Instances on the host's own network occupy their endpoint; proxies need one that is free.
 _PORTS: dict[Placement, int] = {"own": 80, "host": 81, "sandbox": 80}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Endpoint, Member
+    from harness.types import Endpoint, Member
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from harness.engines.forkserver import SLOT_WORDS
 from harness.errors import EngineError, RefusedError
 from harness.images.catalogue import CATALOGUE
 from harness.instance.server import CONTROL_WORD, control
-from harness.strategies.base import Endpoint, Member
 from harness.strategies.dns import NAME
+from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

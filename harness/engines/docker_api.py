@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.hosts.base import ContainerHost
     from harness.images import CachedImage
     from harness.scenario import Limits
-    from harness.strategies.base import Member
+    from harness.types import Member
 
 _NETWORK = "sameport"
 # A container's name has two letters at least, an instance's may have one, or be that of a proxy.

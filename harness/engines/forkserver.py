@@ -31,7 +31,7 @@ from harness.instance.server import CONTROL_WORD, Server
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Placement
+    from harness.types import Placement
 
 SLOT_WORDS = 8  # a cache line for each instance's counters, so that cores don't fight for it
 _LOGS = Path("/run/sameport")

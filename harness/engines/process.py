@@ -22,15 +22,15 @@ from harness.engines.base import Change, Served
 from harness.engines.forkserver import SLOT_WORDS
 from harness.errors import EngineError
 from harness.instance.server import CONTROL_WORD, control
-from harness.strategies.base import Member
+from harness.types import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.engines.base import Version
-    from harness.hosts.base import Host, Placement
+    from harness.hosts.base import Host
     from harness.scenario import Application
-    from harness.strategies.base import Endpoint
+    from harness.types import Endpoint, Placement
 
 _WORD = 8
 _SHOWN = 200  # characters of a command in a message

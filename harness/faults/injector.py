@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from harness.engines.base import Change, Engine
     from harness.scenario.script import Step
-    from harness.strategies.base import Member
+    from harness.types import Member
 
     Follow = Callable[[Sequence[Member]], None]
 

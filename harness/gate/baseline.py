@@ -14,7 +14,7 @@ from harness.errors import ResultError
 from harness.scenario.fields import WRITTEN
 from harness.scenario.model import Scenario
 from harness.summary.run import CpuTime, LatencySummary, Summary, not_as_expected
-from harness.summary.tests import Verdict  # noqa: TC001  pydantic reads it when the model is made
+from harness.types import Verdict  # noqa: TC001  pydantic reads it when the model is made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

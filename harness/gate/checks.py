@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from harness.gate.baseline import Baseline, BaselineRun
     from harness.stats.equivalence import ToleranceVerdict
     from harness.summary.run import InstanceRow, Summary
-    from harness.summary.tests import Tests, Verdict
+    from harness.summary.tests import Tests
+    from harness.types import Verdict
 
 Status = Literal["passed", "failed", "inconclusive"]
 

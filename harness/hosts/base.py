@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import signal
@@ -11,14 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.common.channel import Channel
-
-ClientSide = Literal["external", "local"]
-Side = Literal["host", "client", "here"]
-"""Where a program runs: on the host, where clients are, or on the harness's own machine."""
-Placement = Literal["own", "host", "sandbox"]
-"""Which network namespace an instance is in: one of its own, the host's, or one that all share."""
-Role = Literal["instances", "proxy", "generator", "engine"]
-"""Whom a program's processor time is counted for."""
+    from harness.types import Role, Side
 
 
 @dataclass(frozen=True)

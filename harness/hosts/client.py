@@ -12,11 +12,13 @@ from typing import IO, TYPE_CHECKING, ClassVar
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import last_words
 from harness.errors import HostError
-from harness.hosts.base import Finished, Role
+from harness.hosts.base import Finished
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping, Sequence
+
+    from harness.types import Role
 
 _ANSWER_DEADLINE_S = 180
 _LISTEN_DEADLINE_S = 20

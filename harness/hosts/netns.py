@@ -28,7 +28,7 @@ from harness.hosts.client import AskingHost, SpawnedProgram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.hosts.base import ClientSide, Role, Side
+    from harness.types import ClientSide, Role, Side
 
 _UP_DEADLINE_S = 20
 _END_DEADLINE_S = 10

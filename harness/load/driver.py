@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from harness.hosts.base import ClientHost, Host, Side
-    from harness.recording.layout import User
+    from harness.hosts.base import ClientHost, Host
     from harness.scenario import Scenario
     from harness.scenario.load import Load
+    from harness.types import Side, User
 
 Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
 """Told of a phase's progress or end, and given the new records (`harness.recording.layout.dtype()`)."""

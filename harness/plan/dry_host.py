@@ -30,16 +30,16 @@ from harness.hosts.links import FIRST_EXTERNAL_SOURCE, FIRST_LOCAL_SOURCE, insta
 from harness.hosts.netns import NetnsHost, may_map_everyone
 from harness.strategies import dns
 from harness.strategies.actions import Command, File, Served, Spawned, Told
-from harness.strategies.base import Endpoint, Member
 from harness.strategies.proxy import ASK_LIMITS
+from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping, Sequence
     from typing import Self
 
-    from harness.hosts.base import ClientSide, Placement, Role, Side
     from harness.scenario import Scenario
+    from harness.types import ClientSide, Placement, Role, Side
 
 NGINX_MODULES = "$NGINX_MODULES"
 """Stands for the folder of nginx's modules, which only nginx can tell."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.scenario import Scenario
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 POWER = 0.9
 """Probability that a fair strategy is judged `even` with the units of the plan."""

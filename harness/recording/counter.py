@@ -11,7 +11,7 @@ from harness.recording.layout import NO_INSTANCE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 
 class Tally:

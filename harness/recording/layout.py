@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import errno
 import struct
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-User = Literal["wire", "gevent", "http", "locustfile"]
-"""What sent the requests: the compiled data plane, users of plain Python, Locust's own, a locustfile's."""
 
 FIELDS: Final = (
     ("intended_start_ns", "<i8"),  # monotonic clock; what latency counts from in an open loop

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.strategies.base import Unit
+    from harness.types import Unit
 
 # Rows that are handled at a time where all at once would take much more memory than the rows themselves.
 _PART = 1 << 20

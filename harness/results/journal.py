@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.common.channel import Channel, Message
-    from harness.hosts.base import Finished, Host, Program, Role, Service, Side
+    from harness.hosts.base import Finished, Host, Program, Service
     from harness.strategies.actions import Asked
+    from harness.types import Role, Side
 
 APPLIED = "applied.json"
 """The file's name in a result's folder."""

@@ -7,17 +7,15 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from harness.engines.base import Served
+from harness.types import TOTAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.analysis.summarise import WitnessTable
     from harness.engines.base import Engine
     from harness.hosts.base import Host
-    from harness.strategies.base import Counted, Endpoint, Member, Strategy
-
-IN_ALL = "in all"
-"""What a count is called that no instance has for itself."""
+    from harness.strategies.base import Strategy
+    from harness.types import Counted, Endpoint, Member, WitnessTable
 
 
 class Witnesses:
@@ -98,5 +96,5 @@ def _since(before: Counted, now: Counted, names: Sequence[str]) -> WitnessTable:
         return (count, None) if now.what == "connections" else (None, count)
 
     if before.members is None or now.members is None:
-        return {IN_ALL: row(before.total, now.total)}
+        return {TOTAL: row(before.total, now.total)}
     return {name: row(*counts) for name, *counts in zip(names, before.members, now.members, strict=True)}

@@ -23,7 +23,7 @@ from harness.results.journal import Notes
 from harness.runner.counters import Witnesses
 from harness.runner.engine_setup import find_images, make_engine, require_programs
 from harness.runner.host_setup import make_host
-from harness.strategies.base import Endpoint
+from harness.types import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from harness.analysis.early_stop import Watch
     from harness.analysis.routes import RoutedWatch
-    from harness.analysis.summarise import WitnessTable
     from harness.common.channel import Message
     from harness.engines.containers import Images
     from harness.faults.injector import Happened
@@ -44,9 +43,10 @@ if TYPE_CHECKING:
     from harness.report.progress import Progress
     from harness.runner.host_setup import AnyHost
     from harness.scenario import Scenario
-    from harness.strategies.base import Member, Strategy
+    from harness.strategies.base import Strategy
     from harness.summary.run import Phases as PhaseSeconds
     from harness.summary.run import Summary
+    from harness.types import Member, WitnessTable
 
 # Judging and drawing take two seconds to import: they are read in while others are busy.
 _ANALYSIS = (

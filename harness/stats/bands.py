@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
@@ -13,10 +13,10 @@ from harness.stats.tails import at_least, at_most, holm
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from harness.types import Verdict
+
     Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]
-
-Verdict = Literal["even", "uneven", "inconclusive"]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.stats.bands import Verdict, band, binomial_evidence, checked_alpha
+from harness.stats.bands import band, binomial_evidence, checked_alpha
 from harness.stats.fairness import checked_counts
 from harness.stats.planning import MoreUnits, more_units
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from harness.types import Verdict
 
     Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]

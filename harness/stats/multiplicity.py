@@ -11,7 +11,7 @@ from harness.stats.fairness import ChiSquare
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.stats.bands import Verdict
+    from harness.types import Verdict
 
 
 def confidence_of_each(confidence: float, questions: int) -> float:

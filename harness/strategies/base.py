@@ -7,71 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+from harness.types import Counted, Endpoint, Layer, Member, Placement, Route, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host, Placement
+    from harness.hosts.base import Host
 
-Unit = Literal["connection", "request", "source"]
-Layer = Literal[4, 7]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """The one address and port that clients know."""
-
-    address: str
-    port: int
-
-
-@dataclass(frozen=True)
-class Route:
-    """Requests that belong together: those whose path begins so or, with a host, those for this name."""
-
-    name: str
-    path: str = "/"
-    host: str = ""
-
-
-@dataclass(frozen=True)
-class Member:
-    """An instance as a strategy sees it: a name, where it listens, and how much of the load it is to get.
-
-    Members' shares are to each other as their weights; those of a route share its requests alone.
-    """
-
-    name: str
-    address: str
-    port: int
-    weight: int = 1
-    route: Route | None = None
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What somebody beside client and instances counted since `Strategy.expose`.
-
-    Attributes
-    ----------
-    by
-        Who: the kernel's rules, or a program.
-    what
-        What was counted.
-    total
-        How many in all.
-    members
-        How many for each member, in the members' order; None where it can't tell them apart.
-    """
-
-    by: Literal["kernel", "proxy"]
-    what: Literal["connections", "requests"]
-    total: int
-    members: tuple[int, ...] | None = None
+# Strategies of other packages import the types from here.
+__all__ = ["Counted", "Endpoint", "Layer", "Member", "Options", "Placement", "Route", "Strategy", "Unit"]
 
 
 class Options(BaseModel):

@@ -11,14 +11,15 @@ from pydantic import Field, model_validator
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked
-from harness.strategies.base import Counted
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered, require_success
+from harness.types import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host, Service
-    from harness.strategies.base import Endpoint, Member, Options
+    from harness.strategies.base import Options
+    from harness.types import Endpoint, Member
 
 _POLICIES = {
     "round-robin": "round_robin",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.strategies.base import Strategy, Unit
+from harness.strategies.base import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.hosts.base import Host, Placement
-    from harness.strategies.base import Endpoint, Member
+    from harness.hosts.base import Host
+    from harness.types import Endpoint, Member, Placement, Unit
 
 
 class Direct(Strategy):

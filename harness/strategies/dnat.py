@@ -10,7 +10,7 @@ from harness.strategies.turns import turns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.strategies.base import Member
+    from harness.types import Member
 
 _WAY = """
 client --> host:PORT --> nat table: PREROUTING (or OUTPUT for clients on the host)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host, Service
-    from harness.strategies.base import Member
+    from harness.types import Member
 
 COMMANDS = {"dnsmasq": "apt-get install dnsmasq-base"}
 ADDRESS, PORT = "127.0.0.1", 53

@@ -14,14 +14,15 @@ from pydantic import Field
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked, wait_until
-from harness.strategies.base import Counted, Member
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
+from harness.types import Counted, Member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host, Service
-    from harness.strategies.base import Endpoint, Options
+    from harness.strategies.base import Options
+    from harness.types import Endpoint
 
 _DRAIN_S = 5
 """How long an Envoy that was replaced may finish what it has begun."""

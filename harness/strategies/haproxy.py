@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import wait_until
-from harness.strategies.base import Counted, Layer, Options, Unit
 from harness.strategies.haproxy_options import MOST_WEIGHT, HaproxyOptions, HaproxyTcpOptions
 from harness.strategies.haproxy_ring import ring_shares
 from harness.strategies.proxy import Proxy, grouped, limits, rendered
+from harness.types import Counted, Layer, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.hosts.base import Host, Service
-    from harness.strategies.base import Endpoint, Member
+    from harness.strategies.base import Options
+    from harness.types import Endpoint, Member
 
 _MOST_CONNECTIONS = 200_000
 _OTHER_FILES = 512  # pipes, listeners, statistics

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.common.text import last_words
 from harness.errors import KernelLacksError, StrategyError
-from harness.strategies.base import Counted, Strategy, Unit
+from harness.strategies.base import Strategy
 from harness.strategies.ipvs_control import LACKS
+from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Endpoint, Member, Options
+    from harness.strategies.base import Options
+    from harness.types import Endpoint, Member
 
 _FALLBACK = 0x8  # linux/ip_vs.h, IP_VS_SVC_F_SCHED1: a server with weight 0 is passed over for the next
 _ADDED_UP_DEADLINE_S = 20

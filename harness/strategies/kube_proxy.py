@@ -15,14 +15,15 @@ from pydantic import Field
 
 from harness.errors import StrategyError
 from harness.strategies import iptables
-from harness.strategies.base import Counted, Options, Strategy, Unit
+from harness.strategies.base import Options, Strategy
 from harness.strategies.iptables import MOST_RULES, fill, restore, with_chance
+from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Endpoint, Member
+    from harness.types import Endpoint, Member
 
 _SERVICE = "default/sameport"
 _MARK = "0x4000"  # kube-proxy's --iptables-masquerade-bit 14

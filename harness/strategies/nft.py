@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.common.text import last_words
 from harness.errors import StrategyError
-from harness.strategies.base import Counted, Endpoint, Member, Strategy, Unit
+from harness.strategies.base import Strategy
 from harness.strategies.turns import turns
+from harness.types import Counted, Endpoint, Member, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.errors import HostError, StrategyError
-from harness.strategies.base import Counted, Layer, Options, Unit
 from harness.strategies.dns import NAME, TTL_S
 from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, grouped, limits, rendered
+from harness.types import Counted, Layer, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host, Service
-    from harness.strategies.base import Endpoint, Member
+    from harness.strategies.base import Options
+    from harness.types import Endpoint, Member
 
 _RELOAD_DEADLINE_S = 20
 _LOOK_EVERY_S = 0.01

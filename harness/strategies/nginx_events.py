@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Counted, Endpoint, Member, Options
+    from harness.strategies.base import Options
+    from harness.types import Counted, Endpoint, Member
 
 _NGINX_PROXY = "nginxproxy/nginx-proxy:1.7.1"
 _NGINX_PROXY_ARGV = ("/app/docker-entrypoint.sh", "forego", "start", "-r")

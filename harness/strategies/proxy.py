@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from harness.common.text import last_words
 from harness.errors import HostError, StrategyError
-from harness.strategies.base import Layer, Options, Strategy, Unit
+from harness.strategies.base import Options, Strategy
 from harness.strategies.dns import Dns
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from harness.hosts.base import Finished, Host, Service
-    from harness.strategies.base import Endpoint, Member, Route
+    from harness.types import Endpoint, Layer, Member, Route, Unit
 
 
 def _workers(value: Any) -> str | int:

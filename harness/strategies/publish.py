@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from harness.errors import RefusedError
-from harness.strategies.base import Counted, Options
+from harness.strategies.base import Options
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
 from harness.strategies.userland import PortTakenError, RelayProgram
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
-    from harness.strategies.base import Endpoint, Member
+    from harness.types import Counted, Endpoint, Member
 
 _INSTEAD = "so-reuseport-sandbox, dnat-random, nft-random, haproxy (`harness list strategies` has all)"
 

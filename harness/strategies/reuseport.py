@@ -14,14 +14,15 @@ from pydantic import Field
 
 from harness.common.text import last_words
 from harness.errors import StrategyError
-from harness.strategies.base import Counted, Options, Strategy, Unit
+from harness.strategies.base import Options, Strategy
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
+from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.hosts.base import Host, Placement
-    from harness.strategies.base import Endpoint, Member
+    from harness.hosts.base import Host
+    from harness.types import Endpoint, Member, Placement
 
 _COOPERATION = """
 - The application must set SO_REUSEPORT before it binds, or the second instance fails with "Address already

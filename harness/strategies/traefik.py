@@ -12,14 +12,15 @@ from pydantic import Field
 
 from harness.errors import HostError, StrategyError
 from harness.strategies.admin import ask, asked, wait_until
-from harness.strategies.base import Counted
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered
+from harness.types import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host, Service
-    from harness.strategies.base import Endpoint, Member, Options
+    from harness.strategies.base import Options
+    from harness.types import Endpoint, Member
 
 _STRATEGIES = {"round-robin": "wrr", "p2c": "p2c", "least-time": "leasttime", "hash": "hrw"}
 _REVISION_PATH = "/.sameport/revision"

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.common.channel import ChannelClosedError
 from harness.errors import StrategyError
-from harness.strategies.base import Counted, Options, Strategy, Unit
+from harness.strategies.base import Options, Strategy
+from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.common.channel import Message
     from harness.hosts.base import Host, Program
-    from harness.strategies.base import Endpoint, Member
+    from harness.types import Endpoint, Member
 
 _START_DEADLINE_S = 20
 _ANSWER_DEADLINE_S = 20

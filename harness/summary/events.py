@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
+from harness.types import Unit  # noqa: TC001  pydantic reads it when the model is made
 
 
 class _Model(BaseModel):

@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.recording.layout import User  # noqa: TC001  pydantic reads it when the model is made
-from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 from harness.summary.events import EventRow, Recovers  # noqa: TC001  pydantic reads them, too
-from harness.summary.tests import Model, Tests, Verdict
+from harness.summary.tests import Model, Tests
+from harness.types import (
+    Unit,  # noqa: TC001  pydantic reads it when the model is made
+    User,  # noqa: TC001  pydantic reads it when the model is made
+    Verdict,  # noqa: TC001  pydantic reads it when the model is made
+)
 
 
 class InstanceRow(Model):

@@ -10,10 +10,13 @@ from harness.errors import StrategyError
 from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
 from harness.strategies import find_strategy
-from harness.strategies.base import Unit  # noqa: TC001  pydantic reads it when the model is made
 from harness.summary.events import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
 from harness.summary.run import CpuTime, LatencySummary, exit_status
-from harness.summary.tests import ChiSquareTest, Verdict
+from harness.summary.tests import ChiSquareTest  # noqa: TC001  pydantic reads it when the model is made
+from harness.types import (
+    Unit,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Verdict = Literal["even", "uneven", "inconclusive"]
-
 
 class Model(BaseModel):
     """What all parts of a summary have in common."""

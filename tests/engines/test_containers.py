@@ -20,7 +20,7 @@ from harness.hosts.netns import NetnsHost
 from harness.images import Cache
 from harness.runner.engine_setup import make_engine
 from harness.scenario import Limits, load_scenario
-from harness.strategies.base import Endpoint
+from harness.types import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

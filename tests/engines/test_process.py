@@ -17,8 +17,8 @@ from harness.scenario import Application
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.hosts.base import Placement
     from harness.hosts.netns import NetnsHost
+    from harness.types import Placement
 
 _NAMES = ["instance-1", "instance-2", "instance-3"]
 _ASK = (

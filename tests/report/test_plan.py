@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.plan.dry_host import Instances, Machine, Remark, Step
 from harness.report.plan import plan_text
 from harness.strategies.actions import Command, File, Served, Spawned, Told
-from harness.strategies.base import Endpoint, Member, Route
+from harness.types import Endpoint, Member, Route
 
 _START: list[Step] = [
     Machine("netns", Endpoint("198.18.37.99", 80), "external", "198.18.128.1", 16),

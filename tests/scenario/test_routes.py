@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from harness.strategies.base import Route
+from harness.types import Route
 from tests.scenario.conftest import load, refused
 
 if TYPE_CHECKING:

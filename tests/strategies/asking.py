@@ -9,7 +9,7 @@ from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:
     from harness.hosts.netns import NetnsHost
-    from harness.strategies.base import Endpoint
+    from harness.types import Endpoint
 
 _IN_TURN = """
 import sys

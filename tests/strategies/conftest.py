@@ -10,14 +10,15 @@ import pytest
 
 from harness.engines.process import ProcessEngine
 from harness.scenario import Application
-from harness.strategies.base import Endpoint, Member
+from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.hosts.base import Placement, Program
+    from harness.hosts.base import Program
     from harness.hosts.netns import NetnsHost
     from harness.strategies.base import Strategy
+    from harness.types import Placement
 
 ENDPOINT = Endpoint("198.18.37.99", 80)
 _CONNECT = """

@@ -10,8 +10,8 @@ import pytest
 from harness.errors import ScenarioError, StrategyError
 from harness.scenario import load_scenario
 from harness.strategies.admin import asked
-from harness.strategies.base import Counted
 from harness.strategies.caddy import Caddy, CaddyOptions
+from harness.types import Counted
 from tests.strategies.asking import names
 from tests.strategies.conftest import ENDPOINT
 

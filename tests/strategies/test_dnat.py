@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.strategies.base import Member
 from harness.strategies.dnat import DnatRandom
+from harness.types import Member
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

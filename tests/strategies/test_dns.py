@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import StrategyError
-from harness.strategies.base import Member
 from harness.strategies.dns import Dns
+from harness.types import Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

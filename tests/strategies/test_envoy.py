@@ -11,8 +11,8 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.scenario import load_scenario
-from harness.strategies.base import Counted, Member
 from harness.strategies.envoy import Envoy, EnvoyOptions
+from harness.types import Counted, Member
 from tests.strategies.asking import names
 from tests.strategies.conftest import ENDPOINT
 

@@ -12,10 +12,10 @@ import pytest
 from harness.errors import ScenarioError, StrategyError
 from harness.scenario import load_scenario
 from harness.stats.fairness import chi_square
-from harness.strategies.base import Member
 from harness.strategies.haproxy import Haproxy, HaproxyTcp
 from harness.strategies.haproxy_options import HaproxyOptions, HaproxyTcpOptions
 from harness.strategies.haproxy_ring import ring_shares
+from harness.types import Member
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

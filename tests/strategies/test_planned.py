@@ -22,9 +22,10 @@ from tests.strategies.conftest import ENDPOINT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Finished, Program, Role, Service, Side
+    from harness.hosts.base import Finished, Program, Service
     from harness.hosts.netns import NetnsHost
     from harness.scenario import Scenario
+    from harness.types import Role, Side
     from tests.strategies.conftest import Lab
 
 _CHOICES = [

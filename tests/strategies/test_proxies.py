@@ -24,9 +24,9 @@ from harness.hosts.netns import NetnsHost
 from harness.scenario import Application, load_scenario
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy, strategy_names
-from harness.strategies.base import Member, Route
 from harness.strategies.dns import Dns
 from harness.strategies.proxy import Layer4Options, Proxy
+from harness.types import Member, Route
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

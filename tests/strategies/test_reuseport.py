@@ -13,9 +13,9 @@ from harness.strategies.steering import program
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:
-    from harness.hosts.base import Placement
     from harness.hosts.netns import NetnsHost
     from harness.strategies.base import Strategy
+    from harness.types import Placement
     from tests.strategies.conftest import Lab
 
 _NAMES = ["so-reuseport-host", "so-reuseport-sandbox", "so-reuseport-bpf"]

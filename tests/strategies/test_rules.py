@@ -10,7 +10,7 @@ import pytest
 from harness.errors import StrategyError
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy
-from harness.strategies.base import Member
+from harness.types import Member
 from tests.strategies.conftest import ENDPOINT, counted_by_kernel
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.scenario import load_scenario
-from harness.strategies.base import Counted, Endpoint
 from harness.strategies.traefik import Traefik, TraefikOptions
+from harness.types import Counted, Endpoint
 from tests.strategies.asking import answers, names
 from tests.strategies.conftest import ENDPOINT
 

@@ -8,8 +8,8 @@ import pytest
 
 from harness.errors import RefusedError, StrategyError
 from harness.strategies import find_strategy
-from harness.strategies.base import Member
 from harness.strategies.turns import turns
+from harness.types import Member
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

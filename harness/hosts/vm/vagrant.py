@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.common.channel import Message
-    from harness.hosts.base import ClientSide, Finished, Program, Role, Side
+    from harness.hosts.base import Finished, Program
     from harness.hosts.client import AskedService
+    from harness.types import ClientSide, Role, Side
 
 _GATEWAY = "192.168.37.1"
 _GENERATOR = ("locust", "h11", "numpy")
