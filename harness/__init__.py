@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness._version import __version__
+
 if TYPE_CHECKING:
     import os
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from harness.notebook.result import Result
 
 __all__ = ["__version__", "load_results", "run"]
-
-__version__ = "0.1.0"
 
 
 def load_results(*paths: str | os.PathLike[str]) -> Results:

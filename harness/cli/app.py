@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness import __version__
+from harness._version import __version__
 from harness.cli import box, completing, images, judging, plotting, reporting, running, scenarios, showing
 from harness.common.signals import Terminated, end_on_sigterm
 from harness.common.text import wants_no_colour

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
-import os
 import re
 import shutil
 import zlib
@@ -17,7 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-import harness
+from harness._version import __version__
+from harness.common.paths import cache_folder
 from harness.errors import EngineError
 from harness.images.archive import Config, appended, architecture, described, sole
 from harness.images.catalogue import CATALOGUE, official_recipe, recipe
@@ -36,20 +36,6 @@ Source = Literal["auto", "registry", "packages"]
 FILE = "file"
 _LONGEST_STEM = 60
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
-
-
-def cache_folder() -> Path:
-    """Find the folder that the harness keeps things in that it can make anew."""
-    if named := os.environ.get("SAMEPORT_CACHE"):
-        return Path(named).absolute()
-    if caches := os.environ.get("XDG_CACHE_HOME"):
-        return Path(caches).absolute() / "sameport"
-    try:
-        return Path.home() / ".cache" / "sameport"
-    except RuntimeError as error:
-        raise EngineError(
-            "there is no home folder to keep images in: name one with the environment variable SAMEPORT_CACHE"
-        ) from error
 
 
 class Cache:
@@ -208,10 +194,8 @@ class Cache:
         base = self._folder.find(_stem(reference)) or self._fetched(reference, tell)
         if not wanted.sample:
             return base
-        ours = (
-            f"sameport/{wanted.name}:{harness.__version__}-{reference.path.rpartition('/')[2]}{reference.tag}"
-        )
-        versions = dict(base.versions) | {"sameport": harness.__version__}
+        ours = f"sameport/{wanted.name}:{__version__}-{reference.path.rpartition('/')[2]}{reference.tag}"
+        versions = dict(base.versions) | {"sameport": __version__}
         with self._folder.new() as file:
             appended(base.path, file, wanted.files(), wanted.config, ours)
             return self._keep(file, _official_stem(wanted), wanted.name, ours, base.origin, versions)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import harness
+from harness._version import __version__
+from harness.common.paths import PACKAGE
 from harness.common.text import printable
 from harness.errors import EngineError
 from harness.images.archive import Config, architecture
@@ -29,7 +30,6 @@ REGISTRY = "SAMEPORT_REGISTRY"
 """The environment variable with what stands before official references, as in ``127.0.0.1:5000``."""
 
 _COMMON = ("base-files", "ca-certificates", "coreutils", "dash", "netbase", "procps", "sed")
-_HARNESS = Path(harness.__file__).parent
 _IN_IMAGE = "/opt/sameport"
 
 
@@ -76,8 +76,11 @@ class Recipe:
         """Read the harness's own files that go into the image, by their path there."""
         if not self.sample:
             return {}
-        paths = [_HARNESS / "__init__.py", *sorted((_HARNESS / "instance").glob("*.py"))]
-        return {f"{_IN_IMAGE}/harness/{path.relative_to(_HARNESS)}": path.read_bytes() for path in paths}
+        paths = [
+            *(PACKAGE / name for name in ("__init__.py", "_version.py")),
+            *sorted((PACKAGE / "instance").glob("*.py")),
+        ]
+        return {f"{_IN_IMAGE}/harness/{path.relative_to(PACKAGE)}": path.read_bytes() for path in paths}
 
     def key(self, origin: str) -> str:
         """Tell one state of the recipe from any other, so that what was made of another is not used.
@@ -89,7 +92,7 @@ class Recipe:
         """
         config = [self.config.entrypoint, self.config.command, dict(self.config.environment)]
         ours = {path: hashlib.sha256(content).hexdigest() for path, content in self.files().items()}
-        parts: list[Any] = [harness.__version__, architecture(), origin, config, ours]
+        parts: list[Any] = [__version__, architecture(), origin, config, ours]
         if origin == "packages":
             makers = [Path(__file__).with_name(f"{name}.py") for name in ("archive", "debian", "packages")]
             code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in makers]

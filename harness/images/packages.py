@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import harness
+from harness._version import __version__
 from harness.errors import EngineError
 from harness.images.archive import Config, write
 from harness.images.debian import unpack
@@ -83,7 +83,7 @@ def make(recipe: Recipe, folder: Path, out: IO[bytes], tell: Callable[[str], Non
         (unpacked.root / "usr/bin" / recipe.program).chmod(0o755)
         versions[recipe.distribution] = importlib.metadata.version(recipe.distribution)
     if files := recipe.files():
-        versions["sameport"] = harness.__version__
+        versions["sameport"] = __version__
         _add_own(unpacked.root, files, recipe.config)
     version = versions[recipe.versioned or "sameport"]
     upstream = version.rpartition(":")[2].partition("-")[0]

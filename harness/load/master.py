@@ -21,7 +21,7 @@ from locust.env import Environment
 from locust.exception import RPCError
 from locust.runners import MasterRunner
 
-from harness import __version__
+from harness._version import __version__
 from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, user_classes
 from harness.load.profile import LoadProfile

@@ -23,7 +23,7 @@ import gevent
 import locust
 from locust.env import Environment
 
-from harness import __version__
+from harness._version import __version__
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, Drive, user_classes

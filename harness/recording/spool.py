@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from harness.common.files import explained
 from harness.errors import ResultError
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
-from harness.results.folder import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

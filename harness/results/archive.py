@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.common.files import explained
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.results.folder import explained
 from harness.summary.run import Summary
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
+from harness.common.files import explained
 from harness.errors import HarnessError, ResultError
 from harness.results.journal import APPLIED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -150,22 +150,6 @@ class PendingResult:
             _sync(self._root)
             shutil.rmtree(self.path / _BLOCKS, ignore_errors=True)
         return self.path
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what the system refuses into one line that the user can act on."""
-    try:
-        yield
-    except OSError as error:
-        # pyarrow's errors have no strerror, and some of its messages have several lines.
-        why = error.strerror or " ".join(str(error).split())
-        if isinstance(error, (FileExistsError, NotADirectoryError)):
-            why = "a file stands where a folder is needed"
-        raise ResultError(
-            f"{error.filename or path}: the result can't be written: {why}; "
-            f"mend that, or choose another folder with --results DIR"
-        ) from error
 
 
 def _locked_folder(root: Path, name: str) -> tuple[Path, int]:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from harness import __version__
+from harness._version import __version__
 from harness.common.signals import deferred
 from harness.engines import ENGINES
 from harness.errors import LoadError

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.common.paths import cache_folder
 from harness.hosts.processes import family
 from harness.hosts.vm.box import Boxes
 from harness.hosts.vm.state import State
-from harness.images.cache import cache_folder
 from tests.end_to_end.conftest import HARNESS
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.common.paths import cache_folder
 from harness.errors import EngineError
 from harness.images import Cache
 from harness.images.archive import described
-from harness.images.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

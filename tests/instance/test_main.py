@@ -175,5 +175,5 @@ def test_it_takes_nothing_but_the_standard_library() -> None:
     )
     assert (
         said.stdout
-        == "['harness', 'harness.instance', 'harness.instance.__main__', 'harness.instance.server']\n"
+        == "['harness', 'harness._version', 'harness.instance', 'harness.instance.__main__', 'harness.instance.server']\n"
     )

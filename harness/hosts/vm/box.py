@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.common.paths import cache_folder
 from harness.common.text import last_words
 from harness.errors import HostError
 from harness.hosts.netns import find_program, may_map_everyone, search_path
-from harness.images.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

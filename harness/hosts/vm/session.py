@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-import harness
 from harness.common.channel import Channel, ChannelClosedError
+from harness.common.paths import PACKAGE
 from harness.common.text import last_words
 from harness.errors import HostError
 from harness.hosts.vm.guest import RELAY
@@ -89,7 +89,7 @@ def code(distributions: Sequence[str] = ()) -> bytes:
         Names of what is installed beside the harness.
     """
     packed = io.BytesIO()
-    own = Path(harness.__file__).parent
+    own = PACKAGE
     files = {
         f"harness/{path.relative_to(own)}": path
         for path in own.rglob("*")

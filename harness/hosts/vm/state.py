@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import IO, TYPE_CHECKING, Self
 
+from harness.common.paths import cache_folder
 from harness.errors import HostError
 from harness.hosts.processes import started
 from harness.hosts.vm.providers import Provider
-from harness.images.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from harness import __version__
+from harness._version import __version__
 from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.html import pictures, tables, words

@@ -1,0 +1,28 @@
+"""Files that are written whole or not at all, with errors that the user can act on."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from harness.errors import ResultError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line that the user can act on."""
+    try:
+        yield
+    except OSError as error:
+        # pyarrow's errors have no strerror, and some of its messages have several lines.
+        why = error.strerror or " ".join(str(error).split())
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            why = "a file stands where a folder is needed"
+        raise ResultError(
+            f"{error.filename or path}: the result can't be written: {why}; "
+            f"mend that, or choose another folder with --results DIR"
+        ) from error
