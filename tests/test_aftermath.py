@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.analysis.impact import aftermaths, event_rows
-from harness.faults.injector import Happened
+from harness.faults.events import Happened
 from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
 from harness.recording.table import Recording
 from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording

@@ -9,7 +9,7 @@ import pytest
 
 from harness.analysis.impact import aftermaths
 from harness.analysis.recovery import recovers
-from harness.faults.injector import Happened
+from harness.faults.events import Happened
 from harness.scenario.recovers import Required
 from tests.disturbed import AWAY, MS, crowd
 

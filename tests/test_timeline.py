@@ -6,7 +6,7 @@ import pytest
 
 from harness.engines.base import Change
 from harness.errors import StrategyError
-from harness.faults.injector import Cast
+from harness.faults.membership import Cast
 from harness.types import Member
 
 

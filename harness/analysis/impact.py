@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.faults.injector import Happened
+    from harness.faults.events import Happened
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.recovery import Recovery

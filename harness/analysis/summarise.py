@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.early_stop import Look
     from harness.analysis.evidence import Evidence
-    from harness.faults.injector import Happened
+    from harness.faults.events import Happened
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.run import RouteRow

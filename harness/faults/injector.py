@@ -10,127 +10,22 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from harness.engines.base import Version
 from harness.errors import HarnessError
+from harness.faults.events import Happened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.engines.base import Change, Engine
+    from harness.faults.membership import Cast
     from harness.scenario.script import Step
-    from harness.types import Member
-
-    Follow = Callable[[Sequence[Member]], None]
 
 _END_DEADLINE_S = 30
 _WATCHED = ("kill", "stop", "start")  # nobody tells of one that is frozen, or slow: it is there
-
-
-@dataclass(frozen=True)
-class Happened:
-    """An event that was carried out; moments are on the monotonic clock.
-
-    A rolling replacement is one of these for each instance that is replaced, one after the other; a
-    blue-green one, and a canary, are one each.
-
-    Attributes
-    ----------
-    action, members
-        What was done (a key of `harness.scenario.Event`) to whom; of a replacement, those whose place was
-        taken, none of a canary's.
-    began_ns, done_ns
-        When it was asked for, and when the engine said that it was done: those who were to end had ended,
-        those who were to come listened.
-    followed_ns
-        When the strategy had taken over the members that there are since: the watcher told it, or a
-        replacement did, whose cut this is. None where nobody tells it.
-    joined
-        Who came by it.
-    shares
-        Each instance's intended share of the units from then on, by its name; who is gone or frozen has 0.
-    label
-        What it was, for people, as in "kill instance-4".
-    """
-
-    action: str
-    members: tuple[str, ...]
-    began_ns: int
-    done_ns: int
-    followed_ns: int | None = None
-    joined: tuple[str, ...] = ()
-    shares: Mapping[str, float] = field(default_factory=dict)
-    label: str = ""
-
-
-class Cast:
-    """The members that a strategy knows, changed by one at a time: the watcher, or a replacement.
-
-    Parameters
-    ----------
-    members
-        Those that it was exposed with.
-    follow
-        Has the strategy take over members.
-
-    Attributes
-    ----------
-    followed
-        Of each change that was followed, whose it was, whether it had joined, and when it had been followed.
-    """
-
-    def __init__(self, members: Sequence[Member], follow: Follow) -> None:
-        self._members = {member.name: member for member in members}
-        self._follow = follow
-        self._held: set[str] = set()
-        self._lock = threading.Lock()
-        self.followed: list[tuple[str, bool, int]] = []
-
-    def hold(self, names: Sequence[str]) -> None:
-        """Leave these out, though they are there, until a replacement takes them in."""
-        with self._lock:
-            self._held.update(names)
-
-    def take(self, change: Change) -> None:
-        """Follow a change.
-
-        Raises
-        ------
-        HarnessError
-            The strategy could not.
-        """
-        with self._lock:
-            members = {name: member for name, member in self._members.items() if name != change.name}
-            if change.member is not None and change.name not in self._held:
-                before = self._members.get(change.name)
-                members[change.name] = replace(change.member, weight=before.weight if before else 1)
-            if members == self._members or not members:
-                return  # there is nobody that could be named to anybody
-            self._set(members, [(change.name, change.member is not None)])
-
-    def switch(self, leave: Sequence[str], join: Sequence[Member], weights: Mapping[str, int]) -> int:
-        """Take members in and others out in one step, with the weights of all; gives when it was done.
-
-        Raises
-        ------
-        HarnessError
-            The strategy could not.
-        """
-        with self._lock:
-            stay = [member for name, member in self._members.items() if name not in leave]
-            members = [replace(one, weight=weights.get(one.name) or one.weight) for one in [*stay, *join]]
-            self._held.difference_update(member.name for member in join)
-            changes = [(name, False) for name in leave] + [(member.name, True) for member in join]
-            return self._set({member.name: member for member in members}, changes)
-
-    def _set(self, members: dict[str, Member], changes: Sequence[tuple[str, bool]]) -> int:
-        self._follow(list(members.values()))
-        self._members = members
-        now_ns = time.monotonic_ns()
-        self.followed += [(name, joined, now_ns) for name, joined in changes]
-        return now_ns
 
 
 class Watcher:

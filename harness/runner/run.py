@@ -15,7 +15,8 @@ from harness._version import __version__
 from harness.common.signals import deferred
 from harness.engines import ENGINES
 from harness.errors import LoadError
-from harness.faults.injector import Cast, Timeline, Watcher
+from harness.faults.injector import Timeline, Watcher
+from harness.faults.membership import Cast
 from harness.hosts import HOSTS
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results.folder import PendingResult
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from harness.analysis.routes import RoutedWatch
     from harness.common.channel import Message
     from harness.engines.containers import Images
-    from harness.faults.injector import Happened
+    from harness.faults.events import Happened
     from harness.hosts.base import Host
     from harness.load.driver import Driven, Live
     from harness.recording.spool import Blocks

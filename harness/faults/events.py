@@ -1,0 +1,45 @@
+"""Faults as they were applied: what was done to which instances, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event that was carried out; moments are on the monotonic clock.
+
+    A rolling replacement is one of these for each instance that is replaced, one after the other; a
+    blue-green one, and a canary, are one each.
+
+    Attributes
+    ----------
+    action, members
+        What was done (a key of `harness.scenario.Event`) to whom; of a replacement, those whose place was
+        taken, none of a canary's.
+    began_ns, done_ns
+        When it was asked for, and when the engine said that it was done: those who were to end had ended,
+        those who were to come listened.
+    followed_ns
+        When the strategy had taken over the members that there are since: the watcher told it, or a
+        replacement did, whose cut this is. None where nobody tells it.
+    joined
+        Who came by it.
+    shares
+        Each instance's intended share of the units from then on, by its name; who is gone or frozen has 0.
+    label
+        What it was, for people, as in "kill instance-4".
+    """
+
+    action: str
+    members: tuple[str, ...]
+    began_ns: int
+    done_ns: int
+    followed_ns: int | None = None
+    joined: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
+    label: str = ""
