@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.analysis.impact import aftermaths, event_rows
-from harness.faults.events import Happened
+from harness.faults.events import FaultEvent
 from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
 from harness.recording.table import Recording
 from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _SCENARIO: Any = SimpleNamespace(tolerance=0.2, confidence=0.95)
 
 
-def _stopped(at: int, *members: str, **more: Any) -> Happened:
+def _stopped(at: int, *members: str, **more: Any) -> FaultEvent:
     began = START_NS + at * MS
     shares = {"a": 1.0, "b": 0.0} if "b" in members else {"a": 0.0, "b": 1.0}
-    return Happened("stop", members, began, began + 50 * MS, **({"shares": shares} | more))
+    return FaultEvent("stop", members, began, began + 50 * MS, **({"shares": shares} | more))
 
 
-def _rows(recording: Recording, *happened: Happened, unit: Unit = "connection") -> tuple[EventRow, ...]:
+def _rows(recording: Recording, *happened: FaultEvent, unit: Unit = "connection") -> tuple[EventRow, ...]:
     return event_rows(recording, happened, _SCENARIO, unit)
 
 
@@ -61,7 +61,7 @@ def test_whoever_goes_on_has_no_last_answer() -> None:
     """A slow instance still has its share."""
     recording = made_recording((0, 1, 1, 0), (160, 1, 1, 0))
     began = START_NS + 100 * MS
-    (row,) = _rows(recording, Happened("slow", ("b",), began, began, shares={"a": 0.5, "b": 0.5}))
+    (row,) = _rows(recording, FaultEvent("slow", ("b",), began, began, shares={"a": 0.5, "b": 0.5}))
     assert row.last_answer_s is None
 
 
@@ -146,7 +146,7 @@ def test_losses_until_the_end_are_no_recovery() -> None:
 def test_an_event_that_was_not_done_before_the_end_is_told_as_such() -> None:
     """What was measured is then no more than how long the event itself takes."""
     began = START_NS + 500 * MS
-    late = Happened("stop", ("b",), began, began + 5000 * MS, shares=AWAY)
+    late = FaultEvent("stop", ("b",), began, began + 5000 * MS, shares=AWAY)
     (row,) = _rows(crowd(range(500, 2000)), late)
     assert row.recovery is not None
     assert row.recovery.reason.endswith("; the event was still under way then")

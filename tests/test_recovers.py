@@ -9,7 +9,7 @@ import pytest
 
 from harness.analysis.impact import aftermaths
 from harness.analysis.recovery import recovers
-from harness.faults.events import Happened
+from harness.faults.events import FaultEvent
 from harness.scenario.recovers import Required
 from tests.disturbed import AWAY, MS, crowd
 
@@ -24,7 +24,7 @@ def _asked(
     """Let somebody go at these times, and ask whether it recovered."""
     events = [recording.started_ns + at * MS for at in at_ms]
     happened = [
-        Happened("kill", ("b",), at, at, shares=AWAY, label=f"kill {k}") for k, at in enumerate(events)
+        FaultEvent("kill", ("b",), at, at, shares=AWAY, label=f"kill {k}") for k, at in enumerate(events)
     ]
     required = Required(within_ns=None if within_ms is None else within_ms * MS, lost=lost)
     scenario: Any = SimpleNamespace(

@@ -6,7 +6,7 @@ import pytest
 
 from harness.engines.base import Change
 from harness.errors import StrategyError
-from harness.faults.membership import Cast
+from harness.faults.membership import Membership
 from harness.types import Member
 
 
@@ -34,53 +34,55 @@ def told() -> _Told:
 
 
 @pytest.fixture
-def cast(told: _Told) -> Cast:
-    return Cast([_member("a", 3), _member("b")], told)
+def membership(told: _Told) -> Membership:
+    return Membership([_member("a", 3), _member("b")], told)
 
 
-def test_whoever_ends_is_left_out_and_whoever_comes_again_has_its_weight(cast: Cast, told: _Told) -> None:
+def test_whoever_ends_is_left_out_and_whoever_comes_again_has_its_weight(
+    membership: Membership, told: _Told
+) -> None:
     """In one step each; what changes nothing is not told."""
-    cast.take(Change("b"))
-    cast.take(Change("b"))
-    cast.take(Change("c", _member("c")))
-    cast.take(Change("a", _member("a")))
+    membership.take(Change("b"))
+    membership.take(Change("b"))
+    membership.take(Change("c", _member("c")))
+    membership.take(Change("a", _member("a")))
     assert told.told == [[("a", 3)], [("a", 3), ("c", 1)]]
-    assert [(name, joined) for name, joined, _ in cast.followed] == [("b", False), ("c", True)]
+    assert [(name, joined) for name, joined, _ in membership.followed] == [("b", False), ("c", True)]
 
 
-def test_the_last_one_is_not_taken_out(cast: Cast, told: _Told) -> None:
+def test_the_last_one_is_not_taken_out(membership: Membership, told: _Told) -> None:
     """There would be nobody to name; that it comes again changes nothing."""
-    cast.take(Change("a"))
-    cast.take(Change("b"))
-    cast.take(Change("b", _member("b")))
+    membership.take(Change("a"))
+    membership.take(Change("b"))
+    membership.take(Change("b", _member("b")))
     assert told.told == [[("b", 1)]]
 
 
-def test_a_replacement_takes_its_own_in_at_once(cast: Cast, told: _Told) -> None:
+def test_a_replacement_takes_its_own_in_at_once(membership: Membership, told: _Told) -> None:
     """A watcher that hears of them before leaves them out; of the old ones' end there is nothing to tell."""
-    cast.hold(["x", "y"])
-    cast.take(Change("x", _member("x")))
-    cast.take(Change("y", _member("y")))
-    moment_ns = cast.switch(["a", "b"], [_member("x"), _member("y")], {"x": 3, "y": 1, "a": 0, "b": 0})
-    cast.take(Change("a"))
+    membership.hold(["x", "y"])
+    membership.take(Change("x", _member("x")))
+    membership.take(Change("y", _member("y")))
+    moment_ns = membership.switch(["a", "b"], [_member("x"), _member("y")], {"x": 3, "y": 1, "a": 0, "b": 0})
+    membership.take(Change("a"))
     assert told.told == [[("x", 3), ("y", 1)]]
-    assert {when for *_, when in cast.followed} == {moment_ns}
-    cast.take(Change("x"))
+    assert {when for *_, when in membership.followed} == {moment_ns}
+    membership.take(Change("x"))
     assert told.told[-1] == [("y", 1)]
 
 
-def test_a_canary_changes_the_weights_of_those_that_stay(cast: Cast, told: _Told) -> None:
+def test_a_canary_changes_the_weights_of_those_that_stay(membership: Membership, told: _Told) -> None:
     """All in one step."""
-    cast.switch([], [_member("x")], {"a": 9, "b": 3, "x": 2})
+    membership.switch([], [_member("x")], {"a": 9, "b": 3, "x": 2})
     assert told.told == [[("a", 9), ("b", 3), ("x", 2)]]
 
 
-def test_what_could_not_be_followed_is_not_remembered(cast: Cast, told: _Told) -> None:
+def test_what_could_not_be_followed_is_not_remembered(membership: Membership, told: _Told) -> None:
     """The next change is told with all that came before."""
     told.refuses = True
     with pytest.raises(StrategyError):
-        cast.take(Change("c", _member("c")))
-    assert cast.followed == []
+        membership.take(Change("c", _member("c")))
+    assert membership.followed == []
     told.refuses = False
-    cast.take(Change("d", _member("d")))
+    membership.take(Change("d", _member("d")))
     assert told.told == [[("a", 3), ("b", 1), ("d", 1)]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.faults.events import Happened
+    from harness.faults.events import FaultEvent
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.recovery import Recovery
@@ -34,7 +34,7 @@ _SERVER_ERROR: Final = 500
 
 
 def aftermaths(
-    recording: Recording, happened: Sequence[Happened], scenario: Scenario, unit: Unit
+    recording: Recording, happened: Sequence[FaultEvent], scenario: Scenario, unit: Unit
 ) -> tuple[Aftermath, ...]:
     """Give what came after each event, until the next one or the end.
 
@@ -60,7 +60,7 @@ def aftermaths(
 
 
 def event_rows(
-    recording: Recording, happened: Sequence[Happened], scenario: Scenario, unit: Unit
+    recording: Recording, happened: Sequence[FaultEvent], scenario: Scenario, unit: Unit
 ) -> tuple[EventRow, ...]:
     """Tell what each event cost, until the next one; parameters as for `aftermaths`."""
     return tuple(aftermath.row() for aftermath in aftermaths(recording, happened, scenario, unit))
@@ -125,7 +125,7 @@ class Aftermath:
     """
 
     def __init__(
-        self, times: _Times, event: Happened, span_ns: tuple[int, int], scenario: Scenario, unit: Unit
+        self, times: _Times, event: FaultEvent, span_ns: tuple[int, int], scenario: Scenario, unit: Unit
     ) -> None:
         self._times = times
         self._recording = times.recording

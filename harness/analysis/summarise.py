@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.early_stop import Look
     from harness.analysis.evidence import Evidence
-    from harness.faults.events import Happened
+    from harness.faults.events import FaultEvent
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.run import RouteRow
@@ -114,7 +114,7 @@ class Observed:
     cores: int = 1
     emulated: bool = False
     memory_bytes: Mapping[str, int] = field(default_factory=dict)
-    happened: Sequence[Happened] = ()
+    happened: Sequence[FaultEvent] = ()
 
 
 def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> Summary:

@@ -133,7 +133,7 @@ class Engine(Protocol):
     def freeze(self, names: Sequence[str], *, frozen: bool) -> None:
         """Freeze instances, all their processes, or let them go on."""
 
-    def hamper(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
+    def degrade(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
         """Have instances of the sample answer so much later, or this share of requests with status 500.
 
         What is None stays as it is; 0 ends it.

@@ -97,7 +97,7 @@ class ContainerEngine:
         self._port = scenario.port if strategy.placement == "host" else scenario.application.port
         self._images = images
         self._resources = scenario.resources
-        self._most = len(scenario.everybody())
+        self._most = len(scenario.all_instances())
         self._names: list[str] = []  # each at its slot
         self._instances: dict[str, Box] = {}
         self._sandbox: Box | None = None
@@ -287,7 +287,7 @@ class ContainerEngine:
         self._each(names, lambda box: self.boxes.freeze(box, frozen=frozen))
         (self._frozen.update if frozen else self._frozen.difference_update)(names)
 
-    def hamper(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
+    def degrade(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
         """Write into the sample's memory that it is to be slower, or to fail."""
         for name in names:
             self._tell(name, control(self._told.get(name, 0), slow_ns, fail))

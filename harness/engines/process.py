@@ -198,7 +198,7 @@ class ProcessEngine:
         """Stop all processes of instances by SIGSTOP, or let them go on by SIGCONT."""
         self._ask({"do": "freeze", "names": list(names), "frozen": frozen})
 
-    def hamper(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
+    def degrade(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
         """Write into the sample's memory that it is to be slower, or to fail."""
         for name in names:
             place = self._names.index(name) * SLOT_WORDS + CONTROL_WORD

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Happened:
+class FaultEvent:
     """An event that was carried out; moments are on the monotonic clock.
 
     A rolling replacement is one of these for each instance that is replaced, one after the other; a

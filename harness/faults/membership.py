@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Follow = Callable[[Sequence[Member]], None]
 
 
-class Cast:
+class Membership:
     """The members that a strategy knows, changed by one at a time: the watcher, or a replacement.
 
     Parameters

@@ -192,7 +192,7 @@ def _dissolve(path: Path) -> Path | None:
     from harness.scenario import load_scenario  # noqa: PLC0415  as in PendingResult.begin
 
     try:
-        recording = recovered(blocks, load_scenario(path / "scenario.yaml").everybody())
+        recording = recovered(blocks, load_scenario(path / "scenario.yaml").all_instances())
         if recording is not None:
             recording.to_parquet(path / "requests.parquet")
             for file in path.iterdir():  # plots and a summary would look like those of a whole run

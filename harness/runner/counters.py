@@ -51,13 +51,13 @@ class Witnesses:
         return self._engine.served(), counted, self._host.dropped(), self._host.cpu_ns()
 
     def collect(
-        self, everybody: Sequence[str], *, changed: bool, followed: bool
+        self, all_instances: Sequence[str], *, changed: bool, followed: bool
     ) -> tuple[dict[str, WitnessTable], list[str]]:
         """Give each witness's table of connections and requests, and what spoils their word.
 
         Parameters
         ----------
-        everybody
+        all_instances
             The instances that there were by now, in the order of their coming.
         changed
             Whether members have come or gone meanwhile, so that programs may not know each one's count.
@@ -72,10 +72,10 @@ class Witnesses:
             # Those who came later had counted nothing, and those who never came have nothing to tell.
             pairs = zip_longest(served, self._served, fillvalue=Served(0, 0))
             since = [now - before for now, before in pairs]
-            since += [Served(0, 0)] * (len(everybody) - len(since))
+            since += [Served(0, 0)] * (len(all_instances) - len(since))
             tables["instances"] = {
                 name: (count.connections, count.requests)
-                for name, count in zip(everybody, since, strict=True)
+                for name, count in zip(all_instances, since, strict=True)
             }
         if counted is not None and self._counted is not None and not (followed and counted.by == "kernel"):
             if changed:

@@ -75,7 +75,7 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
 def make_engine(scenario: Scenario, host: AnyHost, strategy: Strategy, images: Images | None) -> Engine:
     """Make the engine on a host that has started."""
     if images is None:
-        most = len(scenario.everybody())
+        most = len(scenario.all_instances())
         return ProcessEngine(host, scenario.application, most, strategy.placement, scenario.port)
     from harness.engines.containers import ContainerEngine  # noqa: PLC0415  as above
     from harness.engines.daemons import DAEMONS, MachinesDockerd  # noqa: PLC0415  as above

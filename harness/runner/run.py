@@ -15,8 +15,8 @@ from harness._version import __version__
 from harness.common.signals import deferred
 from harness.engines import ENGINES
 from harness.errors import LoadError
-from harness.faults.injector import Timeline, Watcher
-from harness.faults.membership import Cast
+from harness.faults.injector import FaultInjector, Watcher
+from harness.faults.membership import Membership
 from harness.hosts import HOSTS
 from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
 from harness.results.folder import PendingResult
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from harness.analysis.routes import RoutedWatch
     from harness.common.channel import Message
     from harness.engines.containers import Images
-    from harness.faults.events import Happened
+    from harness.faults.events import FaultEvent
     from harness.hosts.base import Host
     from harness.load.driver import Driven, Live
     from harness.recording.spool import Blocks
@@ -176,7 +176,7 @@ class _Lab:
     tables: dict[str, WitnessTable]
     cpu_ns: dict[str, int]
     memory_bytes: dict[str, int]
-    happened: list[Happened]
+    happened: list[FaultEvent]
 
     def __init__(
         self,
@@ -268,19 +268,19 @@ class _Lab:
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
         self.blocks = pending.begin(self.scenario)
-        cast = Cast(self.members, self._update)
-        timeline = Timeline(self.scenario.script(), self._engine, cast)
-        with self._phases("load", "load", _asking(self.scenario)), self._watched(cast) as watcher:
+        membership = Membership(self.members, self._update)
+        injector = FaultInjector(self.scenario.script(), self._engine, membership)
+        with self._phases("load", "load", _asking(self.scenario)), self._watched(membership) as watcher:
             try:
                 live = self._live(duration_ns, self.blocks, self._watch)
-                with timeline:
+                with injector:
                     self.driven = self._driver.drive("load", self._profile, duration_ns, live)
             except KeyboardInterrupt:
                 self.driven = self._driver.stop()
                 self.interrupted = True
                 self.warnings.append(f"interrupted after {self.driven.wall_ns / 1e9:.1f} s of load")
-        self.happened = timeline.told()
-        self._members_changed = bool(cast.followed)
+        self.happened = injector.events()
+        self._members_changed = bool(membership.followed)
         self.warnings += watcher.failures if watcher else []
         self.warnings += self._never_told()
         if not self.driven.requests:
@@ -302,12 +302,12 @@ class _Lab:
         ]
 
     @contextmanager
-    def _watched(self, cast: Cast) -> Iterator[Watcher | None]:
+    def _watched(self, membership: Membership) -> Iterator[Watcher | None]:
         """Have a watcher tell the strategy of its members, where one is to."""
         if not self.strategy.watched and self.scenario.membership == "static":
             yield None
             return
-        with Watcher(self._engine, cast) as watcher:
+        with Watcher(self._engine, membership) as watcher:
             yield watcher
 
     def _never_told(self) -> list[str]:
@@ -374,7 +374,7 @@ class _Lab:
 
     def collect(self) -> None:
         self.tables, warnings = self._witnesses.collect(
-            self.scenario.everybody(), changed=bool(self.happened), followed=self._members_changed
+            self.scenario.all_instances(), changed=bool(self.happened), followed=self._members_changed
         )
         self.memory_bytes = self._engine.memory_bytes()
         self.cpu_ns = self._witnesses.cpu_ns
@@ -430,7 +430,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
 
     driven = lab.driven
     scenario, rows = lab.scenario, lab.blocks.rows()
-    recording = Recording.of_run(rows, driven.identities, scenario.everybody(), tuple(scenario.routes))
+    recording = Recording.of_run(rows, driven.identities, scenario.all_instances(), tuple(scenario.routes))
     observed = Observed(
         unit=lab.strategy.unit,
         layer=lab.strategy.layer,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.scenario.model import Scenario
-    from harness.scenario.script import Step
+    from harness.scenario.script import PlannedFault
 
 Action = Literal["kill", "stop", "pause", "resume", "slow", "fail", "start", "replace"]
 Style = Literal["blue-green", "rolling", "canary"]
@@ -179,16 +179,16 @@ def require_able(scenario: Scenario) -> None:
     _require_room(scenario, steps)
 
 
-def _require_room(scenario: Scenario, steps: Sequence[Step]) -> None:
+def _require_room(scenario: Scenario, steps: Sequence[PlannedFault]) -> None:
     """See that the machine has room for all who ever come, and the strategy for all whom it is told of."""
     engine, strategy = ENGINES[scenario.engine], scenario.strategy.made()
     room = HOSTS[scenario.host].most_replicas
     room = min(room, engine.most_replicas or room)
     told = strategy.watched or scenario.membership == "followed"
-    everybody = set(scenario.instances())
-    members = set(everybody)
+    all_instances = set(scenario.instances())
+    members = set(all_instances)
     for step in steps:
-        everybody.update(step.joined)
+        all_instances.update(step.joined)
         # A replacement changes the members itself, whoever else tells the strategy of them.
         if step.action == "replace" or told:
             members.difference_update(step.members if step.action in _ENDING else ())
@@ -198,8 +198,8 @@ def _require_room(scenario: Scenario, steps: Sequence[Step]) -> None:
         place = next(place for place, event in enumerate(scenario.events) if event is step.event)
         at = f"events.{place}.{step.action}"
         words = f"at {format_duration(step.at_ns)}, {step.action}:"
-        if len(everybody) > room:
-            words += f" {len(everybody)} instances in all are too many; {room} are possible"
+        if len(all_instances) > room:
+            words += f" {len(all_instances)} instances in all are too many; {room} are possible"
             raise refuse(words, at, complete=True)
         if strategy.adopts and len(members) > (most := strategy.most_members or len(members)):
             words += f" {len(members)} instances are too many; {strategy.name} has {most} at most"

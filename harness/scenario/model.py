@@ -44,7 +44,7 @@ from harness.strategies.base import Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.scenario.script import Step
+    from harness.scenario.script import PlannedFault
     from harness.strategies import base as strategies
     from harness.strategies.base import Strategy
 
@@ -173,11 +173,11 @@ class Scenario(_Model):
             name: route.for_strategy(of) for of, route in self.routes.items() for name in route.instances(of)
         }
 
-    def script(self) -> list[Step]:
+    def script(self) -> list[PlannedFault]:
         """Give what happens to instances, one step after the other."""
         return script(self.events, self.instances())
 
-    def everybody(self) -> tuple[str, ...]:
+    def all_instances(self) -> tuple[str, ...]:
         """Name all instances that there ever are, in the order of their coming, initial ones first.
 
         One that is started again after its end is named once: it is a new process with the old name.

@@ -42,7 +42,7 @@ class ImpossibleError(Exception):
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedFault:
     """Something that is done at one moment.
 
     Attributes
@@ -82,7 +82,7 @@ class Step:
         return {name: weight / total for name, weight in self.weights.items()}
 
 
-def script(events: Sequence[Event], instances: Mapping[str, int]) -> list[Step]:
+def script(events: Sequence[Event], instances: Mapping[str, int]) -> list[PlannedFault]:
     """Give the steps of all events, in their order.
 
     Parameters
@@ -98,17 +98,17 @@ def script(events: Sequence[Event], instances: Mapping[str, int]) -> list[Step]:
         An event means more instances than there are, leaves nobody, or comes while another goes on.
     """
     _require_apart(events)
-    cast = _Cast(instances)
+    population = _Population(instances)
     turns = [_Turn(event.at_ns, place, event) for place, event in enumerate(events)]
     heapq.heapify(turns)
-    steps: list[Step] = []
+    steps: list[PlannedFault] = []
     while turns:
         turn = heapq.heappop(turns)
         if turn.event.style == "rolling" and not turn.whom:
-            for one in cast.rolled(turn):
+            for one in population.rolled(turn):
                 heapq.heappush(turns, one)
         else:
-            steps.append(cast.taken(turn))
+            steps.append(population.taken(turn))
     return steps
 
 
@@ -138,7 +138,7 @@ class _Turn:
         return ImpossibleError(words, self.place, self.event.action)
 
 
-class _Cast:
+class _Population:
     """Who is there, while event after event is gone through."""
 
     def __init__(self, instances: Mapping[str, int]) -> None:
@@ -148,7 +148,7 @@ class _Cast:
         self._source: dict[str, Event] = {}
         self._numbers = {"instance": len(instances)}
 
-    def taken(self, turn: _Turn) -> Step:
+    def taken(self, turn: _Turn) -> PlannedFault:
         """Take an event's turn."""
         members, joined, label = getattr(self, f"_{turn.event.action}")(turn)
         weights = {name: 0 if name in self._frozen else weight for name, weight in self._there.items()}
@@ -156,7 +156,9 @@ class _Cast:
             raise turn.impossible("nobody would be left")
         weights |= dict.fromkeys(self._gone, 0)
         source = self._source.get(joined[0]) if joined else None
-        return Step(turn.at_ns, turn.event, turn.event.action, members, joined, weights, label, source)
+        return PlannedFault(
+            turn.at_ns, turn.event, turn.event.action, members, joined, weights, label, source
+        )
 
     def rolled(self, turn: _Turn) -> list[_Turn]:
         """Give the turns of a rolling replacement, one for each instance that is replaced."""

@@ -227,7 +227,7 @@ def test_instances_come_later_come_again_freeze_and_fail(
         (second,) = made.start(["instance-2"], weights={"instance-2": 2})
         assert next(told) == Change("instance-2", second)
         assert second.weight == 2
-        made.hamper(["instance-2"], fail=1, slow_ns=1_000_000)
+        made.degrade(["instance-2"], fail=1, slow_ns=1_000_000)
         assert _asked(host, first.address) == "200 None Hello from instance-1"
         assert _asked(host, second.address) == "500 None Hello from instance-2"
         made.freeze(["instance-2"], frozen=True)

@@ -218,7 +218,7 @@ def test_instances_are_told_to_fail_and_to_do_so_no_more(host: NetnsHost) -> Non
     """By a word in memory that they share; one that comes again has forgotten it."""
     engine = ProcessEngine(host, Application(), 2)
     members = engine.start(_NAMES[:2])
-    engine.hamper(["instance-2"], fail=1, slow_ns=1_000_000)
+    engine.degrade(["instance-2"], fail=1, slow_ns=1_000_000)
     failed = (
         "s.sendall(b'GET / HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n')\nprint(s.recv(1000)[9:12].decode())"
     )
@@ -228,9 +228,9 @@ def test_instances_are_told_to_fail_and_to_do_so_no_more(host: NetnsHost) -> Non
         return [host.run([sys.executable, "-c", code, member.address]).stdout.strip() for member in members]
 
     assert statuses() == ["200", "500"]
-    engine.hamper(["instance-2"], fail=0)
+    engine.degrade(["instance-2"], fail=0)
     assert statuses() == ["200", "200"]
-    engine.hamper(["instance-2"], fail=1)
+    engine.degrade(["instance-2"], fail=1)
     engine.end(["instance-2"], kill=True)
     engine.start(["instance-2"])
     assert statuses() == ["200", "200"]

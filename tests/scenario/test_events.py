@@ -11,12 +11,12 @@ from tests.scenario.conftest import RIGHT, load, refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.scenario.script import Step
+    from harness.scenario.script import PlannedFault
 
 _FOUR = "strategy: dnat-random\nreplicas: 4\n"
 
 
-def _steps(folder: Path, *events: str, head: str = _FOUR) -> list[Step]:
+def _steps(folder: Path, *events: str, head: str = _FOUR) -> list[PlannedFault]:
     return load(folder, f"{head}events: [{', '.join(events)}]\n").script()
 
 
@@ -218,7 +218,7 @@ def test_who_is_started_has_the_next_name_unless_one_is_meant_that_has_ended(fol
     text = _FOUR + "events: [{at: 1s, kill: 2}, {at: 2s, start: 2}, {at: 3s, start: instance-4}]\n"
     scenario = load(folder, text)
     assert [step.joined for step in scenario.script()] == [(), ("instance-5", "instance-6"), ("instance-4",)]
-    assert scenario.everybody() == tuple(f"instance-{k}" for k in range(1, 7))
+    assert scenario.all_instances() == tuple(f"instance-{k}" for k in range(1, 7))
 
 
 def test_a_name_that_the_scenario_has_taken_is_not_given_to_others(folder: Path) -> None:

@@ -23,7 +23,7 @@ def test_instances_are_named_by_their_route(folder: Path) -> None:
     scenario = load(folder, f"{_TWO}weights: {{api-2: 5}}\n")
     assert scenario.replicas == 3
     assert scenario.instances() == {"api-1": 1, "api-2": 5, "web-1": 1}
-    assert scenario.everybody() == ("api-1", "api-2", "web-1")
+    assert scenario.all_instances() == ("api-1", "api-2", "web-1")
     assert scenario.routes_by_instance() == {
         "api-1": Route("api", "/api"),
         "api-2": Route("api", "/api"),
