@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.engines import ENGINES
 from harness.engines.process import ProcessEngine
+from harness.engines.workload import Workload
 from harness.errors import HarnessError, KernelLacksError, RefusedError
 from harness.hosts.netns import NetnsHost, find_program, may_map_everyone
-from harness.scenario import Application
 from harness.strategies import find_strategy, strategy_names
 from harness.types import Endpoint
 
@@ -59,7 +59,7 @@ def examine() -> Iterator[Finding]:
 
         def start() -> None:
             for placement, port in _PORTS.items():
-                engine = ProcessEngine(host, Application(), 2, placement, port)
+                engine = ProcessEngine(host, Workload(most=2, endpoint_port=port), placement)
                 members[placement] = engine.start([f"{placement}-1", f"{placement}-2"])
 
         made = _tried("host", "netns", "namespaces and links can be made", make)

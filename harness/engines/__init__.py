@@ -1,4 +1,7 @@
-"""What runs an instance on a host, by name."""
+"""Engines: what runs an instance on a host, by name.
+
+In: a host, a workload and names; out: members that listen, what they counted, and how they ended.
+"""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from harness.engines.daemons import Daemon
     from harness.engines.docker_api import Box, Boxes
+    from harness.engines.workload import Limits
     from harness.hosts.base import ContainerHost, Program
-    from harness.scenario import Limits
     from harness.types import Role, Side
 
 # To read and prepare its folders, to become another user, and to signal processes of that user.

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.engines.daemons import Daemon
+    from harness.engines.workload import Workload
     from harness.hosts.base import ContainerHost, Host
     from harness.images import CachedImage
-    from harness.scenario import Scenario
     from harness.strategies.base import Strategy
 
 _SHARED = "/run/sameport/shared"
@@ -73,7 +73,7 @@ class ContainerEngine:
         A privileged host.
     daemon
         The container engine, started here.
-    scenario
+    workload
         What runs, on which ports, and what each container may use.
     strategy
         What is to expose them, which says where they run.
@@ -85,23 +85,21 @@ class ContainerEngine:
         self,
         host: ContainerHost,
         daemon: Daemon,
-        scenario: Scenario,
+        workload: Workload,
         strategy: Strategy,
         images: Images,
     ) -> None:
         self._host = host
         self._daemon = daemon
-        self._application = scenario.application
+        self._workload = workload
         self._strategy = strategy
-        self._endpoint_port = scenario.port
-        self._port = scenario.port if strategy.placement == "host" else scenario.application.port
+        self._endpoint_port = workload.endpoint_port
+        self._port = workload.endpoint_port if strategy.placement == "host" else workload.port
         self._images = images
-        self._resources = scenario.resources
-        self._most = len(scenario.all_instances())
         self._names: list[str] = []  # each at its slot
         self._instances: dict[str, Box] = {}
         self._sandbox: Box | None = None
-        self._counts = scenario.application.image is None  # whether all of them do
+        self._counts = workload.image is None  # whether all of them do
         self._frozen: set[str] = set()
         self._told: dict[str, int] = {}
         self._members: dict[str, Member] = {}  # those that listen, or did
@@ -123,7 +121,7 @@ class ContainerEngine:
         """Start one instance for each name, several at a time, and wait until all of them listen."""
         first = not self._names
         if first:
-            size = max(self._most * SLOT_WORDS * 8, 4096)
+            size = max(self._workload.most * SLOT_WORDS * 8, 4096)
             self._host.run(["truncate", "--size", str(size), _COUNTERS])
         self._names += [name for name in names if name not in self._names]
         self._counts &= version is None or version.image is None
@@ -139,7 +137,7 @@ class ContainerEngine:
                 boxes = list(workers.map(self._started, plans))
         self._instances |= {box.name: box for box in boxes}
         self._host.adopt([box.pid for box in boxes if box.pid], "instances")
-        self._wait_listening(boxes, (version and version.image) or self._application.image)
+        self._wait_listening(boxes, (version and version.image) or self._workload.image)
         if first and self._strategy.placement == "own":
             self._daemon.open_forwarding(self._port)
         members = [
@@ -189,7 +187,7 @@ class ContainerEngine:
         return f"container:{self._sandbox.id}"
 
     def _plan(self, name: str, network: str, version: Version, weights: Mapping[str, int]) -> Plan:
-        app = self._application
+        app = self._workload
         told = {"INSTANCE": name, "HOSTNAME": name, "PORT": str(self._port)}
         own = self._strategy.placement == "own"
         if not own:
@@ -205,13 +203,13 @@ class ContainerEngine:
             name=name,
             image=image.reference,
             command=version.command or tuple(app.command or ()),
-            env=told | app.env | (dict(version.told) if version.name else {}),
+            env={**told, **app.env, **(version.told if version.name else {})},
             network=network,
             aliases=(NAME,) if own else (),
             labels=self._strategy.labels(self._port, weights.get(name, 1)) if own else {},
             published={self._port: self._endpoint_port} if own and self._strategy.published else {},
             folders={_SHARED: _SHARED} if sample else {},
-            limits=self._resources.instances,
+            limits=self._workload.limits,
             low_port=self._port < 1024,
             trusted=sample,
         )
@@ -222,7 +220,7 @@ class ContainerEngine:
         return self._sandbox.address if self._sandbox else box.address
 
     def _wait_listening(self, boxes: Sequence[Box], image: str | None) -> None:
-        app = self._application
+        app = self._workload
         what = f"image {image}" if image else "the sample"
         end_s = time.monotonic() + app.start_timeout_ns / 1e9
         silent = list(boxes)
@@ -263,7 +261,7 @@ class ContainerEngine:
                     *([self._daemon.socket] if self._strategy.asks_engine else []),
                 ],
                 endpoint.port,
-                self._resources.proxy,
+                self._workload.proxy_limits,
                 trusted=self._strategy.image in CATALOGUE,
             )
             return boxed, Endpoint("0.0.0.0", endpoint.port)  # noqa: S104  all that its container has
@@ -309,7 +307,7 @@ class ContainerEngine:
         """Wait until an instance listens that has started; None where it never does, or is a proxy."""
         if name not in self._names:
             return None
-        patience_s = self._application.start_timeout_ns / 1e9
+        patience_s = self._workload.start_timeout_ns / 1e9
         with self._listens:
             self._listens.wait_for(lambda: name in self._members, patience_s)
             return self._members.get(name)

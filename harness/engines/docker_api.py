@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from docker.types.daemon import CancellableStream
 
     from harness.engines.daemons import Daemon
+    from harness.engines.workload import Limits
     from harness.hosts.base import ContainerHost
     from harness.images import CachedImage
-    from harness.scenario import Limits
     from harness.types import Member
 
 _NETWORK = "sameport"

@@ -55,7 +55,7 @@ class _Instance:
         return f"{self.name} died ({how}): {last_words(self.log.read_bytes()) or 'it said nothing'}"
 
 
-class Nursery:
+class Forkserver:
     """Forks instances and knows which of them live.
 
     Parameters
@@ -153,7 +153,7 @@ class Nursery:
         return {"pids": [instance.pid for instance in self._new]}
 
     def _be_born(self, gate: int, birth: int, name: str, slot: int, request: Message) -> NoReturn:
-        """Become an instance; never returns into the nursery's own code."""
+        """Become an instance; never returns into the forkserver's own code."""
         try:
             log = os.open(_LOGS / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(log, 1)
@@ -327,7 +327,7 @@ def main() -> int:
     gc.freeze()
     gc.disable()
     try:
-        Nursery(channel, counters).serve()
+        Forkserver(channel, counters).serve()
     except ChannelClosedError:
         return 0
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.engines.base import Version
+    from harness.engines.workload import Workload
     from harness.hosts.base import Host
-    from harness.scenario import Application
     from harness.types import Endpoint, Placement
 
 _WORD = 8
@@ -74,14 +74,10 @@ class ProcessEngine:
     ----------
     host
         A host that can attach network namespaces.
-    application
+    workload
         What to run: the sample, or a command.
-    most
-        The most instances there will be.
     placement
         In which network namespaces they are.
-    endpoint_port
-        Where instances in the host's own namespace listen; all others do on the application's port.
     """
 
     title = "processes"
@@ -89,21 +85,19 @@ class ProcessEngine:
     def __init__(
         self,
         host: Host,
-        application: Application,
-        most: int,
+        workload: Workload,
         placement: Placement = "own",
-        endpoint_port: int | None = None,
     ) -> None:
         self._host = host
-        self._application = application
+        self._workload = workload
         self._placement = placement
-        self._port = endpoint_port if placement == "host" and endpoint_port else application.port
-        size = max(most * SLOT_WORDS * _WORD, mmap.PAGESIZE)
+        self._port = workload.endpoint_port if placement == "host" else workload.port
+        size = max(workload.most * SLOT_WORDS * _WORD, mmap.PAGESIZE)
         counters = os.memfd_create("sameport-counters")
         try:
             os.ftruncate(counters, size)
             self._counters = memoryview(mmap.mmap(counters, size)).cast("Q")
-            self._nursery = host.spawn(
+            self._forkserver = host.spawn(
                 [sys.executable, "-m", "harness.engines.forkserver"], "host", "instances", [counters]
             )
         finally:
@@ -112,7 +106,7 @@ class ProcessEngine:
         self._names: list[str] = []  # each at its slot
         self._members: dict[str, Member] = {}
         self._sandbox = ""
-        self._counts = not application.command  # whether all of them do
+        self._counts = not workload.command  # whether all of them do
 
     def prepare(self) -> None:
         """Do nothing: the prepared process gets ready by itself."""
@@ -121,7 +115,7 @@ class ProcessEngine:
         self, names: Sequence[str], version: Version | None = None, weights: Mapping[str, int] | None = None
     ) -> list[Member]:
         """Start one instance for each name and wait until all of them listen."""
-        app = self._application
+        app = self._workload
         _require_memory(len(names))
         self._names += [name for name in names if name not in self._names]
         slots = [self._names.index(name) for name in names]
@@ -137,7 +131,7 @@ class ProcessEngine:
                 "slots": slots,
                 "placement": self._placement,
                 "command": command,
-                "env": app.env | told,
+                "env": {**app.env, **told},
                 "port": self._port,
                 "delay_ns": app.delay_ns,
             }
@@ -164,7 +158,7 @@ class ProcessEngine:
         return [self._sandbox] * len(names)
 
     def _raise_if_not_up(self, names: Sequence[str], command: Sequence[str] | None, answer: Message) -> None:
-        patience_s = self._application.start_timeout_ns / 1e9
+        patience_s = self._workload.start_timeout_ns / 1e9
         if answer["died"]:
             shared = "" if self._placement == "own" else "; all share one port, so each must set SO_REUSEPORT"
             raise EngineError(f"{answer['died'][0]}; application: {_what(command)}{shared}")
@@ -228,13 +222,13 @@ class ProcessEngine:
         return sentences
 
     def _ask(self, request: Message, fds: tuple[int, ...] = ()) -> Message:
-        channel = self._nursery.channel
+        channel = self._forkserver.channel
         try:
             with self._asking:  # one question at a time, whichever thread has it
                 channel.send(request, fds)
                 answer = channel.receive()
         except ChannelClosedError as error:
-            words = self._nursery.last_words() or "it was killed"
+            words = self._forkserver.last_words() or "it was killed"
             raise EngineError(f"the process that instances are forked from has gone: {words}") from error
         if "error" in answer:
             raise EngineError(answer["error"])

@@ -1,4 +1,7 @@
-"""Throw-away machines, by name: what each can hold and run."""
+"""Throw-away machines, by name: what each can hold and run.
+
+In: programs, files and processes to attach; out: their words, addresses and processor time.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""The sample application."""
+"""The sample application.
+
+In: requests on its port; out: answers that name the instance, and counts in shared memory.
+"""

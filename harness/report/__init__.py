@@ -1,1 +1,4 @@
-"""What people look at: the terminal and the plots."""
+"""What people look at: tables, plots and pages.
+
+In: summaries and recordings; out: text, pictures and HTML.
+"""

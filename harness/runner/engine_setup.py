@@ -75,12 +75,11 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
 def make_engine(scenario: Scenario, host: AnyHost, strategy: Strategy, images: Images | None) -> Engine:
     """Make the engine on a host that has started."""
     if images is None:
-        most = len(scenario.all_instances())
-        return ProcessEngine(host, scenario.application, most, strategy.placement, scenario.port)
+        return ProcessEngine(host, scenario.workload(), strategy.placement)
     from harness.engines.containers import ContainerEngine  # noqa: PLC0415  as above
     from harness.engines.daemons import DAEMONS, MachinesDockerd  # noqa: PLC0415  as above
 
     relays = getattr(strategy.options, "userland_proxy", True)
     kind = DAEMONS[scenario.engine] if HOSTS[scenario.host].here else MachinesDockerd
     daemon = kind(host, userland_proxy=relays)
-    return ContainerEngine(host, daemon, scenario, strategy, images)
+    return ContainerEngine(host, daemon, scenario.workload(), strategy, images)

@@ -1,5 +1,7 @@
 """The scenario file: YAML in, frozen models out, every mistake with its place.
 
+In: a YAML file and overrides; out: a frozen scenario, or errors with line and column.
+
 source.py      text -> plain data, and the place of each piece
 overrides.py   --set KEY=VALUE
 quantities.py  10s, 200/s, 10%

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from harness.engines import ENGINES
+from harness.engines.workload import Limits, Workload
 from harness.errors import StrategyError
 from harness.hosts import HOSTS
 from harness.scenario.application import Application, Resources
@@ -176,6 +177,22 @@ class Scenario(_Model):
     def script(self) -> list[PlannedFault]:
         """Give what happens to instances, one step after the other."""
         return script(self.events, self.instances())
+
+    def workload(self) -> Workload:
+        """Give what the engine is to run."""
+        app, resources = self.application, self.resources
+        return Workload(
+            command=app.command,
+            image=app.image,
+            env=app.env,
+            port=app.port,
+            endpoint_port=self.port,
+            delay_ns=app.delay_ns,
+            start_timeout_ns=app.start_timeout_ns,
+            most=len(self.all_instances()),
+            limits=Limits(**resources.instances.model_dump()),
+            proxy_limits=Limits(**resources.proxy.model_dump()),
+        )
 
     def all_instances(self) -> tuple[str, ...]:
         """Name all instances that there ever are, in the order of their coming, initial ones first.

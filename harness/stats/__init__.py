@@ -1,1 +1,4 @@
-"""Pure functions: counts and arrays in, numbers and verdicts out."""
+"""Pure functions of statistics, which know no file, host or load.
+
+In: counts and arrays; out: numbers and verdicts.
+"""

@@ -1,5 +1,7 @@
 """The strategies, found by name.
 
+In: a host, an endpoint and members; out: the members behind the endpoint, and what was counted there.
+
 Those of other packages are found through the entry-point group ``harness.strategies``.
 """
 

@@ -1,5 +1,7 @@
 """Many scenarios in one go, interleaved, so that a drift of the machine hits all of them alike.
 
+In: scenarios and repeats; out: a result for each run, and one summary of all.
+
 file.py      from paths to what is to be run; the suite file
 matrix.py    one scenario for each combination of a matrix
 order.py     which runs when

@@ -15,11 +15,12 @@ from harness.engines.container_host import BoxedHost
 from harness.engines.containers import ContainerEngine, Images
 from harness.engines.daemons import DAEMONS, SUBNET, Daemon
 from harness.engines.docker_api import Boxes, Plan
+from harness.engines.workload import Limits
 from harness.errors import EngineError, HarnessError
 from harness.hosts.netns import NetnsHost
 from harness.images import Cache
 from harness.runner.engine_setup import make_engine
-from harness.scenario import Limits, load_scenario
+from harness.scenario import load_scenario
 from harness.types import Endpoint
 
 if TYPE_CHECKING:

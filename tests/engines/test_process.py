@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.engines.base import Change, Version
 from harness.engines.process import ProcessEngine
+from harness.engines.workload import Workload
 from harness.errors import EngineError
-from harness.scenario import Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ _ASK = (
 )
 
 
-def _command(code: str, **more: object) -> Application:
-    return Application.model_validate({"command": (sys.executable, "-c", code), **more})
+def _command(code: str, **more: Any) -> Workload:
+    return Workload(command=(sys.executable, "-c", code), most=3, **more)
 
 
 def _ask(host: NetnsHost, address: str, port: int) -> str:
@@ -38,14 +38,14 @@ def _ask(host: NetnsHost, address: str, port: int) -> str:
 
 
 def _pids(host: NetnsHost) -> list[str]:
-    """List the nursery and its instances, in the order of their start, as the host numbers them."""
-    found = host.run(["sh", "-c", "grep -lsa harness.engines.[n]ursery /proc/[0-9]*/cmdline"]).stdout
+    """List the forkserver and its instances, in the order of their start, as the host numbers them."""
+    found = host.run(["sh", "-c", "grep -lsa harness.engines.[f]orkserver /proc/[0-9]*/cmdline"]).stdout
     return sorted((path.split("/")[2] for path in found.split()), key=int)
 
 
 def test_instances_answer_with_their_names_and_count_what_they_served(host: NetnsHost) -> None:
     """Each instance is itself, behind an address of its own, and counts for itself."""
-    engine = ProcessEngine(host, Application(), 3)
+    engine = ProcessEngine(host, Workload(most=3))
     members = engine.start(_NAMES)
     assert [member.name for member in members] == _NAMES
     assert len({member.address for member in members}) == 3
@@ -60,7 +60,7 @@ def test_instances_answer_with_their_names_and_count_what_they_served(host: Netn
 
 def test_counts_outlive_the_instance_and_its_death_is_told(host: NetnsHost) -> None:
     """A killed instance's counts stay readable; how it ended is said."""
-    engine = ProcessEngine(host, Application(), 1)
+    engine = ProcessEngine(host, Workload(most=1))
     (member,) = engine.start(["instance-1"])
     _ask(host, member.address, member.port)
     host.run(["kill", "-9", _pids(host)[-1]])
@@ -83,7 +83,7 @@ def test_a_command_is_told_who_it_is(host: NetnsHost) -> None:
         "while True:\n"
         "    c,_=s.accept(); c.recv(1000); c.sendall(text.encode()); c.close()\n"
     )
-    engine = ProcessEngine(host, _command(code, port=9000, env={"EXTRA": "yes"}), 2)
+    engine = ProcessEngine(host, _command(code, port=9000, env={"EXTRA": "yes"}))
     members = engine.start(["instance-1", "instance-2"])
     assert _ask(host, members[1].address, 9000) == "instance-2 9000 yes instance-2"
     assert engine.served() is None
@@ -93,7 +93,7 @@ def test_an_instance_that_dies_at_start_is_reported_with_its_last_words(host: Ne
     """The user sees why the application did not start."""
     code = "import sys; print('line one\\nno database\\x1b[31m', file=sys.stderr); sys.exit(3)"
     with pytest.raises(EngineError) as caught:
-        ProcessEngine(host, _command(code), 3).start(_NAMES)
+        ProcessEngine(host, _command(code)).start(_NAMES)
     assert "died (exit status 3): line one | no database?[31m" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -104,14 +104,14 @@ def test_an_instance_that_gets_no_namespaces_is_told_with_the_limit(host: NetnsH
     with pytest.raises(
         EngineError, match=r"instance-\d died .*No space left on device; see .*user.max_"
     ) as caught:
-        ProcessEngine(host, Application(), 3).start(_NAMES)
+        ProcessEngine(host, Workload(most=3)).start(_NAMES)
     assert "\n" not in str(caught.value)
 
 
 def test_a_command_that_does_not_exist_is_named(host: NetnsHost) -> None:
     """A mistyped command is an instance that dies at start."""
     with pytest.raises(EngineError, match=r"FileNotFoundError.*application: no-such-command"):
-        ProcessEngine(host, Application(command=("no-such-command",)), 1).start(["instance-1"])
+        ProcessEngine(host, Workload(command=("no-such-command",))).start(["instance-1"])
 
 
 def test_an_application_that_never_listens_is_given_up(host: NetnsHost) -> None:
@@ -120,7 +120,7 @@ def test_an_application_that_never_listens_is_given_up(host: NetnsHost) -> None:
     with pytest.raises(
         EngineError, match=r"never listened on port 9 within 0.5 s \(listening on: 8111"
     ) as caught:
-        ProcessEngine(host, _command(code, port=9, start_timeout_ns=500_000_000), 2).start(_NAMES[:2])
+        ProcessEngine(host, _command(code, port=9, start_timeout_ns=500_000_000)).start(_NAMES[:2])
     assert "2 of 2 instances (first: instance-1)" in str(caught.value)
 
 
@@ -130,12 +130,12 @@ def test_an_application_that_listens_on_ipv6_only_is_seen(host: NetnsHost) -> No
         "import socket,time\n"
         "s=socket.socket(socket.AF_INET6); s.bind(('::',8080)); s.listen(); time.sleep(100)"
     )
-    assert len(ProcessEngine(host, _command(code), 1).start(["instance-1"])) == 1
+    assert len(ProcessEngine(host, _command(code)).start(["instance-1"])) == 1
 
 
-def test_a_killed_nursery_is_told(host: NetnsHost) -> None:
+def test_a_killed_forkserver_is_told(host: NetnsHost) -> None:
     """When the process that instances come from has gone, the next question says so."""
-    engine = ProcessEngine(host, Application(), 1)
+    engine = ProcessEngine(host, Workload(most=1))
     engine.start(["instance-1"])
     host.run(["kill", "-9", _pids(host)[0]])
     with pytest.raises(EngineError, match="has gone: it was killed"):
@@ -144,7 +144,7 @@ def test_a_killed_nursery_is_told(host: NetnsHost) -> None:
 
 def test_an_instance_lives_in_namespaces_of_its_own(host: NetnsHost) -> None:
     """Network and host name are the instance's, as in a container."""
-    ProcessEngine(host, Application(), 2).start(["instance-1", "instance-2"])
+    ProcessEngine(host, Workload(most=2)).start(["instance-1", "instance-2"])
     namespaces = {host.run(["readlink", f"/proc/{pid}/ns/net"]).stdout.strip() for pid in _pids(host)}
     assert len(namespaces) == 3
     assert str(Path("/proc/self/ns/net").readlink()) not in namespaces
@@ -152,7 +152,7 @@ def test_an_instance_lives_in_namespaces_of_its_own(host: NetnsHost) -> None:
 
 def test_a_killed_instance_is_no_accident(host: NetnsHost) -> None:
     """Its counts stay, nobody is told that it died, and others go on."""
-    engine = ProcessEngine(host, Application(), 3)
+    engine = ProcessEngine(host, Workload(most=3))
     first, second, _ = engine.start(_NAMES)
     _ask(host, second.address, second.port)
     engine.end(["instance-2", "instance-3"], kill=True)
@@ -165,7 +165,7 @@ def test_a_killed_instance_is_no_accident(host: NetnsHost) -> None:
 @pytest.mark.parametrize("placement", ["own", "sandbox", "host"])
 def test_instances_come_later_and_come_again(host: NetnsHost, placement: Placement) -> None:
     """Whoever comes again has its address and its place among the counters, where it goes on counting."""
-    engine = ProcessEngine(host, Application(), 3, placement, 8080)
+    engine = ProcessEngine(host, Workload(most=3), placement)
     first, second = engine.start(_NAMES[:2])
     engine.end(["instance-1"], kill=True)
     (third,) = engine.start(["instance-3"], weights={"instance-3": 4})
@@ -184,7 +184,7 @@ def test_instances_come_later_and_come_again(host: NetnsHost, placement: Placeme
 
 def test_whoever_follows_is_told_of_who_ends_and_of_who_listens(host: NetnsHost) -> None:
     """An accident as well as an event; whoever starts is told of when it listens, with its address."""
-    engine = ProcessEngine(host, Application(), 3)
+    engine = ProcessEngine(host, Workload(most=3))
     engine.start(_NAMES[:2])
     changes = engine.changes()
     told = iter(changes)
@@ -202,7 +202,7 @@ def test_whoever_follows_is_told_of_who_ends_and_of_who_listens(host: NetnsHost)
 
 def test_a_frozen_instance_answers_when_it_goes_on(host: NetnsHost) -> None:
     """All of its processes stand still; the kernel still takes connections for it."""
-    engine = ProcessEngine(host, Application(), 1)
+    engine = ProcessEngine(host, Workload(most=1))
     (member,) = engine.start(["instance-1"])
     engine.freeze(["instance-1"], frozen=True)
     status = f"/proc/{_pids(host)[-1]}/status"
@@ -216,7 +216,7 @@ def test_a_frozen_instance_answers_when_it_goes_on(host: NetnsHost) -> None:
 
 def test_instances_are_told_to_fail_and_to_do_so_no_more(host: NetnsHost) -> None:
     """By a word in memory that they share; one that comes again has forgotten it."""
-    engine = ProcessEngine(host, Application(), 2)
+    engine = ProcessEngine(host, Workload(most=2))
     members = engine.start(_NAMES[:2])
     engine.degrade(["instance-2"], fail=1, slow_ns=1_000_000)
     failed = (
@@ -245,7 +245,7 @@ def test_a_version_has_an_environment_of_its_own(host: NetnsHost) -> None:
         "while True:\n"
         "    c,_=s.accept(); c.recv(1000); c.sendall(text.encode()); c.close()\n"
     )
-    engine = ProcessEngine(host, Application(env={"A": "all"}), 2)
+    engine = ProcessEngine(host, Workload(env={"A": "all"}, most=2))
     engine.start(["instance-1"])
     version = Version("green", command=(sys.executable, "-c", code), env={"B": "own"})
     (member,) = engine.start(["green-1"], version)
@@ -260,7 +260,7 @@ def test_what_an_instance_has_started_ends_with_it(host: NetnsHost) -> None:
         "if os.fork() == 0: time.sleep(100)\n"
         "time.sleep(100)\n"
     )
-    engine = ProcessEngine(host, _command(code), 1)
+    engine = ProcessEngine(host, _command(code))
     engine.start(["instance-1"])
     sleepers = "grep -lsa time.slee[p] /proc/[0-9]*/cmdline"
     _until(lambda: len(host.run(["sh", "-c", sleepers]).stdout.split()) == 2)
@@ -283,7 +283,7 @@ def test_the_time_of_those_who_have_ended_is_counted(host: NetnsHost) -> None:
         "while time.process_time() < 0.3: pass\n"
         "s=socket.create_server(('',8080)); time.sleep(100)\n"
     )
-    engine = ProcessEngine(host, _command(code), 1)
+    engine = ProcessEngine(host, _command(code))
     engine.start(["instance-1"])
     engine.end(["instance-1"], kill=True)
     assert host.cpu_ns()["instances"] >= 300_000_000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.process import ProcessEngine
-from harness.scenario import Application
+from harness.engines.workload import Workload
 from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Lab:
         command: tuple[str, ...] | None = None,
     ) -> list[Member]:
         """Start instances of the sample, or of a command."""
-        application = Application(command=command)
-        self._engine = ProcessEngine(self.host, application, count, placement, ENDPOINT.port)
+        workload = Workload(command=command, endpoint_port=ENDPOINT.port, most=count)
+        self._engine = ProcessEngine(self.host, workload, placement)
         started = self._engine.start([f"instance-{k}" for k in range(1, count + 1)])
         each = weights or [1] * count
         return [replace(member, weight=weight) for member, weight in zip(started, each, strict=True)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.process import ProcessEngine
-from harness.scenario import Application
+from harness.engines.workload import Workload
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.proxy import Proxy
 from tests.strategies.conftest import ENDPOINT
@@ -35,7 +35,7 @@ channel.send({{"answer": {{answer: answers.count(answer) for answer in answers}}
 )
 def test_a_crowd_is_served(host: NetnsHost, on_client_side: Callable[[str], Any], name: str) -> None:
     """1,500 requests that are all under way at the same time are all answered."""
-    members = ProcessEngine(host, Application(delay_ns=_DELAY_NS), 2).start(["instance-1", "instance-2"])
+    members = ProcessEngine(host, Workload(delay_ns=_DELAY_NS, most=2)).start(["instance-1", "instance-2"])
     found = find_strategy(name)
     found(found.options_model()).expose(host, ENDPOINT, members)
     assert on_client_side(_AT_ONCE) == {"HTTP/1.1 200": _CROWD}

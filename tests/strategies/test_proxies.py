@@ -19,9 +19,10 @@ import pytest
 from pydantic import ValidationError
 
 from harness.engines.process import ProcessEngine
+from harness.engines.workload import Workload
 from harness.errors import ScenarioError, StrategyError
 from harness.hosts.netns import NetnsHost
-from harness.scenario import Application, load_scenario
+from harness.scenario import load_scenario
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.dns import Dns
@@ -105,7 +106,7 @@ class Bench:
 
     def __init__(self, host: NetnsHost) -> None:
         self.host = host
-        self._engine = ProcessEngine(host, Application(), _MOST_INSTANCES)
+        self._engine = ProcessEngine(host, Workload(most=_MOST_INSTANCES))
         self.members = self._engine.start([f"instance-{k + 1}" for k in range(_MOST_INSTANCES)])
         self._clients = host.spawn([sys.executable, str(_CLIENTS)], "client", "generator")
 
