@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from harness.common.channel import Channel, ChannelClosedError, Message
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError, LoadError
 from harness.hosts.netns import find_program
 from harness.load.shared import SharedRecords
@@ -226,7 +226,7 @@ class Nginx:
         while True:
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self._said.seek(0)
-                raise HostError(f"nginx does not answer: {last_words(self._said.read())}")
+                raise HostError(f"nginx does not answer: {stderr_tail(self._said.read())}")
             try:
                 self._look()
             except (OSError, HTTPException):
@@ -306,7 +306,9 @@ class Generator:
 
     def _gone(self) -> LoadError:
         self._said.seek(0)
-        return LoadError(f"the load generator has gone: {last_words(self._said.read()) or 'it said nothing'}")
+        return LoadError(
+            f"the load generator has gone: {stderr_tail(self._said.read()) or 'it said nothing'}"
+        )
 
 
 def run_engine(engine_class: type[_wire.Engine], profile: LoadProfile, seconds: float) -> Measured:
@@ -370,7 +372,7 @@ def run_program(command: Sequence[str], seconds: float) -> tuple[str, int]:
         said = file.read()
     if not in_time or process.returncode:
         why = f"ended with status {process.returncode}" if in_time else "did not end in time"
-        raise LoadError(f"{command[0]} {why}: {last_words(said)}")
+        raise LoadError(f"{command[0]} {why}: {stderr_tail(said)}")
     return said.decode(), round((used.ru_utime + used.ru_stime) * SECOND_NS)
 
 

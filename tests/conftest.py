@@ -83,7 +83,7 @@ def on_client_side(client_program: Callable[[str], Program]) -> Callable[[str], 
         try:
             return program.channel.receive(60)["answer"]
         except ChannelClosedError:
-            pytest.fail(program.last_words())
+            pytest.fail(program.stderr_tail())
 
     return run
 

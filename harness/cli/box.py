@@ -31,19 +31,21 @@ def build() -> None:
     Example:
       sudo .venv/bin/harness box build
     """
-    from harness.hosts.vm.box import Boxes
+    from harness.hosts.vm.box import VagrantBoxes
 
     began = time.monotonic()
-    made = Boxes().require(lambda words: click.echo(f"{time.monotonic() - began:5.1f} s  {words}", err=True))
+    made = VagrantBoxes().require(
+        lambda words: click.echo(f"{time.monotonic() - began:5.1f} s  {words}", err=True)
+    )
     _show(made)
 
 
 @box.command("list")
 def list_() -> None:
     """Show the box that is there."""
-    from harness.hosts.vm.box import Boxes
+    from harness.hosts.vm.box import VagrantBoxes
 
-    found = Boxes().find()
+    found = VagrantBoxes().find()
     if found is None:
         click.echo("there is none; harness box build makes it")
     else:

@@ -125,7 +125,7 @@ def clean(*, of_images: bool, of_boxes: bool) -> None:
 
     Results are no part of that: they stay until somebody removes their folders.
     """
-    from harness.hosts.vm.box import Boxes
+    from harness.hosts.vm.box import VagrantBoxes
     from harness.hosts.vm.machine import Machine
     from harness.images import Cache
 
@@ -134,7 +134,7 @@ def clean(*, of_images: bool, of_boxes: bool) -> None:
 
     if Machine.clean(tell):
         click.echo("virtual machine: destroyed")
-    cache, boxes = Cache(), Boxes()
+    cache, boxes = Cache(), VagrantBoxes()
     if of_images:
         click.echo(f"images: {_megabytes(cache.clean(tell))} freed")
     elif found := cache.images():

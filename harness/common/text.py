@@ -8,7 +8,7 @@ _LAST_BYTES = 2_000
 _LAST_LINES = 3
 
 
-def last_words(said: bytes) -> str:
+def stderr_tail(said: bytes) -> str:
     """Fold the last lines of a program's standard error into one line of printable text."""
     lines = [line.strip() for line in said[-_LAST_BYTES:].decode(errors="replace").splitlines()]
     lines = [line for line in lines if line][-_LAST_LINES:]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.engines.daemons import Daemon
-    from harness.engines.docker_api import Box, Boxes
+    from harness.engines.docker_api import Container, Containers
     from harness.engines.workload import Limits
     from harness.hosts.base import ContainerHost, Program
     from harness.types import Role, Side
@@ -38,42 +38,42 @@ _KEEP = '"$@" >"$0.out" 2>"$0.err"'
 _TAKE = 'cat "$0.out" && printf "\\0" && cat "$0.err" && rm "$0.out" "$0.err"'
 
 
-class _BoxedService:
+class _ContainedService:
     """A container that serves."""
 
-    def __init__(self, host: ContainerHost, boxes: Boxes, box: Box) -> None:
+    def __init__(self, host: ContainerHost, containers: Containers, container: Container) -> None:
         self._host = host
-        self._boxes = boxes
-        self.box = box
+        self._containers = containers
+        self.container = container
 
     def wait_listening(self, ports: Sequence[int]) -> None:
         """Wait until it, or a process that it started, listens on these TCP ports."""
         end_s = time.monotonic() + _LISTEN_DEADLINE_S
         while True:
-            if ended := self._boxes.epitaph(self.box):
+            if ended := self._containers.exit_reason(self.container):
                 raise HostError(ended)
-            if not (silent := set(ports) - self._host.ports([self.box.pid])[0]):
+            if not (silent := set(ports) - self._host.ports([self.container.pid])[0]):
                 return
             if time.monotonic() > end_s:
                 what = f"did not listen on port {min(silent)} within {_LISTEN_DEADLINE_S} s"
-                raise HostError(f"{self.box.name} {what}: {self._boxes.words(self.box)}")
+                raise HostError(f"{self.container.name} {what}: {self._containers.words(self.container)}")
             time.sleep(_LOOK_EVERY_S)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to its first process; nothing happens where that has ended."""
-        self._boxes.signal(self.box, int(number))
+        self._containers.signal(self.container, int(number))
 
     def stop(self) -> None:
         """End it and all that it started."""
-        self._boxes.remove(self.box, _GRACE_S)
+        self._containers.remove(self.container, _GRACE_S)
 
 
-class BoxedHost:
+class ContainedHost:
     """A host whose programs run in containers of one image.
 
     Parameters
     ----------
-    host, daemon, boxes
+    host, daemon, containers
         The host itself, the engine, and its containers.
     image, places
         What the containers are made of, and the host's folders and sockets that they have.
@@ -91,7 +91,7 @@ class BoxedHost:
         self,
         host: ContainerHost,
         daemon: Daemon,
-        boxes: Boxes,
+        containers: Containers,
         image: str,
         places: Sequence[str],
         port: int,
@@ -100,7 +100,7 @@ class BoxedHost:
         trusted: bool = True,
     ) -> None:
         self._host = host
-        self._boxes = boxes
+        self._containers = containers
         self._image = image
         self._places = places
         self._port = port
@@ -108,8 +108,8 @@ class BoxedHost:
         self._trusted = trusted
         self._cuts_output = daemon.cuts_output
         self._numbers = count()
-        self._scout: Box | None = None
-        self._service: _BoxedService | None = None
+        self._scout: Container | None = None
+        self._service: _ContainedService | None = None
         self.address = host.address
         self.sources = host.sources
         self.resolver: str | None = daemon.resolver
@@ -121,20 +121,26 @@ class BoxedHost:
             raise HostError(f"{argv[0]} can't be given its input in a container")
         try:
             if self._service is None and self._scout is None:
-                self._scout = self._boxes.start(self._plan("scout", ("sleep",), ("infinity",)))
-            box = self._service.box if self._service is not None else self._scout
-            assert box is not None  # noqa: S101  one of the two is there
-            return self._kept(box, argv) if self._cuts_output else Finished(*self._boxes.run(box, argv))
+                self._scout = self._containers.start(self._plan("scout", ("sleep",), ("infinity",)))
+            container = self._service.container if self._service is not None else self._scout
+            assert container is not None  # noqa: S101  one of the two is there
+            return (
+                self._kept(container, argv)
+                if self._cuts_output
+                else Finished(*self._containers.run(container, argv))
+            )
         except EngineError as error:
             raise HostError(str(error)) from error
 
-    def _kept(self, box: Box, argv: Sequence[str]) -> Finished:
+    def _kept(self, container: Container, argv: Sequence[str]) -> Finished:
         """Run a program whose output goes to files of the common folder, since the engine may lose some."""
         place = f"{self._places[0]}/said-{next(self._numbers)}"
-        status, *_ = self._boxes.run(box, ["sh", "-c", _KEEP, place, *argv])
+        status, *_ = self._containers.run(container, ["sh", "-c", _KEEP, place, *argv])
         said = self._host.run(["sh", "-c", _TAKE, place])
         if said.status:
-            raise HostError(f"{argv[0]} in {box.name}: what it said can't be read: {said.stderr.strip()}")
+            raise HostError(
+                f"{argv[0]} in {container.name}: what it said can't be read: {said.stderr.strip()}"
+            )
         stdout, _, stderr = said.stdout.rpartition("\0")
         return Finished(status, stdout, stderr)
 
@@ -156,7 +162,7 @@ class BoxedHost:
 
     def serve(
         self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, role: Role = "proxy"
-    ) -> _BoxedService:
+    ) -> _ContainedService:
         """Start the container that serves."""
         if self._service is not None:
             raise HostError(
@@ -171,14 +177,14 @@ class BoxedHost:
         )
         try:
             if self._scout is not None:
-                self._boxes.remove(self._scout)
+                self._containers.remove(self._scout)
                 self._scout = None
-            box = self._boxes.start(plan)
+            container = self._containers.start(plan)
         except EngineError as error:
             raise HostError(str(error)) from error
-        self._service = _BoxedService(self._host, self._boxes, box)
-        if box.pid:
-            self._host.adopt([box.pid], role)
+        self._service = _ContainedService(self._host, self._containers, container)
+        if container.pid:
+            self._host.adopt([container.pid], role)
         return self._service
 
     def write(self, path: str, text: str) -> None:
@@ -187,7 +193,7 @@ class BoxedHost:
 
     def connect(self, place: int | str) -> socket.socket:
         """Connect to a TCP port of the container's loopback, or to a Unix socket in its folder."""
-        pid = self._service.box.pid if self._service is not None else 0
+        pid = self._service.container.pid if self._service is not None else 0
         return self._host.connect(place, pid)
 
     def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> Program:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.engines.base import Changes, Served, Version
-from harness.engines.container_host import BoxedHost
+from harness.engines.container_host import ContainedHost
 from harness.engines.daemons import SUBNET
-from harness.engines.docker_api import Box, Boxes, Plan
+from harness.engines.docker_api import Container, Containers, Plan
 from harness.engines.forkserver import SLOT_WORDS
 from harness.errors import EngineError, RefusedError
 from harness.images.catalogue import CATALOGUE
@@ -97,8 +97,8 @@ class ContainerEngine:
         self._port = workload.endpoint_port if strategy.placement == "host" else workload.port
         self._images = images
         self._names: list[str] = []  # each at its slot
-        self._instances: dict[str, Box] = {}
-        self._sandbox: Box | None = None
+        self._instances: dict[str, Container] = {}
+        self._sandbox: Container | None = None
         self._counts = workload.image is None  # whether all of them do
         self._frozen: set[str] = set()
         self._told: dict[str, int] = {}
@@ -111,9 +111,9 @@ class ContainerEngine:
     def prepare(self) -> None:
         """Wait until the engine answers, load the images, and make the network."""
         self._daemon.wait()
-        self.boxes = Boxes(self._host, self._daemon)
-        self.boxes.load(self._images.all())
-        self.boxes.make_network(SUBNET)
+        self.containers = Containers(self._host, self._daemon)
+        self.containers.load(self._images.all())
+        self.containers.make_network(SUBNET)
 
     def start(
         self, names: Sequence[str], version: Version | None = None, weights: Mapping[str, int] | None = None
@@ -132,30 +132,32 @@ class ContainerEngine:
             plans = [self._plan(name, network, version or Version(), weights or {}) for name in names]
             if self._strategy.published and self._strategy.placement == "own":
                 # One after another: it is to be seen which of them the port is refused to.
-                boxes = [self._started(plan) for plan in plans]
+                containers = [self._started(plan) for plan in plans]
             else:
-                boxes = list(workers.map(self._started, plans))
-        self._instances |= {box.name: box for box in boxes}
-        self._host.adopt([box.pid for box in boxes if box.pid], "instances")
-        self._wait_listening(boxes, (version and version.image) or self._workload.image)
+                containers = list(workers.map(self._started, plans))
+        self._instances |= {container.name: container for container in containers}
+        self._host.adopt([container.pid for container in containers if container.pid], "instances")
+        self._wait_listening(containers, (version and version.image) or self._workload.image)
         if first and self._strategy.placement == "own":
             self._daemon.open_forwarding(self._port)
         members = [
-            Member(box.name, self._address(box), self._port, (weights or {}).get(box.name, 1))
-            for box in boxes
+            Member(
+                container.name, self._address(container), self._port, (weights or {}).get(container.name, 1)
+            )
+            for container in containers
         ]
         with self._listens:
             self._members |= {member.name: member for member in members}
             self._listens.notify_all()
         return members
 
-    def _started(self, plan: Plan) -> Box:
+    def _started(self, plan: Plan) -> Container:
         """Start a container, or the one again that has been there before."""
         before = self._instances.get(plan.name)
         if before is None:
-            return self.boxes.start(plan)
+            return self.containers.start(plan)
         self._tell(plan.name, 0)
-        return self.boxes.again(before)
+        return self.containers.again(before)
 
     @contextmanager
     def _refused(self) -> Iterator[None]:
@@ -174,7 +176,7 @@ class ContainerEngine:
         if self._strategy.placement == "own":
             return ""
         if self._sandbox is None:
-            self._sandbox = self.boxes.start(
+            self._sandbox = self.containers.start(
                 Plan(
                     name="sandbox",
                     own=True,
@@ -214,35 +216,37 @@ class ContainerEngine:
             trusted=sample,
         )
 
-    def _address(self, box: Box) -> str:
+    def _address(self, container: Container) -> str:
         if self._strategy.placement == "host":
             return self._host.address
-        return self._sandbox.address if self._sandbox else box.address
+        return self._sandbox.address if self._sandbox else container.address
 
-    def _wait_listening(self, boxes: Sequence[Box], image: str | None) -> None:
+    def _wait_listening(self, containers: Sequence[Container], image: str | None) -> None:
         app = self._workload
         what = f"image {image}" if image else "the sample"
         end_s = time.monotonic() + app.start_timeout_ns / 1e9
-        silent = list(boxes)
+        silent = list(containers)
         others: set[int] = set()
         while True:
-            if died := self.boxes.died(boxes):
+            if died := self.containers.died(containers):
                 shared = self._strategy.placement != "own"
                 hint = "; all share one port, so each must set SO_REUSEPORT" if shared else ""
                 raise EngineError(f"{died[0]}; application: {what}{hint}")
-            held = self._host.ports([box.pid for box in silent])
+            held = self._host.ports([container.pid for container in silent])
             waiting = [
-                (box, ports) for box, ports in zip(silent, held, strict=True) if self._port not in ports
+                (container, ports)
+                for container, ports in zip(silent, held, strict=True)
+                if self._port not in ports
             ]
             if not waiting:
                 return
-            silent, others = [box for box, _ in waiting], waiting[0][1]
+            silent, others = [container for container, _ in waiting], waiting[0][1]
             if time.monotonic() > end_s:
                 break
             time.sleep(_LOOK_EVERY_S)
         listening = ", ".join(map(str, sorted(others)))
         raise EngineError(
-            f"{len(silent)} of {len(boxes)} instances (first: {silent[0].name}) never listened on port "
+            f"{len(silent)} of {len(containers)} instances (first: {silent[0].name}) never listened on port "
             f"{self._port} within {app.start_timeout_ns / 1e9:g} s"
             + (f" (listening on: {listening}; is application.port right?)" if listening else "")
             + f"; application: {what}"
@@ -251,10 +255,10 @@ class ContainerEngine:
     def exposure(self, endpoint: Endpoint) -> tuple[Host, Endpoint]:
         """Give the host as the strategy is to see it, and the endpoint that it is to open there."""
         if self._images.proxy is not None:
-            boxed = BoxedHost(
+            contained = ContainedHost(
                 self._host,
                 self._daemon,
-                self.boxes,
+                self.containers,
                 self._images.proxy.reference,
                 [
                     f"/run/sameport/{self._strategy.name}",
@@ -264,7 +268,7 @@ class ContainerEngine:
                 self._workload.proxy_limits,
                 trusted=self._strategy.image in CATALOGUE,
             )
-            return boxed, Endpoint("0.0.0.0", endpoint.port)  # noqa: S104  all that its container has
+            return contained, Endpoint("0.0.0.0", endpoint.port)  # noqa: S104  all that its container has
         self._host.published = self._strategy.published
         return self._host, endpoint
 
@@ -272,9 +276,9 @@ class ContainerEngine:
         """End instances, all at once: by SIGKILL, or as `docker stop` does."""
         self.freeze([name for name in names if name in self._frozen], frozen=False)  # or they would refuse
         self._host.cpu_ns()  # what they have used by now goes with their control groups
-        self._each(names, lambda box: self.boxes.end(box, kill=kill))
+        self._each(names, lambda container: self.containers.end(container, kill=kill))
 
-    def _each(self, names: Sequence[str], do: Callable[[Box], None]) -> None:
+    def _each(self, names: Sequence[str], do: Callable[[Container], None]) -> None:
         """Do something to several containers at once."""
         if names:
             with ThreadPoolExecutor(len(names)) as workers:
@@ -282,7 +286,7 @@ class ContainerEngine:
 
     def freeze(self, names: Sequence[str], *, frozen: bool) -> None:
         """Freeze instances as `docker pause` does, or let them go on."""
-        self._each(names, lambda box: self.boxes.freeze(box, frozen=frozen))
+        self._each(names, lambda container: self.containers.freeze(container, frozen=frozen))
         (self._frozen.update if frozen else self._frozen.difference_update)(names)
 
     def degrade(self, names: Sequence[str], *, slow_ns: int | None = None, fail: float | None = None) -> None:
@@ -301,7 +305,7 @@ class ContainerEngine:
 
     def changes(self) -> Changes:
         """Follow what becomes of the instances from now on."""
-        return self.boxes.changes(self._listening)
+        return self.containers.changes(self._listening)
 
     def _listening(self, name: str) -> Member | None:
         """Wait until an instance listens that has started; None where it never does, or is a proxy."""
@@ -326,9 +330,9 @@ class ContainerEngine:
 
     def died(self) -> list[str]:
         """Tell of each container that has ended without being asked to, one sentence each."""
-        return self.boxes.died()
+        return self.containers.died()
 
     def versions(self) -> dict[str, str]:
         """Give the engine's own version, and what the images were made of."""
         origins = {f"image {image.reference}": image.origin for image in self._images.all()}
-        return {self._daemon.name: self.boxes.version()} | origins
+        return {self._daemon.name: self.containers.version()} | origins

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import EngineError, HostError
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class MachinesDockerd(Dockerd):
     def _serve(self) -> list[Service]:
         finished = self._host.run([sys.executable, "-c", _SET_UP, json.dumps(self._userland_proxy)])
         if finished.status:
-            words = last_words(finished.stderr.encode())
+            words = stderr_tail(finished.stderr.encode())
             raise EngineError(f"Docker does not start in the virtual machine: {words}")
         return []
 

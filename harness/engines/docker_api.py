@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.common.text import last_words, printable
+from harness.common.text import printable, stderr_tail
 from harness.engines.base import Change
 from harness.errors import EngineError
 
@@ -93,7 +93,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Box:
+class Container:
     """A container that was started: its address on the shared network, and its first process."""
 
     name: str
@@ -134,7 +134,7 @@ class ContainerChanges:
         self._stream.close()
 
 
-class Boxes:
+class Containers:
     """The containers of one run.
 
     Parameters
@@ -148,7 +148,7 @@ class Boxes:
 
         self._daemon = daemon
         self._group = host.group
-        self._started: dict[str, Box] = {}
+        self._started: dict[str, Container] = {}
         with self._told("is asked"):
             self.client: APIClient = docker.APIClient(
                 f"unix://{host.local_path(daemon.socket)}", version="auto", timeout=_DEADLINE_S
@@ -210,7 +210,7 @@ class Boxes:
                 _NETWORK, driver="bridge", ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
             )
 
-    def start(self, plan: Plan) -> Box:
+    def start(self, plan: Plan) -> Container:
         """Make a container and start it.
 
         Raises
@@ -233,15 +233,15 @@ class Boxes:
                 networking_config=self._networking(plan),
             )
             self.client.start(created["Id"])
-            box = self._box(plan.name, created["Id"])
-        self._started[box.id] = box
-        return box
+            container = self._container(plan.name, created["Id"])
+        self._started[container.id] = container
+        return container
 
-    def _box(self, name: str, id_: str) -> Box:
+    def _container(self, name: str, id_: str) -> Container:
         seen = self.client.inspect_container(id_)
         networks = seen["NetworkSettings"]["Networks"] or {}
         address = networks.get(_NETWORK, {}).get("IPAddress", "")
-        return Box(name, id_, address, seen["State"]["Pid"])
+        return Container(name, id_, address, seen["State"]["Pid"])
 
     def _host_config(self, plan: Plan) -> dict[str, Any]:
         shares = plan.network == "host" or plan.network.startswith("container:")
@@ -272,81 +272,81 @@ class Boxes:
         config: dict[str, Any] = self.client.create_networking_config({_NETWORK: joined})  # type: ignore[arg-type]  # stubs take one endpoint
         return config
 
-    def run(self, box: Box, argv: Sequence[str]) -> tuple[int, str, str]:
+    def run(self, container: Container, argv: Sequence[str]) -> tuple[int, str, str]:
         """Run a program in a container to its end; gives its status, its output and its errors."""
-        with self._told(f"{argv[0]} is run in {box.name}"):
-            made = self.client.exec_create(box.id, list(argv))
+        with self._told(f"{argv[0]} is run in {container.name}"):
+            made = self.client.exec_create(container.id, list(argv))
             stdout, stderr = self.client.exec_start(made["Id"], demux=True)
             end_s = time.monotonic() + _DEADLINE_S
             # Podman's stream may end before the program has.
             while (told := self.client.exec_inspect(made["Id"]))["Running"]:
                 if time.monotonic() > end_s:
-                    raise EngineError(f"{argv[0]} did not end in {box.name} within {_DEADLINE_S} s")
+                    raise EngineError(f"{argv[0]} did not end in {container.name} within {_DEADLINE_S} s")
                 time.sleep(_LOOK_EVERY_S)
             status = told["ExitCode"]
         return status, (stdout or b"").decode(errors="replace"), (stderr or b"").decode(errors="replace")
 
-    def signal(self, box: Box, number: int) -> None:
+    def signal(self, container: Container, number: int) -> None:
         """Send a container's first process a signal; nothing happens where it has ended."""
-        if self.epitaph(box) is None:
-            with self._told(f"{box.name} is sent a signal"):
-                self.client.kill(box.id, number)
+        if self.exit_reason(container) is None:
+            with self._told(f"{container.name} is sent a signal"):
+                self.client.kill(container.id, number)
 
-    def remove(self, box: Box, grace_s: int = 0) -> None:
+    def remove(self, container: Container, grace_s: int = 0) -> None:
         """End a container, by SIGKILL once it has had some time to end by itself, and take it away."""
-        self._started.pop(box.id, None)
-        with self._told(f"{box.name} is removed"):
+        self._started.pop(container.id, None)
+        with self._told(f"{container.name} is removed"):
             if grace_s:
-                self.client.stop(box.id, timeout=grace_s)
-            self.client.remove_container(box.id, force=True, v=True)
+                self.client.stop(container.id, timeout=grace_s)
+            self.client.remove_container(container.id, force=True, v=True)
 
-    def end(self, box: Box, *, kill: bool) -> None:
+    def end(self, container: Container, *, kill: bool) -> None:
         """End a container on purpose: nobody is told of it as of one that died."""
-        self._started.pop(box.id, None)
-        with self._told(f"{box.name} is ended"):
+        self._started.pop(container.id, None)
+        with self._told(f"{container.name} is ended"):
             if kill:
-                self.client.kill(box.id)
+                self.client.kill(container.id)
             else:
-                self.client.stop(box.id, timeout=_STOP_S)
+                self.client.stop(container.id, timeout=_STOP_S)
 
-    def again(self, box: Box) -> Box:
+    def again(self, container: Container) -> Container:
         """Start a container again that has ended."""
-        with self._told(f"{box.name} is started again"):
-            self.client.start(box.id)
-            started = self._box(box.name, box.id)
-        self._started[box.id] = started
+        with self._told(f"{container.name} is started again"):
+            self.client.start(container.id)
+            started = self._container(container.name, container.id)
+        self._started[container.id] = started
         return started
 
-    def freeze(self, box: Box, *, frozen: bool) -> None:
+    def freeze(self, container: Container, *, frozen: bool) -> None:
         """Freeze all processes of a container, or let them go on."""
-        with self._told(f"{box.name} is {'paused' if frozen else 'resumed'}"):
-            (self.client.pause if frozen else self.client.unpause)(box.id)
+        with self._told(f"{container.name} is {'paused' if frozen else 'resumed'}"):
+            (self.client.pause if frozen else self.client.unpause)(container.id)
 
     def changes(self, member: Callable[[str], Member | None]) -> ContainerChanges:
         """Follow what becomes of containers from now on."""
         with self._told("its events are asked for"):
             return ContainerChanges(self.client.events(decode=True, filters={"type": ["container"]}), member)
 
-    def died(self, among: Sequence[Box] | None = None) -> list[str]:
+    def died(self, among: Sequence[Container] | None = None) -> list[str]:
         """Tell of each container, of these or of all, that has ended unasked, one sentence each."""
         with self._told("its containers are listed"):
             ended = self.client.containers(all=True, filters={"status": ["exited"]})
         ids = {found["Id"] for found in ended}
-        boxes = list(self._started.values()) if among is None else among
-        told = (self.epitaph(box) for box in boxes if box.id in ids)
+        containers = list(self._started.values()) if among is None else among
+        told = (self.exit_reason(container) for container in containers if container.id in ids)
         return [words for words in told if words]
 
-    def epitaph(self, box: Box) -> str | None:
+    def exit_reason(self, container: Container) -> str | None:
         """Tell how a container ended, with its last words; None while it runs."""
-        with self._told(f"{box.name} is looked at"):
-            state = self.client.inspect_container(box.id)["State"]
+        with self._told(f"{container.name} is looked at"):
+            state = self.client.inspect_container(container.id)["State"]
         if state["Status"] not in {"exited", "dead", "stopped"}:
             return None
         time.sleep(_LOG_SETTLES_S)
         how = "out of memory" if state.get("OOMKilled") else f"exit status {state['ExitCode']}"
-        return f"{box.name} ended ({how}): {self.words(box)}"
+        return f"{container.name} ended ({how}): {self.words(container)}"
 
-    def words(self, box: Box) -> str:
+    def words(self, container: Container) -> str:
         """Give the last lines that a container wrote."""
-        with self._told(f"{box.name}'s log is read"):
-            return last_words(self.client.logs(box.id, tail=3)) or "it said nothing"
+        with self._told(f"{container.name}'s log is read"):
+            return stderr_tail(self.client.logs(container.id, tail=3)) or "it said nothing"

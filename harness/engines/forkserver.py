@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.common.channel import Channel, ChannelClosedError, Message
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.hosts import kernel
 from harness.hosts.listening import listening_ports, listening_sockets, ports_held
 from harness.hosts.processes import family
@@ -49,10 +49,10 @@ class _Instance:
     def log(self) -> Path:
         return _LOGS / f"{self.name}.log"
 
-    def epitaph(self) -> str:
+    def exit_reason(self) -> str:
         status = self.status or 0
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        return f"{self.name} died ({how}): {last_words(self.log.read_bytes()) or 'it said nothing'}"
+        return f"{self.name} died ({how}): {stderr_tail(self.log.read_bytes()) or 'it said nothing'}"
 
 
 class Forkserver:
@@ -86,7 +86,7 @@ class Forkserver:
             while (
                 self._channel.fileno() not in select.select([self._channel.fileno(), self._ended], [], [])[0]
             ):
-                self._bury()
+                self._reap()
             request = self._channel.receive()
             try:
                 answer = getattr(self, f"_do_{request['do']}")(request)
@@ -95,7 +95,7 @@ class Forkserver:
                 answer = {"error": f"instances can't be started: {error.strerror}; {mend}"}
             self._channel.send(answer)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Learn of children that have ended, and tell who follows."""
         with suppress(BlockingIOError):
             os.read(self._ended, 1 << 12)
@@ -255,12 +255,12 @@ class Forkserver:
 
     def _died(self, instances: Sequence[_Instance]) -> list[str]:
         """Tell how those of these ended that nobody had asked to."""
-        self._bury()
+        self._reap()
         ended = (instance for instance in instances if instance.status is not None)
-        return [instance.epitaph() for instance in ended if not instance.asked]
+        return [instance.exit_reason() for instance in ended if not instance.asked]
 
     def _living(self, names: Sequence[str]) -> list[_Instance]:
-        self._bury()
+        self._reap()
         return [one for one in self._instances if one.name in names and one.status is None]
 
     def _do_end(self, request: Message) -> Message:
@@ -293,7 +293,7 @@ class Forkserver:
             if remaining_s <= 0:
                 break
             select.select([self._ended], [], [], remaining_s)
-            self._bury()
+            self._reap()
         return left
 
     def _do_freeze(self, request: Message) -> Message:

@@ -228,7 +228,7 @@ class ProcessEngine:
                 channel.send(request, fds)
                 answer = channel.receive()
         except ChannelClosedError as error:
-            words = self._forkserver.last_words() or "it was killed"
+            words = self._forkserver.stderr_tail() or "it was killed"
             raise EngineError(f"the process that instances are forked from has gone: {words}") from error
         if "error" in answer:
             raise EngineError(answer["error"])

@@ -30,7 +30,7 @@ class Program(Protocol):
     def channel(self) -> Channel:
         """Give the channel to it."""
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Give the last lines that it wrote to its standard error, one line of text."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, ClassVar
 
 from harness.common.channel import Channel, ChannelClosedError, Message
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError
 from harness.hosts.base import Finished
 
@@ -32,10 +32,10 @@ class SpawnedProgram:
     channel: Channel
     stderr: IO[bytes]
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Give the last lines that it wrote to its standard error, one line of text."""
         self.stderr.seek(0)
-        return last_words(self.stderr.read())
+        return stderr_tail(self.stderr.read())
 
 
 class AskedService:

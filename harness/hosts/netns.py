@@ -191,7 +191,7 @@ class NetnsHost(AskingHost):
         return f"/proc/{self._inside}/root{path}"
 
     def _last_words(self) -> str:
-        return SpawnedProgram(self._channel, self._stderr).last_words()
+        return SpawnedProgram(self._channel, self._stderr).stderr_tail()
 
     def close(self) -> None:
         """End everything inside, and wait until it has ended."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.hosts.listening import listening_sockets, ports_held
 from harness.hosts.processes import family
 
@@ -30,7 +30,7 @@ class _Service:
     log: Path
     stopped: bool = False
 
-    def epitaph(self) -> str | None:
+    def exit_reason(self) -> str | None:
         """Tell how it ended; None while it runs."""
         status = self.child.poll()
         if status is None:
@@ -39,7 +39,7 @@ class _Service:
         return f"{self.name} ended ({how}): {self.words()}"
 
     def words(self) -> str:
-        return last_words(self.log.read_bytes()) or "it said nothing"
+        return stderr_tail(self.log.read_bytes()) or "it said nothing"
 
 
 class Services:
@@ -68,7 +68,7 @@ class Services:
     def look(self, pid: int) -> Message:
         """Tell how it ended, if it did, on which TCP ports it listens, and its last words."""
         service = self._services[pid]
-        ended = service.epitaph()
+        ended = service.exit_reason()
         ports = [] if ended else sorted(ports_held(family(pid), listening_sockets(pid)))
         return {"ended": ended, "ports": ports, "words": service.words()}
 
@@ -99,5 +99,5 @@ class Services:
 
     def died(self) -> list[str]:
         """Tell of each that has ended without being stopped."""
-        ends = (service.epitaph() for service in self._services.values() if not service.stopped)
+        ends = (service.exit_reason() for service in self._services.values() if not service.stopped)
         return [end for end in ends if end]

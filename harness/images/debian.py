@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import EngineError
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _why_not(packages: Sequence[str], said: bytes) -> str:
         return f"{what}: apt knows no {unknown[1] or unknown[2]}; {_UPDATE}"
     if "404" in text:
         return f"{what}: apt's lists are old; {_UPDATE}"
-    return f"{what}: {last_words(said) or 'apt-get said nothing'}; does apt-get update work?"
+    return f"{what}: {stderr_tail(said) or 'apt-get said nothing'}; does apt-get update work?"
 
 
 def _unpack(archive: Path, root: Path) -> None:
@@ -204,7 +204,7 @@ def _unpack(archive: Path, root: Path) -> None:
     with _found(opening), subprocess.Popen(opening, stdout=subprocess.PIPE) as opener:
         said = _run(["tar", "--extract", *options, *unwanted], _UNPACKING_S, opener.stdout)
     if said.returncode or opener.returncode:
-        words = last_words(said.stderr) or "it is no Debian package"
+        words = stderr_tail(said.stderr) or "it is no Debian package"
         raise EngineError(f"{archive.name} can't be unpacked: {words}; is the disk full?")
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.common.text import last_words, printable
+from harness.common.text import printable, stderr_tail
 from harness.errors import EngineError
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _policy() -> list[str]:
 def _fatal(said: bytes) -> str:
     """Find what matters in skopeo's last line: what is behind all that names the image again."""
     message = re.search(rb'level=fatal msg="(.*)"', said)
-    text = message[1].decode(errors="replace").replace('\\"', '"') if message else last_words(said)
+    text = message[1].decode(errors="replace").replace('\\"', '"') if message else stderr_tail(said)
     return _brief(text.rpartition('": ')[2])
 
 

@@ -232,7 +232,7 @@ class Driver:
         return message
 
     def _gone(self) -> LoadError:
-        return LoadError(f"the load generator has gone: {self._program.last_words() or 'it was killed'}")
+        return LoadError(f"the load generator has gone: {self._program.stderr_tail() or 'it was killed'}")
 
 
 def _driven(done: Message) -> Driven:

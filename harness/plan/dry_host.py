@@ -323,7 +323,7 @@ class _DryProgram:
 
     channel: Channel
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Give nothing: it never says a word."""
         return ""
 

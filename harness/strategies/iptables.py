@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import StrategyError
 from harness.strategies.base import Strategy
 from harness.types import Counted, Endpoint, Member, Unit
@@ -167,6 +167,6 @@ def restore(host: Host, lines: Sequence[str]) -> None:
 def _succeed(host: Host, argv: list[str], text: str) -> str:
     finished = host.run(argv, text)
     if finished.status:
-        words = last_words(finished.stderr.encode())
+        words = stderr_tail(finished.stderr.encode())
         raise StrategyError(f"{argv[0]} refused the rules: {words}")
     return finished.stdout

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import KernelLacksError, StrategyError
 from harness.strategies.base import Strategy
 from harness.strategies.ipvs_control import LACKS
@@ -175,7 +175,7 @@ def _server(command: str, member: Member, weight: int) -> list[Any]:
 def _control(host: Host, endpoint: Endpoint, commands: Sequence[list[Any]]) -> list[Any]:
     program = [sys.executable, "-m", "harness.strategies.ipvs_control", endpoint.address, str(endpoint.port)]
     finished = host.run(program, json.dumps(commands))
-    words = last_words(finished.stderr.encode())
+    words = stderr_tail(finished.stderr.encode())
     if finished.status == LACKS:
         raise KernelLacksError(
             f"this kernel lacks IPVS or its scheduler ({words}); if they are modules: sudo modprobe ip_vs"

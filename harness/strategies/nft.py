@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import StrategyError
 from harness.strategies.base import Strategy
 from harness.strategies.turns import turns
@@ -160,5 +160,5 @@ def _table(endpoint: Endpoint) -> str:
 def _nft(host: Host, arguments: list[str], text: str = "") -> str:
     finished = host.run(["nft", *arguments], text)
     if finished.status:
-        raise StrategyError(f"nft refused the rules: {last_words(finished.stderr.encode())}")
+        raise StrategyError(f"nft refused the rules: {stderr_tail(finished.stderr.encode())}")
     return finished.stdout

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError, StrategyError
 from harness.strategies.base import Options, Strategy
 from harness.strategies.dns import Dns
@@ -251,7 +251,7 @@ def limits(host: Host) -> Limits:
 def require_success(finished: Finished, what: str) -> None:
     """Raise StrategyError with the last words of a program that failed."""
     if finished.status:
-        words = last_words((finished.stderr or finished.stdout).encode()) or "it said nothing"
+        words = stderr_tail((finished.stderr or finished.stdout).encode()) or "it said nothing"
         raise StrategyError(f"{what}: {words}")
 
 

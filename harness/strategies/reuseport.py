@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import StrategyError
 from harness.strategies.base import Options, Strategy
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
@@ -147,7 +147,7 @@ client --> host:PORT --> BPF program: a number below N --> socket of instance k
         steering = [sys.executable, "-m", "harness.strategies.steering"]
         finished = host.run([*steering, str(endpoint.port), self.options.policy, str(len(members))])
         if finished.status:
-            words = last_words(finished.stderr.encode())
+            words = stderr_tail(finished.stderr.encode())
             raise StrategyError(f"the program can't be attached to port {endpoint.port}: {words}")
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:

@@ -77,7 +77,7 @@ class RelayProgram:
             raise StrategyError(f"the relay has not answered for {patience_s:.0f} s") from error
 
     def _gone(self) -> str:
-        return f"the relay has gone: {self._program.last_words() or 'it was killed'}"
+        return f"the relay has gone: {self._program.stderr_tail() or 'it was killed'}"
 
 
 class Userland(Strategy):

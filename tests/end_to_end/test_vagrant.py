@@ -17,7 +17,7 @@ import pytest
 
 from harness.common.paths import cache_folder
 from harness.hosts.processes import family
-from harness.hosts.vm.box import Boxes
+from harness.hosts.vm.box import VagrantBoxes
 from harness.hosts.vm.state import State
 from tests.end_to_end.conftest import HARNESS
 
@@ -54,7 +54,7 @@ def _summary(results: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run dnat-10, keep its machine for the tests that follow, and see it destroyed; give the results."""
-    Boxes().require(print)
+    VagrantBoxes().require(print)
     folder = tmp_path_factory.mktemp("kept")
     subprocess.run([HARNESS, "clean"], check=True, cwd=folder)  # of what an earlier, killed test has left
     argv = [

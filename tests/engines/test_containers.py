@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.base import Change, Version
-from harness.engines.container_host import BoxedHost
+from harness.engines.container_host import ContainedHost
 from harness.engines.containers import ContainerEngine, Images
 from harness.engines.daemons import DAEMONS, SUBNET, Daemon
-from harness.engines.docker_api import Boxes, Plan
+from harness.engines.docker_api import Containers, Plan
 from harness.engines.workload import Limits
 from harness.errors import EngineError, HarnessError
 from harness.hosts.netns import NetnsHost
@@ -39,7 +39,9 @@ def sample() -> CachedImage:
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
-def parts(request: pytest.FixtureRequest, sample: CachedImage) -> Iterator[tuple[NetnsHost, Daemon, Boxes]]:
+def parts(
+    request: pytest.FixtureRequest, sample: CachedImage
+) -> Iterator[tuple[NetnsHost, Daemon, Containers]]:
     """Give a host, an engine on it, and its containers, with a network and the sample's image."""
     with NetnsHost("external", privileged=True) as host:
         host.start()
@@ -47,14 +49,14 @@ def parts(request: pytest.FixtureRequest, sample: CachedImage) -> Iterator[tuple
         daemon = DAEMONS[request.param](host)
         daemon.start()
         daemon.wait()
-        made = Boxes(host, daemon)
+        made = Containers(host, daemon)
         made.load([sample])
         made.make_network(SUBNET)
         yield host, daemon, made
 
 
 @pytest.fixture(scope="module")
-def boxes(parts: tuple[NetnsHost, Daemon, Boxes]) -> Boxes:
+def containers(parts: tuple[NetnsHost, Daemon, Containers]) -> Containers:
     """Give the containers of an engine."""
     return parts[2]
 
@@ -66,41 +68,41 @@ def waiting(sample: CachedImage, request: pytest.FixtureRequest) -> Plan:
     return Plan(name=name, image=sample.reference, entrypoint=("sleep",), command=("infinity",))
 
 
-def _status(boxes: Boxes, plan: Plan) -> dict[str, str]:
+def _status(containers: Containers, plan: Plan) -> dict[str, str]:
     """Start a container, and ask the kernel what its process may do."""
-    _, told, _ = boxes.run(boxes.start(plan), ["cat", "/proc/1/status"])
+    _, told, _ = containers.run(containers.start(plan), ["cat", "/proc/1/status"])
     return dict(line.split(":\t", 1) for line in told.splitlines())
 
 
-def test_a_container_has_no_privileges_that_it_does_not_need(boxes: Boxes, waiting: Plan) -> None:
+def test_a_container_has_no_privileges_that_it_does_not_need(containers: Containers, waiting: Plan) -> None:
     """No capability at all, and no way to more."""
-    status = _status(boxes, waiting)
+    status = _status(containers, waiting)
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
 
 
-def test_a_low_port_takes_one_capability(boxes: Boxes, waiting: Plan) -> None:
+def test_a_low_port_takes_one_capability(containers: Containers, waiting: Plan) -> None:
     """On the host's own network, where the kernel asks for it."""
     plan = Plan(**(vars(waiting) | {"low_port": True, "network": "host"}))
-    assert int(_status(boxes, plan)["CapEff"], 16) == _NET_BIND_SERVICE
+    assert int(_status(containers, plan)["CapEff"], 16) == _NET_BIND_SERVICE
 
 
-def test_the_root_file_system_can_not_be_written_to(boxes: Boxes, waiting: Plan) -> None:
+def test_the_root_file_system_can_not_be_written_to(containers: Containers, waiting: Plan) -> None:
     """Only its own /tmp can; somebody else's image may need more."""
-    box = boxes.start(waiting)
-    assert boxes.run(box, ["touch", "/tmp/mine"])[0] == 0  # noqa: S108  the container's own
-    status, _, words = boxes.run(box, ["touch", "/mine"])
+    container = containers.start(waiting)
+    assert containers.run(container, ["touch", "/tmp/mine"])[0] == 0  # noqa: S108  the container's own
+    status, _, words = containers.run(container, ["touch", "/mine"])
     assert (status, "Read-only" in words) == (1, True)
 
 
-def test_limits_are_the_kernels(boxes: Boxes, waiting: Plan) -> None:
+def test_limits_are_the_kernels(containers: Containers, waiting: Plan) -> None:
     """Processor cores, memory and processes, as the control group has them."""
     plan = Plan(**(vars(waiting) | {"limits": Limits(cpus=0.5, memory_bytes=64 << 20)}))
-    box = boxes.start(plan)
+    container = containers.start(plan)
     lines = [
         line.split(":", 2)
-        for line in Path(f"/proc/{_outside(boxes, box.pid)}/cgroup").read_text().splitlines()
+        for line in Path(f"/proc/{_outside(containers, container.pid)}/cgroup").read_text().splitlines()
     ]
     groups = {name: path for _, names, path in lines for name in names.split(",")}
 
@@ -114,7 +116,7 @@ def test_limits_are_the_kernels(boxes: Boxes, waiting: Plan) -> None:
     assert read("cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
 
 
-def _outside(boxes: Boxes, inside: int) -> int:
+def _outside(containers: Containers, inside: int) -> int:
     """Find the number that a process of the host has on this machine."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -126,21 +128,21 @@ def _outside(boxes: Boxes, inside: int) -> int:
             space = (process / "ns/mnt").readlink()
             if space != Path("/proc/self/ns/mnt").readlink():
                 return int(process.name)
-    raise AssertionError(f"{inside} of {boxes} is not there")
+    raise AssertionError(f"{inside} of {containers} is not there")
 
 
-def test_a_clash_of_names_is_told(boxes: Boxes, waiting: Plan) -> None:
+def test_a_clash_of_names_is_told(containers: Containers, waiting: Plan) -> None:
     """In the engine's own words, in a line."""
-    boxes.start(waiting)
+    containers.start(waiting)
     with pytest.raises(EngineError, match=r"refused when test-\d+ is started: .*in use") as refused:
-        boxes.start(waiting)
+        containers.start(waiting)
     assert "\n" not in str(refused.value)
 
 
-def test_an_image_that_is_not_there_is_told(boxes: Boxes, waiting: Plan) -> None:
+def test_an_image_that_is_not_there_is_told(containers: Containers, waiting: Plan) -> None:
     """Nothing is pulled: there is no way out."""
     with pytest.raises(EngineError, match=r"(?i)no such image"):
-        boxes.start(Plan(**(vars(waiting) | {"image": "sameport/nobody:1"})))
+        containers.start(Plan(**(vars(waiting) | {"image": "sameport/nobody:1"})))
 
 
 def _engine(host: NetnsHost, folder: Path, text: str, sample: CachedImage) -> ContainerEngine:
@@ -160,9 +162,9 @@ def test_instances_start_side_by_side_and_count_for_themselves(
 ) -> None:
     """Eight at a time are asked of the engine; each has an address and counts of its own."""
     under_way, most, lock = 0, 0, threading.Lock()
-    start = Boxes.start
+    start = Containers.start
 
-    def watched(self: Boxes, plan: Plan) -> Any:
+    def watched(self: Containers, plan: Plan) -> Any:
         nonlocal under_way, most
         with lock:
             under_way += 1
@@ -173,7 +175,7 @@ def test_instances_start_side_by_side_and_count_for_themselves(
             with lock:
                 under_way -= 1
 
-    monkeypatch.setattr(Boxes, "start", watched)
+    monkeypatch.setattr(Containers, "start", watched)
     with NetnsHost("local", privileged=True) as host:
         host.start()
         host.link()
@@ -192,9 +194,9 @@ def test_instances_start_side_by_side_and_count_for_themselves(
         assert served is not None
         assert [(count.connections, count.requests) for count in served[:3]] == [(3, 3), (1, 1), (0, 0)]
         assert made.died() == []
-        made.boxes.client.kill(made._instances["instance-3"].id)
+        made.containers.client.kill(made._instances["instance-3"].id)
         with ThreadPoolExecutor(1) as waiting:
-            waiting.submit(made.boxes.client.wait, made._instances["instance-3"].id).result(30)
+            waiting.submit(made.containers.client.wait, made._instances["instance-3"].id).result(30)
         assert made.died() == ["instance-3 ended (exit status 137): it said nothing"]
         assert made.exposure(Endpoint(host.address, 80)) == (host, Endpoint(host.address, 80))
 
@@ -246,15 +248,15 @@ def test_instances_come_later_come_again_freeze_and_fail(
 
 
 def test_all_that_a_program_says_is_heard_on_a_busy_machine(
-    parts: tuple[NetnsHost, Daemon, Boxes], sample: CachedImage
+    parts: tuple[NetnsHost, Daemon, Containers], sample: CachedImage
 ) -> None:
     """Status, output and errors, of programs that run side by side: Podman's own stream would lose some."""
-    host, daemon, boxes = parts
+    host, daemon, containers = parts
     place = f"/run/sameport/busy-{daemon.name}"
     host.write(f"{place}/there", "")
-    boxed = BoxedHost(host, daemon, boxes, sample.reference, [place], 80, Limits())
+    contained = ContainedHost(host, daemon, containers, sample.reference, [place], 80, Limits())
     busy = [host.serve(f"busy-{k}", ["sh", "-c", "while :; do :; done"]) for k in range(6)]
-    heard = [boxed.run(["sh", "-c", 'echo "$0"; nproc; echo bad >&2; exit 7', f"{k}"]) for k in range(60)]
+    heard = [contained.run(["sh", "-c", 'echo "$0"; nproc; echo bad >&2; exit 7', f"{k}"]) for k in range(60)]
     for one in busy:
         one.stop()
     assert [one.status for one in heard] == [7] * 60

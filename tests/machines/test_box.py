@@ -1,4 +1,4 @@
-"""Boxes of Debian's packages: what is in one, and what is said where none can be made."""
+"""VagrantBoxes of Debian's packages: what is in one, and what is said where none can be made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import HostError
 from harness.hosts.vm import box
-from harness.hosts.vm.box import Boxes
+from harness.hosts.vm.box import VagrantBoxes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def _put(folder: Path, size: int) -> Path:
 
 def test_a_box_is_there_when_all_of_it_is(tmp_path: Path) -> None:
     """One that was cut short is none; cleaning frees what there is."""
-    boxes = Boxes(tmp_path / "boxes")
+    boxes = VagrantBoxes(tmp_path / "boxes")
     assert boxes.find() is None
     assert boxes.clean(print) == 0
     _put(tmp_path / "boxes", 6)
@@ -48,7 +48,7 @@ def test_another_recipe_is_another_box(tmp_path: Path, monkeypatch: pytest.Monke
     other = tmp_path / "other.sh"
     other.write_text("#!/bin/sh\n")
     monkeypatch.setattr(box, "_SCRIPT", other)
-    assert Boxes(tmp_path).find() is None
+    assert VagrantBoxes(tmp_path).find() is None
 
 
 def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: 
         box, "find_program", lambda name: None if name in {"debootstrap", "qemu-img"} else name
     )
     with pytest.raises(HostError, match=r"a box can't be made yet: apt-get install debootstrap qemu-utils$"):
-        Boxes(tmp_path).require(print)
+        VagrantBoxes(tmp_path).require(print)
 
 
 def test_another_system_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_another_system_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(
         HostError, match="by Debian: make one there and copy it, or name another with HARNESS_BOX"
     ):
-        Boxes(tmp_path).require(print)
+        VagrantBoxes(tmp_path).require(print)
 
 
 def test_who_may_not_make_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_who_may_not_make_one_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(box, "find_program", lambda name: name)
     monkeypatch.setattr(box, "may_map_everyone", lambda: False)
     with pytest.raises(HostError, match="only root can make a box: sudo harness box build"):
-        Boxes(tmp_path).require(print)
+        VagrantBoxes(tmp_path).require(print)
 
 
 def test_a_script_that_fails_is_shown_by_its_last_words_and_leaves_nothing(
@@ -88,7 +88,7 @@ def test_a_script_that_fails_is_shown_by_its_last_words_and_leaves_nothing(
     monkeypatch.setattr(box, "_require_able", lambda: None)
     boxes = tmp_path / "boxes"
     with pytest.raises(HostError, match="the box can't be made: E: no such suite"):
-        Boxes(boxes).require(told.append)
+        VagrantBoxes(boxes).require(told.append)
     assert told == ["packages are fetched"]
     assert [path.name for path in boxes.iterdir()] == [".lock"]
 
@@ -96,9 +96,9 @@ def test_a_script_that_fails_is_shown_by_its_last_words_and_leaves_nothing(
 @pytest.mark.vagrant
 def test_a_box_has_all_that_a_machine_is_started_with(tmp_path: Path) -> None:
     """Its disk is a file system that its key opens; the second time nothing is made."""
-    made = Boxes().require(print)
+    made = VagrantBoxes().require(print)
     again: list[str] = []
-    assert Boxes().require(again.append) == made
+    assert VagrantBoxes().require(again.append) == made
     assert not again
     with tarfile.open(made.path) as archive:
         names = archive.getnames()

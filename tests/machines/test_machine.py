@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HostError
-from harness.hosts.vm.box import Boxes
+from harness.hosts.vm.box import VagrantBoxes
 from harness.hosts.vm.machine import Machine, why_not_up
 from harness.hosts.vm.providers import choose
 
@@ -55,7 +55,7 @@ def test_a_boot_that_takes_too_long_shows_the_console(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing of the machine is left."""
-    box = str(Boxes().require(print).path)
+    box = str(VagrantBoxes().require(print).path)
     monkeypatch.setenv("SAMEPORT_CACHE", str(tmp_path))
     machine = Machine(choose(), print, {"HARNESS_BOX": box, "HARNESS_BOOT_TIMEOUT_S": "1"})
     with pytest.raises(HostError, match=r"did not come up in time; its console's last lines: \S"):

@@ -64,7 +64,7 @@ class _OverheardChannel(Channel):
 class _OverheardProgram:
     def __init__(self, inner: Program, steps: list[Step]) -> None:
         self.channel = _OverheardChannel(inner.channel, steps)
-        self.last_words = inner.last_words
+        self.stderr_tail = inner.stderr_tail
 
 
 class _Overheard:

@@ -1,4 +1,4 @@
-"""Boxes of Debian's packages, for networks that do not reach Vagrant's catalogue; made once, and kept.
+"""VagrantBoxes of Debian's packages, for networks that do not reach Vagrant's catalogue; made once, and kept.
 
 What is in one says `box.sh`; how it is started, `box.rb`.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.paths import cache_folder
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError
 from harness.hosts.netns import find_program, may_map_everyone, search_path
 
@@ -66,7 +66,7 @@ class CachedBox:
     made: float
 
 
-class Boxes:
+class VagrantBoxes:
     """The cache's boxes: one, of the recipe as it is now.
 
     Parameters
@@ -257,7 +257,7 @@ def _make(folder: Path, tell: Callable[[str], None]) -> None:
             making.kill()
         if status:
             errors.seek(0)
-            words = last_words(errors.read()) or f"exit status {status}"
+            words = stderr_tail(errors.read()) or f"exit status {status}"
             raise HostError(f"the box can't be made: {words}")
 
 

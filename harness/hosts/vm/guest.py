@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.common.channel import ChannelClosedError, Message, Messages
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.hosts.agent import FOR_HOST, Inside, set_limits
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Guest(Inside):
 
     def _do_words(self, request: Message) -> Message:
         """Give the last words of a program that was spawned: {program} → {words}."""
-        return {"words": last_words(self._programs[request["program"]][2].read_bytes())}
+        return {"words": stderr_tail(self._programs[request["program"]][2].read_bytes())}
 
     def _do_leave(self, _request: Message) -> Message:
         """Take back all that was made here → {}."""

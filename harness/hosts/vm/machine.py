@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from harness.common.channel import Channel, ChannelClosedError
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError
 from harness.hosts.vm.state import Known, Ssh, State
 
@@ -146,7 +146,7 @@ class Machine:
             told = {"event": "failed", "error": "libvirt's namespaces did not come up"}
         if told["event"] != "up":
             log = self._state.folder / "libvirt" / "libvirtd.log"
-            why = (log.exists() and last_words(log.read_bytes())) or "it said nothing"
+            why = (log.exists() and stderr_tail(log.read_bytes())) or "it said nothing"
             raise HostError(f"libvirt can't be started: {told['error']}: {why}")
         children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
         self._inside = int(children.read_text())
@@ -230,7 +230,7 @@ class Machine:
 
     def _console_words(self) -> str:
         try:
-            return last_words(self._state.console.read_bytes())
+            return stderr_tail(self._state.console.read_bytes())
         except OSError:
             return ""
 
@@ -255,7 +255,7 @@ class Machine:
             if time.monotonic() > end_s:
                 raise HostError(
                     f"the virtual machine is up, but has not answered at {ADDRESS} within "
-                    f"{_REACH_DEADLINE_S} s: {last_words(asked.stderr)}"
+                    f"{_REACH_DEADLINE_S} s: {stderr_tail(asked.stderr)}"
                 )
             time.sleep(_LOOK_EVERY_S)
 
@@ -367,9 +367,9 @@ def why_not_up(status: int, said: Sequence[str], console: str, box: str) -> str:
 
 def built_box() -> str:
     """Give the path of the box that `harness box build` has made; empty if it has not."""
-    from harness.hosts.vm.box import Boxes  # noqa: PLC0415  for those who need it
+    from harness.hosts.vm.box import VagrantBoxes  # noqa: PLC0415  for those who need it
 
-    found = Boxes().find()
+    found = VagrantBoxes().find()
     return str(found.path) if found else ""
 
 

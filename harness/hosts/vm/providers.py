@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError
 from harness.hosts.netns import find_program, may_map_everyone
 
@@ -134,7 +134,7 @@ def _said(argv: list[str]) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise HostError(f"{argv[0]} does not answer within {_ASK_S} s") from error
-    return last_words(asked.stdout) if asked.returncode == 0 else ""
+    return stderr_tail(asked.stdout) if asked.returncode == 0 else ""
 
 
 def _answers(place: Path) -> bool:

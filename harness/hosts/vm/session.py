@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 from harness.common.channel import Channel, ChannelClosedError
 from harness.common.paths import PACKAGE
-from harness.common.text import last_words
+from harness.common.text import stderr_tail
 from harness.errors import HostError
 from harness.hosts.vm.guest import RELAY
 
@@ -181,7 +181,7 @@ class Session:
                 self.channel.send_bytes(packed)
             up = self.channel.receive(_UP_DEADLINE_S)
         except (ChannelClosedError, TimeoutError) as error:
-            words = self.last_words() or "it did not answer"
+            words = self.stderr_tail() or "it did not answer"
             raise HostError(f"the virtual machine can't be entered by SSH: {words}") from error
         if up["event"] != "up":
             raise HostError(f"the virtual machine can't be prepared: {up['error']}")
@@ -207,7 +207,7 @@ class Session:
             raise HostError(f"the virtual machine lets no connection in: {error}") from error
         if answer != b"\n":
             connected.close()
-            why = answer.decode().strip() or self.last_words() or "it was closed at once"
+            why = answer.decode().strip() or self.stderr_tail() or "it was closed at once"
             raise HostError(f"nobody can be reached at {meant} in the virtual machine: {why}")
         return connected
 
@@ -222,13 +222,13 @@ class Session:
         asked = self._argv("-O", "forward", "-R", f"127.0.0.1:{port}:127.0.0.1:{port}")
         finished = subprocess.run(asked, capture_output=True, check=False, stdin=subprocess.DEVNULL)
         if finished.returncode:
-            words = last_words(finished.stderr)
+            words = stderr_tail(finished.stderr)
             raise HostError(f"port {port} can't be reached from the virtual machine: {words}")
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Give the last lines of SSH's, or of the process inside."""
         self._stderr.seek(0)
-        return last_words(self._stderr.read())
+        return stderr_tail(self._stderr.read())
 
     def close(self) -> None:
         """End it, and with it the process inside."""

@@ -50,7 +50,7 @@ class _GuestProgram:
     def channel(self) -> Channel:
         return self._channel
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         return str(self._ask({"do": "words", "program": self._number})["words"])
 
 
@@ -233,7 +233,7 @@ class VagrantHost(AskingHost):
         return found
 
     def _last_words(self) -> str:
-        return self._session.last_words() if self._session is not None else ""
+        return self._session.stderr_tail() if self._session is not None else ""
 
     def close(self) -> None:
         """End everything inside, and the machine unless it is kept."""
