@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "parser.h"
+#include "codecs/http1.h"
 
 /* Classes of failure, in the order of harness.recording.layout.ERRORS. */
 enum error {

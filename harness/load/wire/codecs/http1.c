@@ -1,4 +1,4 @@
-#include "parser.h"
+#include "http1.h"
 
 #include <stdlib.h>
 #include <string.h>
