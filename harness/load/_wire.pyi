@@ -24,6 +24,8 @@ class Engine:
         poisson: bool = False,
         seed: int = 0,
         turns: bytes = b"\0",
+        transport: str = "tcp",
+        codec: str = "http1",
     ) -> Self: ...
     def start(self, start_ns: int, end_ns: int) -> None: ...
     def set_users(self, users: int) -> None: ...
@@ -35,8 +37,9 @@ class Engine:
     def failure(self) -> int: ...
     def done_fd(self) -> int: ...
 
-def parse(
+def read_answer(
     pieces: list[bytes],
     header: bytes | None,
     body: bool,
+    codec: str = "http1",
 ) -> tuple[str, int, bytes, int, bool, bytes, int]: ...

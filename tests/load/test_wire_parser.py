@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.load._wire import parse
+from harness.load._wire import read_answer
 from harness.load.http1 import MOST_BODY_BYTES, MOST_HEAD_BYTES, ResponseParser, ResponseReader
 from harness.load.profile import LoadProfile
 from harness.recording.layout import ERRORS, NO_INSTANCE
@@ -40,7 +40,7 @@ def read(pieces: Sequence[bytes], *, end: bool = True, body: bool = True) -> Rea
     its caller does; here both are malformed.
     """
     whole = [*pieces, b""] if end else list(pieces)
-    verdict, status, name, body_bytes, keep, data, used = parse(whole, NAME, body)
+    verdict, status, name, body_bytes, keep, data, used = read_answer(whole, NAME, body)
     if verdict == "complete" and any(whole[used:]):
         verdict = "malformed"
     if verdict != "complete":
@@ -265,7 +265,7 @@ def test_answer_ends_where_it_ends(case: str) -> None:
     assert read([data], end=False) == wanted
     for more in (b"x", b"\r\n", data):
         assert read([data + more], end=False).verdict == "malformed"
-        assert parse([data, more], NAME, False)[-1] == 1
+        assert read_answer([data, more], NAME, False)[-1] == 1
         for pieces in in_two(data + more):
             assert read(pieces, end=False).verdict == "malformed"
 
@@ -319,7 +319,7 @@ def test_oversized_body_is_malformed(places: list[int]) -> None:
     assert read(cut(chunks + b"0\r\n\r\n", places), body=False) == wanted
     assert read(cut(chunks + b"1\r\n", places), end=False, body=False).verdict == "malformed"
     assert read(cut(head() + most, places), body=False) == wanted._replace(keep=False)
-    verdict, status, _, body_bytes, *_ = parse(cut(head() + most + b"x", places), None, False)
+    verdict, status, _, body_bytes, *_ = read_answer(cut(head() + most + b"x", places), None, False)
     assert (verdict, status, body_bytes) == ("malformed", 200, MOST_BODY_BYTES)
 
 
@@ -334,7 +334,7 @@ def test_endless_interim_answers_are_never_an_answer() -> None:
 def test_name_is_only_looked_for_where_it_is_asked_for() -> None:
     """Without a header to look for there is no name, and without a need for the body none is kept."""
     data, _ = GOOD["length"]
-    assert parse([data], None, False) == ("complete", 200, b"", 5, True, b"", 1)
+    assert read_answer([data], None, False) == ("complete", 200, b"", 5, True, b"", 1)
 
 
 _TOKENS: Final = [

@@ -21,7 +21,7 @@ FLAGS: Final = (
     "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g "
     "-Wconversion -Wshadow -Werror"
 )
-PLACE: Final = "    struct parser parser = {0};\n"
+PLACE: Final = "    struct answer answer = {0};\n"
 """In module.c, at the beginning of what the parser's tests call."""
 
 

@@ -9,34 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "codecs/http1.h"
+#include "codec.h"
+#include "record.h"
+#include "transport.h"
 
-/* Classes of failure, in the order of harness.recording.layout.ERRORS. */
-enum error {
-    NONE,
-    REFUSED,
-    RESET,
-    TIMED_OUT,
-    TRUNCATED_ANSWER,
-    MALFORMED_ANSWER,
-    UNREACHABLE,
-    UNIDENTIFIED,
-    STATUS,
-    NO_PORT,
-    OTHER,
-    ERRORS
-};
-
-enum { NO_INSTANCE = 0xFFFFFFFF, MOST_IDENTITIES = 65535, ODD_BYTES = 300 };
-
-/* harness.recording.layout.FIELDS, packed. */
-struct __attribute__((packed)) record {
-    int64_t intended_start_ns, start_ns, latency_ns;
-    int64_t connect_ns, first_byte_ns;
-    uint32_t connection, instance;
-    uint16_t status, source;
-    uint8_t error, route;
-};
+enum { MOST_IDENTITIES = 65535, ODD_BYTES = 300 };
 
 /* A request as it is sent. */
 struct text {
@@ -54,6 +31,8 @@ struct stage {
 typedef uint32_t (*name_body)(void *context, const char *body, size_t length);
 
 struct profile {
+    const struct transport_ops *transport;
+    const struct codec_ops *codec;
     struct sockaddr_storage endpoint;
     socklen_t endpoint_length;
     struct sockaddr_storage *sources; /* with port 0; none: the kernel chooses */

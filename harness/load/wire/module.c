@@ -1,21 +1,17 @@
-/* The engine and the parser for Python: harness.load._wire. */
+/* The engine and the codecs for Python: harness.load._wire. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "profile.h"
 
-enum { KNOWN_BODIES = 4096, MOST_KNOWN_BODY_BYTES = 4096, MOST_REQUEST_BYTES = 1 << 30 };
-
-/* Thirty years: sums of a few such times fit into 64 bits. */
-static const long long MOST_NS = 1000000000000000000;
+enum { KNOWN_BODIES = 4096, MOST_KNOWN_BODY_BYTES = 4096 };
 
 struct known_body {
     char *data;
@@ -30,28 +26,6 @@ typedef struct {
     int records;
     struct known_body *bodies; /* by hash; what is found twice there takes turns */
 } Engine;
-
-static int endpoint_of(const char *host, int port, struct sockaddr_storage *to, socklen_t *length) {
-    struct sockaddr_in *four = (struct sockaddr_in *)to;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
-    memset(to, 0, sizeof *to);
-    if (port >= 0 && port <= 65535) {
-        if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
-            four->sin_family = AF_INET;
-            four->sin_port = htons((uint16_t)port);
-            *length = sizeof *four;
-            return 0;
-        }
-        if (inet_pton(AF_INET6, host, &six->sin6_addr) == 1) {
-            six->sin6_family = AF_INET6;
-            six->sin6_port = htons((uint16_t)port);
-            *length = sizeof *six;
-            return 0;
-        }
-    }
-    PyErr_Format(PyExc_ValueError, "not a numeric address and a port: %s, %d", host, port);
-    return -1;
-}
 
 /* Ask Python for the name in a body that was not met before. In the engine's thread. */
 static uint32_t ask_for_name(Engine *self, const char *body, size_t length) {
@@ -88,136 +62,22 @@ static uint32_t name_in_body(void *context, const char *body, size_t length) {
     return instance;
 }
 
-static char *copied(const char *data, Py_ssize_t length) {
-    char *copy = malloc(length ? (size_t)length : 1);
-    if (copy)
-        memcpy(copy, data, (size_t)length);
-    else
-        PyErr_NoMemory();
-    return copy;
-}
-
-static int take_sources(PyObject *sources, struct profile *profile) {
-    PyObject *list = PySequence_Fast(sources, "sources must be a sequence of addresses");
-    if (!list)
-        return -1;
-    Py_ssize_t length = PySequence_Fast_GET_SIZE(list);
-    int failed = 0;
-    profile->sources = calloc(length ? (size_t)length : 1, sizeof *profile->sources);
-    if (!profile->sources) {
-        PyErr_NoMemory();
-        failed = -1;
-    }
-    for (Py_ssize_t i = 0; !failed && i < length; i++) {
-        const char *address = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(list, i));
-        socklen_t size = 0;
-        failed = address ? endpoint_of(address, 0, &profile->sources[i], &size) : -1;
-        if (!failed && size != profile->endpoint_length) {
-            PyErr_SetString(PyExc_ValueError, "sources and endpoint must be of one address family");
-            failed = -1;
-        }
-    }
-    profile->sources_length = failed ? 0 : (size_t)length;
-    Py_DECREF(list);
-    return failed;
-}
-
-static int take_stages(PyObject *stages, struct profile *profile) {
-    PyObject *list = PySequence_Fast(stages, "stages must be a sequence of (rate_per_s, lasts_ns)");
-    if (!list)
-        return -1;
-    Py_ssize_t length = PySequence_Fast_GET_SIZE(list);
-    long long left = MOST_NS;
-    int failed = 0;
-    profile->stages = calloc(length ? (size_t)length : 1, sizeof *profile->stages);
-    if (!profile->stages) {
-        PyErr_NoMemory();
-        failed = -1;
-    }
-    for (Py_ssize_t i = 0; !failed && i < length; i++) {
-        double rate;
-        long long lasts;
-        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list, i), "dL", &rate, &lasts)) {
-            failed = -1;
-        } else if (!(rate >= 0 && rate <= 1e9) || lasts < 1 || lasts > left) {
-            PyErr_SetString(PyExc_ValueError, "a stage has a rate from 0 to 1e9 and lasts 1 ns to 30 years");
-            failed = -1;
-        } else {
-            left -= lasts;
-            profile->stages[i] = (struct stage){rate, lasts};
-        }
-    }
-    profile->stages_length = failed ? 0 : (size_t)length;
-    Py_DECREF(list);
-    return failed;
-}
-
-/* Take a request for each route, and the order in which routes are asked for. */
-static int take_texts(PyObject *texts, const char *turns, Py_ssize_t turns_length, struct profile *profile) {
-    PyObject *list = PySequence_Fast(texts, "texts must be a sequence of bytes");
-    if (!list)
-        return -1;
-    Py_ssize_t length = PySequence_Fast_GET_SIZE(list);
-    int failed = 0;
-    profile->texts = calloc(length ? (size_t)length : 1, sizeof *profile->texts);
-    if (!profile->texts) {
-        PyErr_NoMemory();
-        failed = -1;
-    }
-    for (Py_ssize_t i = 0; !failed && i < length; i++) {
-        char *data;
-        Py_ssize_t size;
-        failed = PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(list, i), &data, &size);
-        if (!failed && (size < 1 || size > MOST_REQUEST_BYTES)) {
-            PyErr_SetString(PyExc_ValueError, "a request has a byte to a gibibyte");
-            failed = -1;
-        }
-        if (!failed && !(profile->texts[i].data = copied(data, size)))
-            failed = -1;
-        if (!failed) {
-            profile->texts[i].length = (size_t)size;
-            profile->texts_length = (size_t)i + 1;
-        }
-    }
-    for (Py_ssize_t i = 0; !failed && i < turns_length; i++)
-        if ((unsigned char)turns[i] >= length)
-            failed = -1;
-    if (!PyErr_Occurred() && (failed || !turns_length)) {
-        PyErr_SetString(PyExc_ValueError, "turns must be numbers of texts, and one at least");
-        failed = -1;
-    }
-    if (!failed && !(profile->turns = (uint8_t *)copied(turns, turns_length)))
-        failed = -1;
-    profile->turns_length = failed ? 0 : (size_t)turns_length;
-    Py_DECREF(list);
-    return failed;
-}
-
-static void profile_free(struct profile *profile) {
-    free(profile->sources);
-    free(profile->stages);
-    for (size_t i = 0; i < profile->texts_length; i++)
-        free(profile->texts[i].data);
-    free(profile->texts);
-    free(profile->turns);
-    free((char *)profile->wanted.header);
-}
-
 static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"endpoint",   "texts", "records", "connections", "timeout_ns", "requests_per_connection",
                             "requests",   "reset", "header",  "find",        "sources",    "stages",
-                            "poisson",    "seed",  "turns",   NULL};
+                            "poisson",    "seed",  "turns",   "transport",   "codec",      NULL};
     struct profile profile = {.most_requests = -1};
-    const char *host, *header = NULL, *turns = "";
+    const char *host, *header = NULL, *turns = "", *transport = "tcp", *codec = "http1";
     Py_ssize_t header_length = 0, connections, turns_length = 1; /* the first text alone, again and again */
     int port, records, reset = 0, poisson = 0;
     unsigned int each = 0;
     unsigned long long seed = 0;
     long long timeout, requests = -1;
     PyObject *texts, *find = Py_None, *sources = NULL, *stages = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "(si)OinL|$ILpz#OOOpKy#", names, &host, &port, &texts, &records,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "(si)OinL|$ILpz#OOOpKy#ss", names, &host, &port, &texts, &records,
                                      &connections, &timeout, &each, &requests, &reset, &header, &header_length,
-                                     &find, &sources, &stages, &poisson, &seed, &turns, &turns_length))
+                                     &find, &sources, &stages, &poisson, &seed, &turns, &turns_length, &transport,
+                                     &codec))
         return NULL;
     if (connections < 1 || connections > 1000000 || timeout < 1 || timeout > MOST_NS) {
         PyErr_SetString(PyExc_ValueError, "connections can be 1 to 1,000,000, and timeout_ns 1 to 10^18");
@@ -241,7 +101,7 @@ static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     profile.name_body = name_in_body;
     profile.context = self;
     profile.wanted = (struct wanted){.header_length = (size_t)header_length, .body = find != Py_None};
-    if (endpoint_of(host, port, &profile.endpoint, &profile.endpoint_length) ||
+    if (take_protocols(transport, codec, &profile) || endpoint_of(host, port, &profile.endpoint, &profile.endpoint_length) ||
         take_texts(texts, turns, turns_length, &profile) ||
         (header && !(profile.wanted.header = copied(header, header_length))) ||
         (sources && take_sources(sources, &profile)) || (stages && take_stages(stages, &profile)))
@@ -415,46 +275,60 @@ static PyTypeObject engine_type = {
     .tp_methods = engine_methods,
 };
 
-static PyObject *parse(PyObject *Py_UNUSED(module), PyObject *args) {
-    static const char *const verdicts[] = {"need more", "complete", "malformed", "truncated", "no memory"};
-    PyObject *pieces;
-    const char *header;
-    Py_ssize_t header_length;
-    int body;
-    if (!PyArg_ParseTuple(args, "O!z#p", &PyList_Type, &pieces, &header, &header_length, &body))
-        return NULL;
-    struct parser parser = {0};
-    struct wanted wanted = {header, (size_t)header_length, body};
-    enum verdict verdict = NEED_MORE;
+/* Feed the pieces to a codec until it says how the answer ended; gives how many were used, or -1. */
+static Py_ssize_t feed(const struct codec_ops *codec, void *state, const struct wanted *wanted, PyObject *pieces,
+                       enum verdict *verdict, struct answer *answer) {
     Py_ssize_t used = 0;
-    while (verdict == NEED_MORE && used < PyList_GET_SIZE(pieces)) {
+    struct span out = {0};
+    if (!codec->begin(state, &out))
+        *verdict = NO_MEMORY;
+    while (*verdict == NEED_MORE && used < PyList_GET_SIZE(pieces)) {
         char *data;
         Py_ssize_t length;
-        if (PyBytes_AsStringAndSize(PyList_GET_ITEM(pieces, used++), &data, &length)) {
-            parser_free(&parser);
-            return NULL;
-        }
-        /* A copy of exactly this size, so that reading beyond it is noticed by who looks for that. */
+        if (PyBytes_AsStringAndSize(PyList_GET_ITEM(pieces, used++), &data, &length))
+            return -1;
+        /* A copy of exactly this size, so that a sanitizer notices reading beyond it. */
         char *copy = copied(data, length);
-        if (!copy) {
-            parser_free(&parser);
-            return NULL;
-        }
-        verdict = parser_feed(&parser, &wanted, copy, (size_t)length);
+        if (!copy)
+            return -1;
+        *verdict = codec->feed(state, wanted, (struct span){copy, (size_t)length}, answer, &out);
         free(copy);
     }
-    PyObject *found = Py_BuildValue(
-        "(s i y# K O y# n)", verdicts[verdict], parser.status, parser.name.length ? parser.name.data : "",
-        (Py_ssize_t)parser.name.length, (unsigned long long)parser.body_bytes,
-        parser_keeps(&parser) ? Py_True : Py_False, parser.body.length ? parser.body.data : "",
-        (Py_ssize_t)parser.body.length, used);
-    parser_free(&parser);
+    return used;
+}
+
+static PyObject *read_answer(PyObject *Py_UNUSED(module), PyObject *args) {
+    static const char *const verdicts[] = {"need more", "complete", "malformed", "truncated", "no memory"};
+    PyObject *pieces, *found = NULL;
+    const char *header, *name = "http1";
+    Py_ssize_t header_length;
+    int body;
+    if (!PyArg_ParseTuple(args, "O!z#p|s", &PyList_Type, &pieces, &header, &header_length, &body, &name))
+        return NULL;
+    const struct codec_ops *codec = codec_find(name);
+    if (!codec)
+        return PyErr_Format(PyExc_ValueError, "the compiled data plane has no codec %s", name);
+    struct wanted wanted = {header, (size_t)header_length, body};
+    struct answer answer = {0};
+    enum verdict verdict = NEED_MORE;
+    void *state = calloc(1, codec->state_bytes);
+    if (!state)
+        return PyErr_NoMemory();
+    Py_ssize_t used = feed(codec, state, &wanted, pieces, &verdict, &answer);
+    if (used >= 0)
+        found = Py_BuildValue("(s i y# K O y# n)", verdicts[verdict], answer.status,
+                              answer.name.length ? answer.name.data : "", (Py_ssize_t)answer.name.length,
+                              (unsigned long long)answer.body_bytes,
+                              codec->capacity(state) ? Py_True : Py_False,
+                              answer.body.length ? answer.body.data : "", (Py_ssize_t)answer.body.length, used);
+    codec->end(state);
+    free(state);
     return found;
 }
 
 static PyMethodDef functions[] = {
-    {"parse", parse, METH_VARARGS,
-     "parse(pieces, header, body)\n--\n\nRead one answer from pieces, b\"\" being the end of the stream.\n\n"
+    {"read_answer", read_answer, METH_VARARGS,
+     "read_answer(pieces, header, body, codec=\"http1\")\n--\n\nRead one answer from pieces, b\"\" being the end of the stream.\n\n"
      "Gives what came of it, its status, the name in the header field (in lower case), how long its body is,\n"
      "whether the connection can go on, the body if it is wanted, and how many pieces were used."},
     {NULL},

@@ -1,96 +1,33 @@
-#include "http1.h"
+/* HTTP/1.1, one exchange at a time. Reads responses in pieces of any size, as strict about framing as RFC 9112
+   asks for. */
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "../codec.h"
+#include "http_text.h"
+
+enum { MOST_HEAD_BYTES = 64 << 10, MOST_BODY_BYTES = 16 << 20 };
+
 enum state { HEAD, BODY_OF_LENGTH, BODY_TO_END, CHUNK_LINE, CHUNK_DATA, CHUNK_END, TRAILERS };
 
-/* No number of a length counts beyond this, however many digits it has: nobody wants so many bytes. */
+/* No number of a length counts beyond this, however many digits it has. */
 enum { MOST_NUMBER = MOST_BODY_BYTES + 1 };
 
 static const char VERSION[] = "HTTP/1.";
 
-bool bytes_append(struct bytes *bytes, const char *data, size_t length) {
-    if (length > bytes->capacity - bytes->length) {
-        size_t capacity = bytes->capacity ? bytes->capacity : 512;
-        while (capacity - bytes->length < length)
-            capacity *= 2;
-        char *grown = realloc(bytes->data, capacity);
-        if (!grown)
-            return false;
-        bytes->data = grown;
-        bytes->capacity = capacity;
-    }
-    if (length)
-        memcpy(bytes->data + bytes->length, data, length);
-    bytes->length += length;
-    return true;
-}
-
-static void bytes_free(struct bytes *bytes) {
-    free(bytes->data);
-    *bytes = (struct bytes){0};
-}
-
-void parser_reset(struct parser *parser) {
-    struct bytes head = parser->head, name = parser->name, body = parser->body;
-    head.length = name.length = body.length = 0;
-    *parser = (struct parser){.head = head, .name = name, .body = body};
-}
-
-void parser_free(struct parser *parser) {
-    bytes_free(&parser->head);
-    bytes_free(&parser->name);
-    bytes_free(&parser->body);
-}
-
-bool parser_keeps(const struct parser *parser) {
-    return parser->one_one && !parser->closes && !parser->ended;
-}
-
-/* RFC 9110, section 5.6.2: the characters of a field's name. */
-static bool is_token(unsigned char c) {
-    static const bool table[256] = {
-        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1,
-        ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1,
-        ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
-    };
-    return table[c];
-}
-
-/* Section 5.5: visible characters, blanks, and what older servers send beyond ASCII. */
-static bool is_text(unsigned char c) {
-    return c == '\t' || (c >= ' ' && c != 0x7f);
-}
-
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t';
-}
-
-static bool all_text(const char *at, const char *end) {
-    while (at < end)
-        if (!is_text((unsigned char)*at++))
-            return false;
-    return true;
-}
-
-struct line {
-    const char *at, *end; /* without its line break */
-    const char *next;
+struct parser {
+    uint8_t state;
+    bool one_one, closes, chunked, ended;
+    bool has_length, folded;
+    uint16_t status;
+    uint64_t left;       /* of the body, or of the chunk; behind a chunk, how much of its line break came */
+    uint64_t body_bytes; /* so far */
+    size_t seen;         /* bytes of the head that are known not to end it, or of the trailers so far */
+    struct bytes head;   /* what came of a head, of a chunk's line, or of a trailer, if it came in pieces */
+    struct bytes name;   /* the instance's, from its header field */
+    struct bytes body;   /* only if it is wanted */
 };
-
-/* Find the line that begins here; a bare line feed ends one, too (section 2.2). */
-static bool line_at(const char *at, const char *limit, struct line *line) {
-    const char *feed = at < limit ? memchr(at, '\n', (size_t)(limit - at)) : NULL;
-    if (!feed)
-        return false;
-    *line = (struct line){at, feed > at && feed[-1] == '\r' ? feed - 1 : feed, feed + 1};
-    return true;
-}
 
 /* Section 4: HTTP-version SP status-code [SP reason]. A higher minor version is read as 1.1 (RFC 9110, 2.5). */
 static bool read_status_line(struct parser *parser, struct line line) {
@@ -105,23 +42,6 @@ static bool read_status_line(struct parser *parser, struct line line) {
     parser->one_one = at[7] != '0';
     parser->status = (uint16_t)((at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0'));
     return true;
-}
-
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-/* Whether this is the word, which is in lower case; strncasecmp() asks the locale, and in Turkish I is not i. */
-static bool same(const char *at, const char *word, size_t length) {
-    for (size_t i = 0; i < length; i++)
-        if (at[i] != word[i] && lower(at[i]) != word[i])
-            return false;
-    return true;
-}
-
-static bool equals(const char *at, const char *end, const char *word) {
-    size_t length = strlen(word);
-    return (size_t)(end - at) == length && same(at, word, length);
 }
 
 static uint64_t with_digit(uint64_t number, unsigned base, unsigned digit) {
@@ -440,13 +360,63 @@ static enum verdict take(struct parser *parser, const struct wanted *wanted, con
     }
 }
 
-enum verdict parser_feed(struct parser *parser, const struct wanted *wanted, const char *data, size_t length) {
-    if (!length) {
-        parser->ended = true;
-        return parser->state == BODY_TO_END ? COMPLETE : TRUNCATED;
-    }
-    enum verdict verdict = NEED_MORE;
-    while (verdict == NEED_MORE && length)
-        verdict = take(parser, wanted, &data, &length);
-    return verdict == COMPLETE && length ? MALFORMED : verdict;
+/* Forget the last response, but for the memory that it took. */
+static void reset(struct parser *parser) {
+    struct bytes head = parser->head, name = parser->name, body = parser->body;
+    head.length = name.length = body.length = 0;
+    *parser = (struct parser){.head = head, .name = name, .body = body};
 }
+
+static bool http1_begin(void *state, struct span *out) {
+    (void)out; /* a connection begins with a request */
+    reset(state);
+    return true;
+}
+
+static bool http1_encode(void *state, struct span request, struct span *out) {
+    reset(state);
+    *out = request; /* nothing else is under way */
+    return true;
+}
+
+static enum verdict http1_feed(void *state, const struct wanted *wanted, struct span data, struct answer *answer,
+                               struct span *out) {
+    struct parser *parser = state;
+    (void)out; /* responses are not answered */
+    enum verdict verdict = NEED_MORE;
+    if (!data.length) {
+        parser->ended = true;
+        verdict = parser->state == BODY_TO_END ? COMPLETE : TRUNCATED;
+    }
+    while (verdict == NEED_MORE && data.length)
+        verdict = take(parser, wanted, &data.data, &data.length);
+    *answer = (struct answer){
+        .status = parser->status,
+        .body_bytes = parser->body_bytes,
+        .name = {parser->name.data, parser->name.length},
+        .body = {parser->body.data, parser->body.length},
+    };
+    return verdict == COMPLETE && data.length ? MALFORMED : verdict; /* no request is open for what follows */
+}
+
+static uint32_t http1_capacity(const void *state) {
+    const struct parser *parser = state;
+    return parser->one_one && !parser->closes && !parser->ended;
+}
+
+static void http1_end(void *state) {
+    struct parser *parser = state;
+    bytes_free(&parser->head);
+    bytes_free(&parser->name);
+    bytes_free(&parser->body);
+}
+
+const struct codec_ops http1 = {
+    .name = "http1",
+    .state_bytes = sizeof(struct parser),
+    .begin = http1_begin,
+    .encode = http1_encode,
+    .feed = http1_feed,
+    .capacity = http1_capacity,
+    .end = http1_end,
+};
