@@ -171,7 +171,7 @@ _DIES = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from harness.load.records import dtype
+from harness.recording.layout import dtype
 from harness.results import PendingResult
 from harness.scenario import load_scenario
 pending = PendingResult(Path(sys.argv[1]), "killed-run")

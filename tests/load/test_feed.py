@@ -15,7 +15,7 @@ import locust.stats
 import numpy as np
 from locust.stats import RequestStats, bucket_response_time
 from harness.load.feed import StatsFeed, response_time_buckets
-from harness.load.records import ERRORS, STRUCT, as_array, NO_INSTANCE
+from harness.recording.layout import ERRORS, STRUCT, as_array, NO_INSTANCE
 
 random.seed(5)
 now_ns = time.time_ns()
