@@ -67,7 +67,7 @@ from benchmarks._load import (
     run_engine,
     run_program,
 )
-from harness.common.signals import end_on_sigterm
+from harness.common.signals import end_on_signals
 from harness.errors import HarnessError, LoadError
 from harness.hosts.netns import find_program
 from harness.load.profile import LoadProfile
@@ -370,7 +370,7 @@ def main() -> int:
     if lacking := missing(options.only):
         print("\n".join(lacking), file=sys.stderr)
         return 2
-    end_on_sigterm()
+    end_on_signals()
     print(machine())
     print(f"{options.rounds} rounds of {options.seconds:g} s, {options.connections} connections", flush=True)
     try:

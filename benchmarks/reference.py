@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.common.signals import end_on_sigterm
+from harness.common.signals import end_on_signals
 from harness.errors import HarnessError
 from harness.report.progress import Progress
 from harness.report.suite import closing_line
@@ -53,7 +53,7 @@ def main() -> int:
     arguments = parser.parse_args()
     suites = arguments.suites or [_ROOT / "scenarios" / "suites" / "reference.yaml"]
     gc.disable()  # as the command `harness` does; a suite collects between its runs
-    end_on_sigterm()
+    end_on_signals()
     try:
         statuses = [_measured(path, arguments) for path in suites]
     except HarnessError as error:

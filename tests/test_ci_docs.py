@@ -43,7 +43,7 @@ def test_the_workflow_measures_checks_and_keeps() -> None:
     """What one step writes is what the next one reads."""
     runs = [line.split() for line in _typed() if line.startswith("harness ")]
     measure, check = (line for line in runs[:2])
-    folder = measure[measure.index("--results") + 1]
+    folder = measure[measure.index("--output") + 1]
     assert check[:2] == ["harness", "check"]
     assert check[2].startswith(f"{folder}/")
     kept = _STEPS[-1]["with"]["path"].split()

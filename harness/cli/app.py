@@ -11,12 +11,12 @@ import click
 
 from harness._version import __version__
 from harness.cli import box, completing, images, judging, plotting, reporting, running, scenarios, showing
-from harness.common.signals import Terminated, end_on_sigterm
+from harness.common.signals import Terminated, end_on_signals
 from harness.common.text import wants_no_colour
 from harness.errors import HarnessError, defect
 
 if TYPE_CHECKING:
-    from harness.cli.doctor import Finding
+    from harness.cli.doctor import Finding, State
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,26 +55,41 @@ for _command in (
 
 @cli.command()
 def doctor() -> int:
-    """Try every host, engine and strategy on this machine, and say what would mend what fails.
+    """Try every host, engine and strategy on this machine, and say what to install.
 
     \b
-    Exit status: 0 if everything works but what this kernel lacks, 1 if something is missing.
-    """
-    from harness.cli.doctor import examine
+    Each part is one of:
+      works    it was tried just now
+      missing  it can be installed; the last line says how
+      lacking  this kernel or user does not allow it, or a large program is absent; the rest works
 
-    works = True
+    \b
+    Exit status: 0 if nothing is missing, 1 if something is.
+    """
+    from harness.cli.doctor import MEANINGS, examine, to_install
+
+    found = []
     for finding in examine():
         _tell(finding)
-        works = works and finding.state != "missing"
-    return 0 if works else 1
+        found.append(finding)
+    click.echo()
+    for state, meaning in MEANINGS.items():
+        if number := sum(finding.state == state for finding in found):
+            click.echo(f"{_coloured(state)}  {number:>2}  {meaning}")
+    for command in to_install(found):
+        click.echo(f"to install what is missing: {command}")
+    return 1 if any(finding.state == "missing" for finding in found) else 0
 
 
 def _tell(finding: Finding) -> None:
-    colours = {"works": "green", "missing": "red", "lacking": "yellow"}
-    mark = click.style(f"{finding.state:<7}", fg=colours[finding.state], bold=finding.state == "missing")
-    click.echo(f"{mark}  {finding.kind:<8}  {finding.name:<20}  {finding.detail}")
+    click.echo(f"{_coloured(finding.state)}  {finding.kind:<8}  {finding.name:<20}  {finding.detail}")
     if finding.mend:
-        click.echo(f"{'':<41}mend it: {finding.mend}")
+        click.echo(f"{'':<41}install: {finding.mend}")
+
+
+def _coloured(state: State) -> str:
+    colours = {"works": "green", "missing": "red", "lacking": "yellow"}
+    return click.style(f"{state:<7}", fg=colours[state], bold=state == "missing")
 
 
 def _give_no_color(command: click.Command) -> None:
@@ -109,7 +124,7 @@ def main() -> int:
     # A run lasts seconds and ends with its process; the collector would walk half a million objects of
     # libraries many times over, and once more at the end: half a second in all.
     gc.disable()
-    end_on_sigterm()
+    end_on_signals()
     try:
         status = _run_command()
         sys.stdout.flush()

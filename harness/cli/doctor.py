@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from harness.engines import ENGINES
 from harness.engines.process import ProcessEngine
@@ -14,7 +14,7 @@ from harness.strategies import find_strategy, strategy_names
 from harness.types import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
     from harness.engines import EngineKind
@@ -26,6 +26,15 @@ _PORTS: dict[Placement, int] = {"own": 80, "host": 81, "sandbox": 80}
 
 State = Literal["works", "missing", "lacking"]
 
+MEANINGS: Final[dict[State, str]] = {
+    "works": "tried just now",
+    "missing": "can be installed, or a part that it needs can",
+    "lacking": "this kernel or user does not allow it, or a large program is absent; the rest works",
+}
+"""What each state means, for those who read the table."""
+
+_APT: Final = "apt-get install "
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -34,11 +43,11 @@ class Finding:
     Attributes
     ----------
     state
-        `works`; `missing`, which can be mended; `lacking`, which this kernel can't do, or this user may not.
+        As `MEANINGS` says.
     detail
         What works, or why it does not.
     mend
-        The command that would mend it.
+        The command that installs it; empty where none does.
     """
 
     kind: str
@@ -46,6 +55,15 @@ class Finding:
     state: State
     detail: str
     mend: str = ""
+
+
+def to_install(findings: Iterable[Finding]) -> list[str]:
+    """Give the commands that install all that is missing: one of apt for all packages, then the others."""
+    commands = {part for finding in findings if finding.mend for part in finding.mend.split(" && ")}
+    apt = {command for command in commands if _APT in command}
+    packages = sorted({package for command in apt for package in command.partition(_APT)[2].split()})
+    together = [f"sudo {_APT}{' '.join(packages)}"] if packages else []
+    return together + sorted(commands - apt)
 
 
 def examine() -> Iterator[Finding]:
@@ -145,7 +163,7 @@ def _strategy(
 
 
 def _as_root(install: str) -> str:
-    return f"sudo {install}" if install.startswith("apt-get ") else install
+    return f"sudo {install}" if install.startswith(_APT) else install
 
 
 def _expose(strategy: type[Strategy], host: NetnsHost, members: dict[Placement, list[Member]]) -> None:

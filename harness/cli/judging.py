@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.completing import ResultPath
+from harness.cli.options import output_option
 from harness.errors import HarnessError, ResultError
 
 if TYPE_CHECKING:
@@ -176,14 +177,8 @@ def _write(path: Path, text: str, mode: str) -> None:
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=ResultPath())
-@click.option(
-    "--baselines",
-    type=click.Path(path_type=Path),
-    default=_BASELINES,
-    show_default=True,
-    help="The folder that baselines are kept in.",
-)
-def baseline(results: tuple[Path, ...], baselines: Path) -> int:
+@output_option(_BASELINES, "The folder for the baselines, one file for each scenario.", former="--baselines")
+def baseline(results: tuple[Path, ...], output: Path) -> int:
     """Keep RESULTS as what later ones are compared with.
 
     All results of one scenario make one baseline, in place of the one before. Only results that passed
@@ -198,7 +193,7 @@ def baseline(results: tuple[Path, ...], baselines: Path) -> int:
 
     made = [baseline_of([summary for _, summary in own]) for own in read_results(results).values()]
     for one in made:
-        path = write_baseline(one, baselines)
+        path = write_baseline(one, output)
         runs = "1 run" if len(one.runs) == 1 else f"{len(one.runs)} runs"
         click.echo(f"{path}: {runs}, {sum(map(sum, (run.units for run in one.runs))):,} units")
     return 0

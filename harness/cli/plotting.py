@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from harness.cli.completing import ResultPath
+from harness.cli.options import output_option
 from harness.errors import ResultError
 
 if TYPE_CHECKING:
@@ -47,14 +48,7 @@ class _Stored(NamedTuple):
     show_default=True,
     help="Of files.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("plots"),
-    show_default=True,
-    metavar="DIR",
-    help="The folder to write to; files of the same name are replaced.",
-)
+@output_option(Path("plots"), "The folder for the pictures; files of the same name are replaced.")
 def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output: Path) -> int:
     """Draw RESULTs: who got how much, how long it took, what it costs, and how they compare.
 

@@ -7,20 +7,15 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import output_option
 from harness.common.text import printable
 from harness.errors import ResultError
 
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-    metavar="FILE.html",
-    help="Where to write the page; a file that is there is replaced.",
+@output_option(
+    Path("report.html"), "The file for the page; an existing file is replaced.", metavar="FILE.html"
 )
 def report(results: tuple[Path, ...], output: Path) -> None:
     """Write RESULTS as one HTML page: the verdict in plain words, then tables, plots and evidence.

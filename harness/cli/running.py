@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.completing import Override, ScenarioFile
+from harness.cli.options import output_option
 from harness.engines import ENGINES
 from harness.errors import RefusedError
 from harness.hosts import HOSTS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LISTEN = "0.0.0.0:5557"
 """Where workers join unless somebody says otherwise: Locust's own port."""
 
+_OUTPUT = output_option(Path("results"), "The folder for the result folders.", former="--results")
 _ENGINE = click.option(
     "--engine",
     type=click.Choice([*ENGINES]),
@@ -58,13 +60,7 @@ def _chosen(
     metavar="KEY=VALUE",
     help="Override a key, as in load.users=20.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="The folder that result folders are made in.",
-)
+@_OUTPUT
 @_HOST
 @_ENGINE
 @_KEEP
@@ -88,7 +84,7 @@ def _chosen(
 def run(  # noqa: PLR0913, PLR0917  one for each option
     scenario: Path,
     overrides: tuple[str, ...],
-    results: Path,
+    output: Path,
     host: str | None,
     engine: str | None,
     workers: int | None,
@@ -137,7 +133,7 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
         for repeat_index in range(loaded.repeat):
             progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()))
             try:
-                outcome = run_once(loaded, results, progress, repeat_index, joining, keep=True)
+                outcome = run_once(loaded, output, progress, repeat_index, joining, keep=True)
             except RefusedError as error:
                 if loaded.expect != "refused":
                     raise
@@ -235,13 +231,7 @@ def _worse(one: int, other: int) -> int:
     metavar="KEY=VALUE",
     help="Override a key in all scenarios.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="The folder that result folders are made in.",
-)
+@_OUTPUT
 @_HOST
 @_ENGINE
 @_KEEP
@@ -252,7 +242,7 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
     repeat: int | None,
     seed: int | None,
     overrides: tuple[str, ...],
-    results: Path,
+    output: Path,
     host: str | None,
     engine: str | None,
     *,
@@ -288,7 +278,7 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
 
     planned = read_suite(paths, _chosen(overrides, host, engine), repeat=repeat, seed=seed)
     progress = Progress(quiet=quiet or (as_json and not sys.stderr.isatty()), fleeting=True)
-    running = SuiteRun(planned, results, progress)
+    running = SuiteRun(planned, output, progress)
     hosts = {one.scenario.host for one in planned.scenarios if isinstance(one, Planned)}
     with one_machine(hosts, _told, keep=keep):
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,22 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: treated as Ctrl-C is."""
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end this process in the orderly way that Ctrl-C does."""
+def end_on_signals() -> None:
+    """Let Ctrl-C and SIGTERM end this process in order, and say so at once: the end itself takes a while."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background process may ignore it
+        signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
 
-    def raise_terminated(_number: int, _frame: object) -> None:
-        raise Terminated
 
-    signal.signal(signal.SIGTERM, raise_terminated)
+def _end(number: int, _frame: object) -> None:
+    _say_stopping()
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _say_stopping() -> None:
+    """Write past Python's buffers, which the main program may be writing to just now."""
+    with suppress(OSError):
+        os.write(2, b"\nstopping ...\n" if os.isatty(2) else b"stopping ...\n")
 
 
 @dataclass
@@ -53,11 +63,15 @@ def deferred() -> Iterator[Deferred]:
         return
 
     def remember(number: int, _frame: object) -> None:
+        if former[signal.Signals(number)] is _end:
+            _say_stopping()
         if asked.came:
             raise KeyboardInterrupt
         asked.number = number
 
-    former = {number: signal.signal(number, remember) for number in _SIGNALS}
+    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        signal.signal(number, remember)
     try:
         yield asked
     finally:

@@ -124,7 +124,7 @@ def test_a_results_folder_that_is_a_file_is_told_before_anything_is_made(harness
     """The message names the path and the way to choose another."""
     (harness.folder / "taken").write_text("")
     finished = harness("run", harness.scenario(_RIGHT), "--results", "taken/results")
-    _refused(finished, "taken/results", "--results")
+    _refused(finished, "taken/results", "--output")
 
 
 def test_a_results_folder_that_may_not_be_written_is_told(
@@ -135,7 +135,7 @@ def test_a_results_folder_that_may_not_be_written_is_told(
     public_tmp_path.chmod(0o555)
     finished = harness("run", "scenario.yaml", user=ordinary_user)
     public_tmp_path.chmod(0o755)
-    _refused(finished, "results", "Permission denied", "--results")
+    _refused(finished, "results", "Permission denied", "--output")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,11 @@ def test_doctor_tries_every_part(harness: Command) -> None:
 
 
 def test_doctor_names_what_would_mend_a_missing_part(harness: Command) -> None:
-    """The command that brings it back is printed."""
+    """Beside the part, and once for all parts together; each word of the table is explained."""
     finished = harness("doctor", user=_WITHOUT_IPTABLES)
     assert finished.returncode == 1
-    assert "sudo apt-get install iptables" in finished.stdout
+    assert re.search(
+        r"^to install what is missing: sudo apt-get install .*iptables", finished.stdout, re.MULTILINE
+    )
+    assert re.search(r"^missing +\d+  can be installed", finished.stdout, re.MULTILINE)
+    assert re.search(r"^works +\d+  tried just now", finished.stdout, re.MULTILINE)

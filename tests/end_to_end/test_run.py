@@ -207,6 +207,7 @@ def test_ctrl_c_keeps_what_was_measured(harness: Command) -> None:
     process = harness.start("run", harness.scenario(_SHORT), "--set", "load.duration=60s")
     _wait_for(process, "load: ")
     process.send_signal(signal.SIGINT)
+    _wait_for(process, "stopping ...")
     stdout, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted after" in stdout
@@ -229,6 +230,7 @@ def test_an_end_before_anything_was_measured_stores_nothing(
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == status
+    assert "stopping ..." in stderr.splitlines()
     assert stderr.splitlines()[-1] == (
         "interrupted: everything that was started has ended; nothing was stored"
     )
