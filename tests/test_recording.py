@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,10 +16,10 @@ from harness.recording.table import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 Ints: TypeAlias = "Sequence[int] | np.ndarray[Any, Any]"
 NAMES = ["instance-1", "instance-2", "instance-3"]
+_REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 
 
 def rows(instance: Ints, connection: Ints | None = None, error: Ints | None = None) -> np.ndarray[Any, Any]:
@@ -265,6 +267,37 @@ def test_parquet_says_whose_a_request_was(tmp_path: Path) -> None:
     again = Recording.from_parquet(tmp_path / "routed.parquet")
     assert (again.routes, again.rows["route"].tolist()) == (("api", "web"), [1, 0, 1, 1])
     assert pq.read_table(tmp_path / "routed.parquet")["route"].to_pylist() == ["web", "api", "web", "web"]
+
+
+def test_parquet_keeps_what_is_the_protocol_s_own(tmp_path: Path) -> None:
+    """Streams and statuses of another protocol are read back; HTTP/1.1 has neither, and no such columns."""
+    import pyarrow.parquet as pq
+
+    records = rows([0, 1, 2])
+    plain, other = tmp_path / "plain.parquet", tmp_path / "other.parquet"
+    read(records).to_parquet(plain)
+    assert not {"stream", "protocol_status"} & set(pq.read_schema(plain).names)
+    again = Recording.from_parquet(plain)
+    assert (again.transport, again.codec, again.rows["stream"].any()) == ("tcp", "http1", False)
+    records["stream"], records["protocol_status"] = [1, 3, 65_535], [0, 14, 4_999]
+    replace(read(records), transport="udp", codec="datagram").to_parquet(other)
+    again = Recording.from_parquet(other)
+    assert (again.transport, again.codec) == ("udp", "datagram")
+    assert again.rows["stream"].tolist() == [1, 3, 65_535]
+    assert again.rows["protocol_status"].tolist() == [0, 14, 4_999]
+
+
+def test_recordings_of_before_there_were_protocols_are_read() -> None:
+    """Their files name none: all were of HTTP/1.1 over TCP."""
+    import pyarrow.parquet as pq
+
+    paths = sorted(_REFERENCE.rglob("requests.parquet"))
+    old = [path for path in paths if b"codec" not in pq.read_schema(path).metadata]
+    assert old
+    recording = Recording.from_parquet(old[0])
+    assert (recording.transport, recording.codec) == ("tcp", "http1")
+    assert len(recording.rows) == pq.read_metadata(old[0]).num_rows
+    assert not recording.rows["stream"].any()
 
 
 def test_a_route_has_its_own_instances_alone() -> None:

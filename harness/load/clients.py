@@ -202,6 +202,8 @@ class ClientPhase:
             instance,
             status,
             made.source,
+            0,
+            0,
             error,
             getattr(gevent.getcurrent(), "route", 0),
         )

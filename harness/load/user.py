@@ -272,6 +272,8 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
                 answer.instance,
                 answer.status,
                 self._source,
+                answer.stream,
+                answer.protocol_status,
                 answer.error,
                 self._route,
             )

@@ -19,6 +19,8 @@ REQUESTS: Final = {
     "source": "number of the client address, from 0",
     "instance": "the instance that answered; missing where it is unknown",
     "status": "the answer's HTTP status; missing without an answer",
+    "stream": "number of its stream on the connection, modulo 65,536; missing where the protocol has none",
+    "protocol_status": "the protocol's own status, such as gRPC's; missing where it has none",
     "error": "class of the failure (`refused`, `reset`, `timed_out`, …); missing on success",
     "route": "its route; missing where the scenario has none",
 }

@@ -44,7 +44,7 @@ def requests_frame(recording: Recording) -> pd.DataFrame:
     """Give one row a request, in the order of the recording."""
     rows = recording.rows
     start, intended = rows["start_ns"], rows["intended_start_ns"]
-    status, routes = pd.Series(rows["status"], dtype="UInt16"), recording.routes
+    routes = recording.routes
     frame = {
         "start_s": (start - recording.started_ns) / 1e9,
         "intended_start_s": (intended - recording.started_ns) / 1e9,
@@ -55,11 +55,17 @@ def requests_frame(recording: Recording) -> pd.DataFrame:
         "connection": rows["connection"],
         "source": rows["source"],
         "instance": _instances(rows["instance"], recording.instances),
-        "status": status.mask(status == 0),
+        **{name: _without_zeros(rows[name]) for name in ("status", "stream", "protocol_status")},
         "error": _named(np.where(rows["error"] == 0, _NOBODY, rows["error"].astype(np.int64)), ERRORS),
         "route": _named(rows["route"].astype(np.int64) if routes else np.full(len(rows), _NOBODY), routes),
     }
     return pd.DataFrame(frame, columns=list(columns.REQUESTS))
+
+
+def _without_zeros(numbers: NDArray[np.uint16]) -> pd.Series:
+    """Give numbers of which 0 says that there is none."""
+    column = pd.Series(numbers, dtype="UInt16")
+    return column.mask(column == 0)
 
 
 def connections_frame(recording: Recording) -> pd.DataFrame:

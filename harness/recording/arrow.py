@@ -25,6 +25,9 @@ UNITS = {
 MAYBE = ("connect_ns", "first_byte_ns")
 """Columns that a request may have nothing in."""
 
+PROTOCOL_S_OWN = ("stream", "protocol_status")
+"""Columns that are there only where a request has something in them: HTTP/1.1 has neither."""
+
 
 def fill(rows: NDArray[np.void], table: Any, instances: Sequence[str], routes: Sequence[str]) -> None:
     """Copy the columns of an Arrow table to rows."""
@@ -32,6 +35,9 @@ def fill(rows: NDArray[np.void], table: Any, instances: Sequence[str], routes: S
         rows[column] = table[column].to_numpy()
     for column in MAYBE:
         rows[column] = table[column].fill_null(NOT_THERE).to_numpy()
+    for column in PROTOCOL_S_OWN:
+        if column in table.column_names:
+            rows[column] = table[column].to_numpy()
     rows["instance"] = _from_dictionary(table["instance"], instances, NO_INSTANCE)
     rows["error"] = _from_dictionary(table["error"], ERRORS, 0)
     if routes:

@@ -1,6 +1,6 @@
 """The packed record: what the generator writes for every request, and how it is read back.
 
-Little-endian, without padding; `harness/load/wire/engine.h` has the same layout. Users in Python pack
+Little-endian, without padding; `harness/load/wire/record.h` has the same layout. Users in Python pack
 with `STRUCT`; whoever reads uses `as_array`. This module is imported by both sides, so numpy is loaded
 only where it is used.
 """
@@ -26,6 +26,8 @@ FIELDS: Final = (
     ("instance", "<u4"),  # index into the phase's identities, or NO_INSTANCE
     ("status", "<u2"),  # HTTP status, 0 when there was none
     ("source", "<u2"),  # index into the profile's sources, 0 when there are none
+    ("stream", "<u2"),  # number of the stream on its connection, modulo 65,536; 0 where the protocol has none
+    ("protocol_status", "<u2"),  # gRPC's status, WebSocket's close code; 0 where the protocol has none
     ("error", "u1"),  # index into ERRORS
     ("route", "u1"),  # index into the profile's routes, 0 when there are none
 )

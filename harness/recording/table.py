@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import LoadError, ResultError
-from harness.recording.arrow import MAYBE, UNITS, as_column, as_dictionary, fill
+from harness.recording.arrow import MAYBE, PROTOCOL_S_OWN, UNITS, as_column, as_dictionary, fill
 from harness.recording.identities import own_names, relabel
 from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, dtype
 
@@ -48,6 +48,8 @@ class Recording:
         instances answer with names of their own.
     routes
         The names of the routes, which the column `route` is an index into; none where there are no routes.
+    transport, codec
+        The protocol of the requests, as `LoadProfile` has it.
     """
 
     rows: NDArray[np.void]
@@ -56,6 +58,8 @@ class Recording:
     started_at: datetime
     named: bool = True
     routes: tuple[str, ...] = ()
+    transport: str = "tcp"
+    codec: str = "http1"
 
     @classmethod
     def of_generator(
@@ -323,7 +327,8 @@ class Recording:
         earliest request started; `started_ns` is the same moment on the monotonic clock of the
         machine that measured, `units` says the columns' units and `instances` holds all instances,
         those without any request too (both JSON). Where there are routes, `routes` holds their names, and
-        the column `route` says whose a request was; else there is neither.
+        the column `route` says whose a request was; else there is neither. `transport` and `codec` are the
+        protocol's; the columns `stream` and `protocol_status` are there only where it has them.
         """
         # Imported here: only a run's end and its readers need it, and it takes a while.
         import pyarrow.parquet as pq  # noqa: PLC0415  see above
@@ -334,9 +339,12 @@ class Recording:
             "units": json.dumps(UNITS),
             "instances": json.dumps(self.instances),
             "named": json.dumps(self.named),
+            "transport": self.transport,
+            "codec": self.codec,
             **({"routes": json.dumps(self.routes)} if self.routes else {}),
         }
-        first = self._table(0)
+        own = [name for name in PROTOCOL_S_OWN if self.rows[name].any()]
+        first = self._table(0, own)
         with pq.ParquetWriter(
             path,
             first.schema.with_metadata(metadata),
@@ -347,10 +355,10 @@ class Recording:
         ) as writer:
             writer.write_table(first)
             for begin in range(_PART, len(self.rows), _PART):
-                writer.write_table(self._table(begin))
+                writer.write_table(self._table(begin, own))
 
-    def _table(self, begin: int) -> Any:
-        """Give the Arrow table of a part of the rows."""
+    def _table(self, begin: int, own: Sequence[str]) -> Any:
+        """Give the Arrow table of a part of the rows, with the columns of the protocol's own."""
         import pyarrow as pa  # noqa: PLC0415  as in to_parquet
 
         rows = self.rows[begin : begin + _PART]
@@ -364,6 +372,7 @@ class Recording:
             "instance": as_dictionary(np.where(none, 0, rows["instance"]), none, self.instances),
             "status": as_column(rows["status"]),
             "source": as_column(rows["source"]),
+            **{name: as_column(rows[name]) for name in own},
             "error": as_dictionary(rows["error"], rows["error"] == 0, ERRORS),
         }
         if self.routes:
@@ -390,6 +399,8 @@ class Recording:
                 started_at = datetime.fromisoformat(metadata[b"started_at"].decode())
                 named = bool(json.loads(metadata[b"named"]))
                 routes = tuple(json.loads(metadata.get(b"routes", b"[]")))
+                transport = metadata.get(b"transport", b"tcp").decode()  # older files name neither
+                codec = metadata.get(b"codec", b"http1").decode()
                 rows = np.zeros(file.metadata.num_rows, dtype=dtype())
                 begin = 0
                 for group in range(file.num_row_groups):
@@ -402,4 +413,4 @@ class Recording:
             ) from error
         rows["intended_start_ns"] += started_ns
         rows["start_ns"] += started_ns
-        return cls(rows, instances, started_ns, started_at, named, routes)
+        return cls(rows, instances, started_ns, started_at, named, routes, transport, codec)

@@ -27,7 +27,7 @@ for n in range(3000):
 real_time, clock = time.time, [0.0]
 ours, theirs = RequestStats(), RequestStats()
 feed = StatsFeed(ours, "/", 0)
-packed = [STRUCT.pack(s, s, l, 0, l, 0, NO_INSTANCE, 200, 0, e, 0) for s, l, e in requests]
+packed = [STRUCT.pack(s, s, l, 0, l, 0, NO_INSTANCE, 200, 0, 0, 0, e, 0) for s, l, e in requests]
 for at in range(0, 3000, 700):
     feed.add(as_array(b"".join(packed[at:at + 700])), 5 * len(packed[at:at + 700]))
 time.time = lambda: clock[0]

@@ -76,6 +76,7 @@ def test_what_a_request_lacks_is_missing() -> None:
     assert frame["error"].isna().tolist() == [True, False]
     assert frame.loc[1, "error"] == "refused"
     assert frame.loc[1, ["connect_ms", "first_byte_ms", "instance", "status"]].isna().all()
+    assert frame[["stream", "protocol_status"]].isna().all(axis=None)  # HTTP/1.1 has neither
     assert frame["instance"].cat.categories.tolist() == ["a", "b"]
 
 

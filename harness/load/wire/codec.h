@@ -27,9 +27,11 @@ struct wanted {
 
 /* An answer, as far as it has come. Its spans are the codec's, until its next call. */
 struct answer {
-    uint16_t status;        /* HTTP's; 0 before it was read, and where there is none */
-    uint64_t body_bytes;    /* so far */
-    struct span name, body; /* the instance's name in the header; the body if it is wanted */
+    uint16_t status;          /* HTTP's; 0 before it was read, and where there is none */
+    uint16_t protocol_status; /* the protocol's own: gRPC's, WebSocket's close code; 0 where it has none */
+    uint16_t stream;          /* its number on the flow, modulo 65,536; 0 where the protocol has none */
+    uint64_t body_bytes;      /* so far */
+    struct span name, body;   /* the instance's name in the header; the body if it is wanted */
 };
 
 struct codec_ops {

@@ -53,7 +53,7 @@ void begin(struct engine *engine, struct exchange *exchange, int64_t intended_ns
     exchange->intended_ns = intended_ns ? intended_ns : exchange->start_ns;
     exchange->connected_ns = exchange->first_byte_ns = 0;
     exchange->body_bytes = 0;
-    exchange->status = 0;
+    exchange->status = exchange->protocol_status = exchange->stream = 0;
     exchange->spoke = false;
     exchange->reused = flow->link.fd >= 0;
     flow->exchange = exchange;

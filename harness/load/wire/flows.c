@@ -176,8 +176,11 @@ static enum verdict feed(struct engine *engine, struct flow *flow, struct span d
     const struct profile *profile = &engine->profile;
     size_t unsent = flow->out.length;
     enum verdict verdict = profile->codec->feed(flow->codec, &profile->wanted, data, answer, &flow->out);
-    flow->exchange->status = answer->status;
-    flow->exchange->body_bytes = answer->body_bytes;
+    struct exchange *exchange = flow->exchange;
+    exchange->status = answer->status;
+    exchange->protocol_status = answer->protocol_status;
+    exchange->stream = answer->stream;
+    exchange->body_bytes = answer->body_bytes;
     if (flow->out.length > unsent && send_rest(engine, flow) == BLOCKED && !flow->polls_out)
         poll_for(engine, flow, true, EPOLL_CTL_MOD);
     return verdict;

@@ -35,7 +35,7 @@ struct exchange {
     uint64_t body_bytes;
     int64_t wakes_ns;  /* while paused */
     uint32_t failures; /* in a row */
-    uint16_t status;
+    uint16_t status, protocol_status, stream;
     uint8_t route;
     bool reused, spoke;
 };

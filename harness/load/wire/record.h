@@ -29,7 +29,7 @@ struct __attribute__((packed)) record {
     int64_t intended_start_ns, start_ns, latency_ns;
     int64_t connect_ns, first_byte_ns;
     uint32_t connection, instance;
-    uint16_t status, source;
+    uint16_t status, source, stream, protocol_status;
     uint8_t error, route;
 };
 

@@ -43,6 +43,8 @@ void record(struct engine *engine, const struct exchange *exchange, int64_t ende
         .instance = instance,
         .status = exchange->status,
         .source = exchange->flow->source,
+        .stream = exchange->stream,
+        .protocol_status = exchange->protocol_status,
         .error = (uint8_t)error,
         .route = exchange->route,
     };
