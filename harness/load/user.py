@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 import gevent
 from locust import User, constant
 
-from harness.load.http1 import Answer, ResponseParser, ResponseReader
+from harness.load.codecs.http1 import Answer, ResponseParser, ResponseReader
 from harness.recording.layout import (
     ERROR_OF,
     MALFORMED,

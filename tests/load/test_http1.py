@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load import http1
-from harness.load.http1 import Answer, ResponseParser, ResponseReader
+from harness.load.codecs import http1
+from harness.load.codecs.http1 import Answer, ResponseParser, ResponseReader
 from harness.load.profile import LoadProfile
 from harness.recording.layout import ERRORS, NO_INSTANCE
 

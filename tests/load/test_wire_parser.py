@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.load._wire import read_answer
-from harness.load.http1 import MOST_BODY_BYTES, MOST_HEAD_BYTES, ResponseParser, ResponseReader
+from harness.load.codecs.http1 import MOST_BODY_BYTES, MOST_HEAD_BYTES, ResponseParser, ResponseReader
 from harness.load.profile import LoadProfile
 from harness.recording.layout import ERRORS, NO_INSTANCE
 

@@ -1,0 +1,1 @@
+"""What makes exchanges of bytes, for users of plain Python."""
