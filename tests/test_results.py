@@ -193,7 +193,7 @@ def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
     """A results folder that is a file, or below one, is told in one line with the way out."""
     (tmp_path / "results").write_text("")
     for root in (tmp_path / "results", tmp_path / "results" / "below"):
-        with pytest.raises(ResultError, match=r"results.*a file stands where .*--results DIR") as error:
+        with pytest.raises(ResultError, match=r"results.*a file stands where .*--output DIR") as error:
             PendingResult(root, "run")
         assert "\n" not in str(error.value)
 

@@ -63,7 +63,7 @@ def test_every_page_is_there_and_begins_with_the_readme(site: Path) -> None:
     """Also the files of the repository that pages link to."""
     pages = {path.stem for path in (_ROOT / "docs").glob("*.md")}
     assert {path.stem for path in site.glob("*.html")} == pages | {"index", "404"}
-    assert "Which one spreads the load evenly" in (site / "index.html").read_text("utf-8")
+    assert "measures every way to put several copies" in (site / "index.html").read_text("utf-8")
     assert "strategy: dnat-random" in (site / "repository/scenarios/dnat-10.yaml.html").read_text("utf-8")
     assert "sameport_flow_hash.py.html" in (site / "repository/docs/example-strategy.html").read_text("utf-8")
 

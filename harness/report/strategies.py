@@ -10,6 +10,7 @@ from rich.text import Text
 
 from harness.common.text import printable
 from harness.engines import ENGINES
+from harness.strategies.base import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,16 +25,7 @@ _INTRODUCTION = """\
 Every way to put several instances on one port that the harness knows. This page is made from what the
 strategies say of themselves: `harness list strategies --markdown`.
 
-| how | strategies |
-|---|---|
-| nothing in between | `direct`, the baseline; `publish`, one container's published port |
-| sockets that share a port | `so-reuseport-host`, `so-reuseport-sandbox` (a pod), `so-reuseport-bpf` |
-| iptables | `dnat-random`, `dnat-nth`, `dnat-literal` (often written, and not even), `kube-proxy-iptables` |
-| nftables | `nft-random`, `nft-round-robin`, `nft-hash` |
-| IPVS | `ipvs-rr`, `ipvs-lc`, `ipvs-sh`, `ipvs-mh`, where the kernel has it |
-| proxies for TCP | `userland`, `nginx-stream`, `haproxy-tcp` |
-| proxies for HTTP | `nginx`, `nginx-events`, `haproxy`, `envoy`, `traefik`, `caddy` |
-
+%(families)s
 - **unit**: what is balanced, and so what the verdict is about: connections, requests, or sources (client
   addresses).
 - **layer**: 4 where a client's connection is one of an instance's, 7 where requests are passed on one by one.
@@ -47,6 +39,8 @@ strategies say of themselves: `harness list strategies --markdown`.
 - **follows**: by what it learns, without being told, that an instance has come or gone.
 - **cooperation**: whether the application has to do something for it.
 - **keeps source**: whether an instance sees the client's own address.
+- **needs root**: whether it changes the kernel's rules or uses the container engine's socket, which
+  takes root on a machine of your own.
 - **health checks**: whether it can find out by itself that an instance is ill.
 
 `PORT` is the endpoint's port in the diagrams.
@@ -86,17 +80,27 @@ def _yes(can: bool) -> str:
 
 def strategies_page(strategies: Sequence[type[Strategy]]) -> str:
     """Write the page of all strategies in Markdown."""
-    parts = [_INTRODUCTION, _overview(strategies)]
+    parts = [_INTRODUCTION % {"families": _families(strategies)}, _overview(strategies)]
     parts += [_section(strategy) for strategy in strategies]
     return "\n".join(parts)
+
+
+def _families(strategies: Sequence[type[Strategy]]) -> str:
+    """Write a row for each family, in the order of `FAMILIES`; others follow."""
+    names: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for strategy in strategies:
+        names.setdefault(strategy.family, []).append(f"[`{strategy.name}`](#{strategy.name})")
+    rows = ["how | strategies", "--- | ---"]
+    rows += [f"{family} | {', '.join(own)}" for family, own in names.items() if own]
+    return "\n".join(f"| {row} |" for row in rows) + "\n"
 
 
 def _overview(strategies: Sequence[type[Strategy]]) -> str:
     header = (
         "strategy | unit | policy | weights | routes | told | follows | cooperation | keeps source | "
-        "health checks"
+        "needs root | health checks"
     )
-    rows = [header, " | ".join(["---"] * 10)]
+    rows = [header, " | ".join(["---"] * 11)]
     for strategy in strategies:
         cells = (
             f"[`{strategy.name}`](#{strategy.name})",
@@ -111,6 +115,7 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
                     bool(strategy.follows),
                     strategy.cooperation,
                     strategy.keeps_source,
+                    strategy.needs_root,
                     strategy.health_checks,
                 ),
             ),

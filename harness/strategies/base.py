@@ -28,6 +28,18 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+FAMILIES = (
+    "nothing in between",
+    "sockets that share a port",
+    "iptables",
+    "nftables",
+    "IPVS",
+    "proxies for TCP",
+    "proxies for HTTP",
+)
+"""The mechanisms of the strategies that come with the harness, in the order of tables."""
+
+
 class Strategy(ABC):
     """One way to put several instances on one port.
 
@@ -37,6 +49,8 @@ class Strategy(ABC):
         As a scenario says it.
     summary
         One line for tables and help.
+    family
+        The mechanism that it is a variant of, such as iptables, for tables in groups.
     unit
         What it balances; options may change it for one object.
     layer
@@ -75,6 +89,9 @@ class Strategy(ABC):
         Whether the application has to do something for it, such as setting SO_REUSEPORT.
     keeps_source
         Whether instances see the client's own address.
+    needs_root
+        Whether its parts change the kernel's rules or use the container engine's socket, which takes root on
+        a machine of your own; a throw-away host needs none.
     health_checks
         Whether it can find out by itself that a member is ill.
     way
@@ -91,6 +108,7 @@ class Strategy(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    family: ClassVar[str] = "others"
     unit: Unit
     layer: ClassVar[Layer] = 4
     policy: str
@@ -108,6 +126,7 @@ class Strategy(ABC):
     adopts: bool = True
     cooperation: ClassVar[bool] = False
     keeps_source: ClassVar[bool] = False
+    needs_root: ClassVar[bool] = False
     health_checks: ClassVar[bool] = False
     way: ClassVar[str] = ""
     seams: ClassVar[str] = ""

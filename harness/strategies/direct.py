@@ -24,6 +24,7 @@ class Direct(Strategy):
     placement: ClassVar[Placement] = "host"
     most_members: ClassVar[int | None] = 1
     adopts = False
+    family: ClassVar[str] = "nothing in between"
     keeps_source: ClassVar[bool] = True
     way: ClassVar[str] = """
 client --> host:PORT, where the instance listens

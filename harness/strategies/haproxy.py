@@ -337,6 +337,7 @@ class HaproxyTcp(_Haproxy):
 
     name: ClassVar[str] = "haproxy-tcp"
     summary: ClassVar[str] = "HAProxy as a TCP proxy"
+    family: ClassVar[str] = "proxies for TCP"
     way: ClassVar[str] = _TCP_WAY
     seams: ClassVar[str] = _TCP_SEAMS
     layer: ClassVar[Layer] = 4

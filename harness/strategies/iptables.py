@@ -37,7 +37,9 @@ class IptablesStrategy(Strategy):
     """
 
     unit: Unit = "connection"
+    family: ClassVar[str] = "iptables"
     keeps_source: ClassVar[bool] = True
+    needs_root: ClassVar[bool] = True
     commands: ClassVar[Mapping[str, str]] = COMMANDS
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = VERSIONS
 

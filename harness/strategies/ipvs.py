@@ -41,7 +41,9 @@ class _Ipvs(Strategy):
 
     scheduler: ClassVar[str]
     flags: ClassVar[int] = 0
+    family: ClassVar[str] = "IPVS"
     keeps_source: ClassVar[bool] = True
+    needs_root: ClassVar[bool] = True
     weights: bool = True
     way: ClassVar[str] = """
 client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translated --> instance

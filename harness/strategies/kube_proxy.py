@@ -49,6 +49,8 @@ class KubeProxyIptables(Strategy):
     unit: Unit = "connection"
     policy = "random"
     predicted: ClassVar[str] = "multinomial"
+    family: ClassVar[str] = "iptables"
+    needs_root: ClassVar[bool] = True
     commands: ClassVar[Mapping[str, str]] = iptables.COMMANDS
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = iptables.VERSIONS
     options_model: ClassVar[type[Options]] = TrafficPolicy

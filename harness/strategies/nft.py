@@ -67,7 +67,9 @@ class _Nft(Strategy):
 
     unit: Unit = "connection"
     weights: bool = True
+    family: ClassVar[str] = "nftables"
     keeps_source: ClassVar[bool] = True
+    needs_root: ClassVar[bool] = True
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS
     commands: ClassVar[Mapping[str, str]] = {"nft": "apt-get install nftables"}

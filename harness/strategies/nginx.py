@@ -312,6 +312,7 @@ class NginxStream(_Nginx):
 
     name: ClassVar[str] = "nginx-stream"
     summary: ClassVar[str] = "nginx as a TCP proxy (its stream module)"
+    family: ClassVar[str] = "proxies for TCP"
     way: ClassVar[str] = _STREAM_WAY
     seams: ClassVar[str] = _STREAM_SEAMS
     layer: ClassVar[Layer] = 4

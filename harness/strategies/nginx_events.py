@@ -63,6 +63,7 @@ class NginxEvents(Nginx):
     name: ClassVar[str] = "nginx-events"
     summary: ClassVar[str] = "nginx, configured anew and reloaded at each event of the container engine"
     follows: ClassVar[str] = "the engine's events, failures of what it passes on"
+    needs_root: ClassVar[bool] = True
     routes: bool = False  # an event does not tell whose requests a newcomer answers
     options: NginxEventsOptions
     seams: ClassVar[str] = f"""

@@ -138,6 +138,7 @@ class Proxy(Strategy):
         The discoveries with which a client's kept-alive connection outlives an update.
     """
 
+    family: ClassVar[str] = "proxies for HTTP"
     layer: ClassVar[Layer] = 7
     unit: Unit = "request"
     policy = "round robin"

@@ -39,6 +39,7 @@ class Publish(IptablesStrategy):
 
     name: ClassVar[str] = "publish"
     summary: ClassVar[str] = "one-to-one DNAT and a relay, as `docker run -p`; one instance only"
+    family: ClassVar[str] = "nothing in between"
     published: ClassVar[bool] = True
     policy = "none"
     predicted: ClassVar[str] = "everything to the one"

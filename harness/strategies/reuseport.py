@@ -42,6 +42,7 @@ class _Group(Strategy):
     predicted: ClassVar[str] = "multinomial"
     follows: ClassVar[str] = "the kernel forgets a closed socket"
     adopts = False
+    family: ClassVar[str] = "sockets that share a port"
     cooperation: ClassVar[bool] = True
     keeps_source: ClassVar[bool] = True
     seams: ClassVar[str] = _COOPERATION

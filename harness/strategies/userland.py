@@ -85,6 +85,7 @@ class Userland(Strategy):
 
     name: ClassVar[str] = "userland"
     summary: ClassVar[str] = "a plain TCP relay in user land, one connection to the next instance for each"
+    family: ClassVar[str] = "proxies for TCP"
     unit: Unit = "connection"
     policy = "round robin"
     predicted: ClassVar[str] = "exactly by weight"

@@ -349,6 +349,23 @@ def test_labels_of_cost_do_not_overlap(measure: Measure) -> None:
     assert not any(boxes[i].overlaps(boxes[j]) for i in range(12) for j in range(i))
 
 
+def test_labels_of_cost_at_zero_are_a_staircase(measure: Measure) -> None:
+    """Strategies that take turns stand in a row at zero; their names are above each other."""
+    _, summary = measure([1000, 1000])
+    runs = [costing(summary, f"strategy-{number}", 100 + number) for number in range(6)]
+    figure = cost_figure([*runs, costing(summary, "far-away", 300)])
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    boxes = {text.get_text(): Text.get_window_extent(text) for text in axes.texts}
+    left = [boxes[f"strategy-{number}"].x0 for number in range(6)]
+    height = [boxes[f"strategy-{number}"].y0 for number in range(6)]
+    assert left == sorted(left)
+    assert height == sorted(height, reverse=True)
+    assert boxes["far-away"].y0 == pytest.approx(height[-1])
+    every = [*boxes.values()]
+    assert not any(every[i].overlaps(every[j]) for i in range(7) for j in range(i))
+
+
 def test_cost_needs_a_cost(measure: Measure) -> None:
     """Without processor times there is no picture, and a line that says so."""
     _, summary = measure([10, 10])

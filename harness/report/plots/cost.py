@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import textalloc
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from harness.errors import ResultError
@@ -52,6 +53,12 @@ _LOOKS: Final = {
 }
 _PARTS: Final = ("proxy", "engine", "instances", "generator", "kernel")
 _PANEL = (5.6, 3.9)
+_ALONE = (8.4, 5.4)
+"""The size of a panel among several, and of the only one, in inches."""
+_EXACT = 0.05
+"""A deviation below so many percent is drawn at zero, where strategies that take turns stand in a row."""
+_GAP = 9
+"""Pixels between a mark and its name, and between names."""
 _LINEAR_TO = 1.0
 """Up to so many percent of deviation, the axis is linear, so that zero has a place."""
 
@@ -84,18 +91,19 @@ def cost_figure(summaries: Sequence[Summary]) -> Picture:
         raise ResultError("no result has processor times and a distribution: a plot of cost needs both")
     across = min(len(panels), 2)
     down = -(-len(panels) // across)
-    width, height = _PANEL[0] * across + 0.4, _PANEL[1] * down + 0.75
-    figure = new_figure(width if across > 1 else 7.0, height)
+    panel = _PANEL if len(panels) > 1 else _ALONE
+    width, height = panel[0] * across + 0.4, panel[1] * down + 0.75
+    figure = new_figure(width, height)
     figure.suptitle("cost and evenness: the lower left is best", fontsize=TITLE, y=1 - 0.08 / height)
     names = labels(panels)
     tolerances = _tolerances(summaries)
     for number, (where, name) in enumerate(names.items()):
         column, row = number % across, number // across
         box = (
-            (column + (0.8 if across > 1 else 0.85) / _PANEL[0]) / across * (1 if across == 1 else 0.985),
-            1 - (0.38 + _PANEL[1] * (row + 1) - 0.62) / height,
-            (1 - 1.0 / _PANEL[0]) / across,
-            (_PANEL[1] - 0.98) / height,
+            (column + (0.8 if across > 1 else 0.85) / panel[0]) / across * (1 if across == 1 else 0.985),
+            1 - (0.38 + panel[1] * (row + 1) - 0.62) / height,
+            (1 - 1.0 / panel[0]) / across,
+            (panel[1] - 0.98) / height,
         )
         axes = figure.add_axes(box)
         axes.set_title(name, fontsize=10, loc="left", parse_math=False)
@@ -184,7 +192,7 @@ def _scale(axes: Axes, marks: Sequence[_Mark], tolerance: float) -> None:
     plain_numbers(axes, "x", low, high)
     room = max((high / low) ** 0.25, 1.15) if low > 0 else 1.5
     axes.set_xlim(max(low, 1e-3) / room, max(high, 1e-3) * room)
-    axes.set_yscale("symlog", linthresh=_LINEAR_TO, linscale=0.6)
+    axes.set_yscale("symlog", linthresh=_LINEAR_TO, linscale=1.2)
     most = max(*(mark.deviation.high for mark in marks), tolerance, _LINEAR_TO)
     axes.set_ylim(-0.3, most * 2)
     steps = [0.0, 0.5, *(step * power for power in (1.0, 10.0, 100.0, 1000.0, 10000.0) for step in (1, 2, 5))]
@@ -195,24 +203,83 @@ def _scale(axes: Axes, marks: Sequence[_Mark], tolerance: float) -> None:
 
 
 def _label(axes: Axes, marks: Sequence[_Mark]) -> None:
-    """Name each mark, where there is room for it."""
-    x = np.array([mark.cpu_us.middle for mark in marks])
-    y = np.array([mark.deviation.middle for mark in marks])
+    """Name each mark: those at zero by a staircase above them, the others where there is room."""
+    exact = [mark for mark in marks if mark.deviation.middle < _EXACT]
+    stairs = _staircase(axes, exact) if len(exact) > 1 else []
+    others = [mark for mark in marks if not stairs or mark not in exact]
+    if not others:
+        return
+    x = np.array([mark.cpu_us.middle for mark in others])
+    y = np.array([mark.deviation.middle for mark in others])
+    # What labels keep clear of: the ranges of all marks, and the stairs.
+    across = [([mark.cpu_us.low, mark.cpu_us.high], [mark.deviation.middle] * 2) for mark in marks]
+    upwards = [([mark.cpu_us.middle] * 2, [mark.deviation.low, mark.deviation.high]) for mark in marks]
+    lines = [*across, *upwards, *stairs]
     textalloc.allocate(
         axes,
         x,
         y,
-        [plain(mark.strategy, 30) for mark in marks],
+        [plain(mark.strategy, 30) for mark in others],
         x_scatter=x,
         y_scatter=y,
-        x_lines=[[mark.cpu_us.low, mark.cpu_us.high] for mark in marks],
-        y_lines=[[mark.deviation.middle, mark.deviation.middle] for mark in marks],
+        x_lines=[line[0] for line in lines],
+        y_lines=[line[1] for line in lines],
         textsize=SMALL,
         textcolor=INK,
         linecolor=MUTED,
         linewidth=0.7,
-        min_distance=0.012,
-        max_distance=0.3,
-        margin=0.004,
+        min_distance=0.015,
+        max_distance=0.4,
+        margin=0.008,
+        nbr_candidates=1_000,
+        avoid_label_lines_overlap=True,
+        avoid_crossing_label_lines=True,
         parse_math=False,
     )
+
+
+def _staircase(axes: Axes, marks: Sequence[_Mark]) -> list[tuple[list[float], list[float]]]:
+    """Name marks of one height above them, each higher than those to its right that it would cover.
+
+    A name begins above its mark, and a vertical line leads to it, so that no line crosses a name. Gives the
+    lines and the names' middles as lines to keep clear of. Where the panel has too little room, nothing is
+    drawn and nothing given.
+    """
+    points = sorted(marks, key=lambda mark: -mark.cpu_us.middle)
+    texts = [
+        axes.annotate(
+            plain(mark.strategy, 30),
+            (mark.cpu_us.middle, mark.deviation.middle),
+            xytext=(0, _GAP),
+            textcoords="offset pixels",
+            va="bottom",
+            fontsize=SMALL,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "relpos": (0, 0), "shrinkA": 0},
+            parse_math=False,
+        )
+        for mark in points
+    ]
+    left = [float(axes.transData.transform(text.xy)[0]) for text in texts]
+    boxes = [Text.get_window_extent(text) for text in texts]  # an annotation's own has its line, too
+    levels: list[int] = []
+    for number, box in enumerate(boxes):
+        covered = [levels[i] for i in range(number) if left[i] < left[number] + box.width + _GAP]
+        levels.append(1 + max(covered, default=0))
+    step = max(box.height for box in boxes) + 2
+    room = axes.get_window_extent()
+    fits = all(x + box.width < room.x1 for x, box in zip(left, boxes, strict=True))
+    if not fits or max(levels) * step > room.height / 2:
+        for text in texts:
+            text.remove()
+        return []
+    lines = []
+    back = axes.transData.inverted()
+    for text, level, box, x in zip(texts, levels, boxes, left, strict=True):
+        text.set_position((0, _GAP + (level - 1) * step))
+        bottom = float(axes.transData.transform(text.xy)[1])
+        top = bottom + _GAP + (level - 0.5) * step
+        for ends in (((x, bottom), (x, top)), ((x, top), (x + box.width, top))):
+            (x0, y0), (x1, y1) = back.transform(ends)
+            lines.append(([float(x0), float(x1)], [float(y0), float(y1)]))
+    return lines
