@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from harness.analysis.early_stop import Look
+from harness.analysis.early_stop import InterimLook
 from harness.analysis.summarise import Observed, summarise
 from harness.recording.layout import NO_INSTANCE, NOT_THERE, TIMED_OUT, dtype
 from harness.recording.table import Recording
@@ -153,7 +153,7 @@ def _summarised(task: Task, recording: Recording) -> Callable[[], Summary]:
     scenario = load_scenario(_SCENARIO, changes)
     wall_ns = int(recording.rows["start_ns"][-1]) - recording.started_ns
     seen = np.linspace(0, len(recording.rows), _LOOKS + 1, dtype=np.int64)[1:].tolist()
-    looks = [Look(records, wall_ns * records // len(recording.rows)) for records in seen]
+    looks = [InterimLook(records, wall_ns * records // len(recording.rows)) for records in seen]
     observed = Observed(
         unit="connection",
         expected_shares=[1 / task.case.instances] * task.case.instances,

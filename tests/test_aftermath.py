@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.analysis.impact import aftermaths, event_rows
+from harness.analysis.impact import event_rows, impacts
 from harness.faults.events import FaultEvent
 from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
 from harness.recording.table import Recording
@@ -199,7 +199,7 @@ def test_latency_is_told_before_the_event_until_the_recovery_and_in_the_second_a
 @pytest.mark.parametrize(("within_ms", "outside"), [(100, True), (400, False)])
 def test_it_can_be_asked_whether_it_is_still_disturbed_later(within_ms: int, *, outside: bool) -> None:
     """Losses that go on for 300 ms, of 320 that there are, are against the first 100."""
-    (after,) = aftermaths(
+    (after,) = impacts(
         crowd(range(500, 800), until=820), [_stopped(500, "b", shares=AWAY)], _SCENARIO, "connection"
     )
     assert after.outside_after(within_ms * MS) == outside

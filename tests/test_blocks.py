@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import ResultError
 from harness.recording.layout import NO_INSTANCE, dtype
-from harness.recording.spool import Blocks, recovered
+from harness.recording.spool import Spool, recovered
 from harness.recording.table import Recording
 from harness.results.folder import PendingResult
 from harness.scenario import load_scenario
@@ -58,7 +58,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("each", [1, 30, 99, 100, 101, 1000])
 def test_all_that_came_in_comes_out(tmp_path: Path, each: int) -> None:
     """In order, and to the last bit, however many come at a time."""
-    blocks, rows = Blocks(tmp_path / "blocks"), records(1000)
+    blocks, rows = Spool(tmp_path / "blocks"), records(1000)
     for begin in range(0, 1000, each):
         blocks.add(rows[begin : begin + each], NAMES)
     assert blocks.records == 1000
@@ -68,7 +68,7 @@ def test_all_that_came_in_comes_out(tmp_path: Path, each: int) -> None:
 @pytest.mark.usefixtures("small")
 def test_instances_may_turn_up_later(tmp_path: Path) -> None:
     """A block knows the names of its time; their numbers stay the same."""
-    blocks = Blocks(tmp_path / "blocks")
+    blocks = Spool(tmp_path / "blocks")
     first, then = records(120), records(120, 120)
     first["instance"] = 0
     blocks.add(first, NAMES[:1])
@@ -81,7 +81,7 @@ def test_old_records_are_written_however_few(tmp_path: Path, monkeypatch: pytest
     """What a kill would cost has an upper bound in time, too."""
     now = [100.0]
     monkeypatch.setattr("harness.recording.spool.time.monotonic", lambda: now[0])
-    blocks = Blocks(tmp_path / "blocks")
+    blocks = Spool(tmp_path / "blocks")
     blocks.add(records(2), NAMES)
     now[0] += 4.9
     blocks.add(records(2, 2), NAMES)
@@ -95,7 +95,7 @@ def test_old_records_are_written_however_few(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.usefixtures("small")
 def test_a_block_that_is_gone_is_told(tmp_path: Path) -> None:
     """A recording with a hole in it is none."""
-    blocks = Blocks(tmp_path / "blocks")
+    blocks = Spool(tmp_path / "blocks")
     for begin in (0, 100):
         blocks.add(records(100, begin), NAMES)
     next((tmp_path / "blocks").iterdir()).unlink()
@@ -109,13 +109,13 @@ def test_a_full_disk_is_explained(tmp_path: Path) -> None:
     (tmp_path / "blocks").mkdir()
     (tmp_path / "blocks/000000.unfinished").symlink_to("/dev/full")
     with pytest.raises(ResultError, match=r"can't be written: .*No space left"):
-        Blocks(tmp_path / "blocks").add(records(100), NAMES)
+        Spool(tmp_path / "blocks").add(records(100), NAMES)
 
 
 @pytest.mark.usefixtures("small")
 def test_what_is_recovered_has_the_scenarios_instances(tmp_path: Path) -> None:
     """Those that had not answered, too."""
-    blocks, rows = Blocks(tmp_path / "blocks"), records(200)
+    blocks, rows = Spool(tmp_path / "blocks"), records(200)
     rows["instance"] %= 2
     blocks.add(rows, ("instance-3", "instance-1"))
     found = recovered(tmp_path / "blocks", NAMES)
@@ -129,7 +129,7 @@ def test_what_is_recovered_has_the_scenarios_instances(tmp_path: Path) -> None:
 def test_nothing_is_recovered_where_nobody_answered(tmp_path: Path) -> None:
     """Refused connections alone are no recording that anybody would look for."""
     assert recovered(tmp_path / "blocks", NAMES) is None
-    blocks, rows = Blocks(tmp_path / "blocks"), records(200)
+    blocks, rows = Spool(tmp_path / "blocks"), records(200)
     rows["instance"] = NO_INSTANCE
     blocks.add(rows, ())
     assert recovered(tmp_path / "blocks", NAMES) is None
@@ -221,7 +221,7 @@ def _die(tmp_path: Path, scenario: Scenario, ending: str) -> None:
 
 def test_blocks_keep_whose_a_request_was(tmp_path: Path) -> None:
     """Of a run that was killed, too."""
-    blocks, rows = Blocks(tmp_path / "blocks", ["api", "web"]), records(6)
+    blocks, rows = Spool(tmp_path / "blocks", ["api", "web"]), records(6)
     rows["route"] = rows["connection"] % 2
     blocks.add(rows[:4], NAMES)
     blocks.flush()

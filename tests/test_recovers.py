@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.analysis.impact import aftermaths
+from harness.analysis.impact import impacts
 from harness.analysis.recovery import recovers
 from harness.faults.events import FaultEvent
 from harness.scenario.recovers import Required
@@ -30,7 +30,7 @@ def _asked(
     scenario: Any = SimpleNamespace(
         tolerance=0.2, confidence=0.95, recovers=required, script=lambda: range(steps or len(at_ms))
     )
-    after = aftermaths(recording, happened, scenario, "connection")
+    after = impacts(recording, happened, scenario, "connection")
     found = recovers(scenario, recording, after, [one.row() for one in after])
     assert found is not None
     return found

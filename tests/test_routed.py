@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.analysis.routes import RoutedWatch, parts
+from harness.analysis.routes import RoutedEarlyStop, parts
 from harness.errors import LoadError
 from harness.plan.sample_size import needs_of
 from harness.recording.layout import NO_INSTANCE, STATUS, dtype
@@ -137,7 +137,7 @@ def test_the_recording_gives_the_verdict_that_ended_the_load(
     identities = NAMES[::-1]
     live = rows.copy()
     live["instance"] = 4 - live["instance"]
-    watch = RoutedWatch(until, "request", SHARES)
+    watch = RoutedEarlyStop(until, "request", SHARES)
     for number, start in enumerate(range(0, len(rows), 800), 1):
         watch.take(live[start : start + 800], number * _LOOK_NS, identities)
         if watch.decided:

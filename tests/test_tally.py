@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.recording.counter import Tally
+from harness.recording.counter import UnitCounter
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
 
@@ -31,18 +31,18 @@ def test_any_blocks_are_counted_like_the_whole(
     for column, values in zip(("connection", "source", "instance"), zip(*rows, strict=True), strict=False):
         records[column] = values
     whole = Recording(records, ("a", "b", "c"), 0, datetime(2026, 1, 1, tzinfo=UTC))
-    tally = Tally(unit)
+    counter = UnitCounter(unit)
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     for start, end in pairwise(edges):
-        tally.add(records[start:end])
-    assert tally.counts(3).tolist() == whole.units_by_instance(unit).tolist()
-    assert tally.missing == whole.unattributed(unit)
+        counter.add(records[start:end])
+    assert counter.counts(3).tolist() == whole.units_by_instance(unit).tolist()
+    assert counter.missing == whole.unattributed(unit)
 
 
 def test_more_instances_than_expected_are_not_cut_off() -> None:
     """Where more instances answer than there should be, the counts show it."""
     records = np.zeros(5, dtype())
     records["instance"] = range(5)
-    tally = Tally("request")
-    tally.add(records)
-    assert tally.counts(3).tolist() == [1] * 5
+    counter = UnitCounter("request")
+    counter.add(records)
+    assert counter.counts(3).tolist() == [1] * 5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.analysis.early_stop import Watch, replay
+from harness.analysis.early_stop import EarlyStop, replay
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
 from harness.scenario import load_scenario
@@ -47,9 +47,11 @@ def records(count: int, sources: int, shares: list[float] | None = None) -> NDAr
     return rows
 
 
-def watched(scenario: Scenario, unit: Unit, rows: NDArray[np.void], every: int) -> tuple[Watch, Recording]:
+def watched(
+    scenario: Scenario, unit: Unit, rows: NDArray[np.void], every: int
+) -> tuple[EarlyStop, Recording]:
     """Look after every so many records until there is a verdict or nothing more comes."""
-    watch = Watch(scenario, unit, NAMES, SHARES)
+    watch = EarlyStop(scenario, unit, NAMES, SHARES)
     for number, start in enumerate(range(0, len(rows), every), 1):
         watch.take(rows[start : start + every], number * LOOK_NS, NAMES)
         if watch.decided:
@@ -111,7 +113,7 @@ def test_a_load_that_is_soon_over_can_have_its_verdict(scenario: Scenario, unit:
 
 def test_nobody_has_looked_at_an_empty_recording(scenario: Scenario) -> None:
     """Nothing came, nothing is known, and the reason says so."""
-    watch = Watch(scenario, "connection", NAMES, SHARES)
+    watch = EarlyStop(scenario, "connection", NAMES, SHARES)
     watch.take(np.zeros(0, dtype()), LOOK_NS, ())
     assert watch.known == "shares ±200.0 %"
     assert watch.looks == []
@@ -124,7 +126,7 @@ def test_nobody_has_looked_at_an_empty_recording(scenario: Scenario) -> None:
 def test_records_between_two_looks_count(scenario: Scenario) -> None:
     """What comes too soon after a look for another is counted, and judged by the next."""
     rows = records(3000, 4000)
-    watch = Watch(scenario, "request", NAMES, SHARES)
+    watch = EarlyStop(scenario, "request", NAMES, SHARES)
     for number, elapsed_ns in enumerate((100_000, 100_500, 102_000)):
         watch.take(rows[number * 1000 : number * 1000 + 1000], elapsed_ns, NAMES)
     assert [look.records for look in watch.looks] == [1000, 3000]

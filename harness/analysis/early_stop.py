@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.recording.counter import Tally
+from harness.recording.counter import UnitCounter
 from harness.stats.sequential import FEWEST_LOOKS, SequentialTest
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SPACING: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimLook:
     """How many records there were when the counts were looked at, and how long the load had run."""
 
     records: int
@@ -33,7 +33,7 @@ class Look:
 
 
 @dataclass
-class Watch:
+class EarlyStop:
     """Looks at what is recorded by now, and says when it suffices for a verdict.
 
     Parameters
@@ -55,12 +55,12 @@ class Watch:
     unit: Unit
     names: Sequence[str]
     expected_shares: Sequence[float]
-    looks: list[Look] = field(default_factory=list)
+    looks: list[InterimLook] = field(default_factory=list)
     verdict: Verdict = "inconclusive"
 
     def __post_init__(self) -> None:
         self._test = _test(self.scenario, self.names, self.expected_shares, self.unit)
-        self._tally = Tally(self.unit)
+        self._counter = UnitCounter(self.unit)
         self._counted = 0
 
     @property
@@ -82,10 +82,10 @@ class Watch:
         """
         if self.decided:
             return
-        for number, part in enumerate(_parts(rows, self._tally, self.scenario, self.unit)):
+        for number, part in enumerate(_parts(rows, self._counter, self.scenario, self.unit)):
             if number:
                 self._judge(elapsed_ns, identities)
-            self._tally.add(part)
+            self._counter.add(part)
             self._counted += len(part)
         due_ns = self.looks[-1].elapsed_ns * (1 + _SPACING) if self.looks else 0
         if elapsed_ns >= due_ns:
@@ -107,12 +107,12 @@ class Watch:
         if self.decided or self._counted == seen:
             return
         if (counts := self._in_order(identities)) is not None:
-            self.looks.append(Look(self._counted, elapsed_ns))
-            self.verdict = self._test.look(counts, self._tally.missing).verdict
+            self.looks.append(InterimLook(self._counted, elapsed_ns))
+            self.verdict = self._test.look(counts, self._counter.missing).verdict
 
     def _in_order(self, identities: Sequence[str]) -> np.ndarray | None:
         """Give the counts in the order of the shares; None where no telling which is whose."""
-        counts = self._tally.counts(len(self.names))
+        counts = self._counter.counts(len(self.names))
         place = {name: index for index, name in enumerate(self.names)}
         if set(identities) <= set(place):
             ordered = np.zeros(len(self.names), dtype=np.int64)
@@ -125,7 +125,7 @@ class Watch:
 
 def replay(
     recording: Recording,
-    looks: Sequence[Look],
+    looks: Sequence[InterimLook],
     scenario: Scenario,
     unit: Unit,
     expected_shares: Sequence[float],
@@ -139,21 +139,21 @@ def replay(
     """
     rows, names = recording.rows, recording.instances
     test = _test(scenario, names, expected_shares, unit)
-    tally = Tally(unit)
+    counter = UnitCounter(unit)
     ends = [look.records for look in looks if look.records < len(rows)]
     *segments, rest = np.split(rows, ends)
     for segment in segments:
-        tally.add(segment)
-        test.look(tally.counts(len(names)), tally.missing)
+        counter.add(segment)
+        test.look(counter.counts(len(names)), counter.missing)
     # A load that was over at once had no time for as many looks as a verdict takes.
     for few in np.array_split(rest, max(FEWEST_LOOKS - len(segments), 1)):
-        for part in _parts(few, tally, scenario, unit):
-            tally.add(part)
-            verdict = test.look(tally.counts(len(names)), tally.missing)
+        for part in _parts(few, counter, scenario, unit):
+            counter.add(part)
+            verdict = test.look(counter.counts(len(names)), counter.missing)
     return verdict, test
 
 
-def _parts(rows: np.ndarray, tally: Tally, scenario: Scenario, unit: Unit) -> list[np.ndarray]:
+def _parts(rows: np.ndarray, counter: UnitCounter, scenario: Scenario, unit: Unit) -> list[np.ndarray]:
     """Cut new records so that there are enough looks at the sources before there are no more of them.
 
     Connections and requests go on coming. Of sources there are so many and no more, and a short while
@@ -162,7 +162,7 @@ def _parts(rows: np.ndarray, tally: Tally, scenario: Scenario, unit: Unit) -> li
     if unit != "source":
         return [rows]
     most = max(scenario.load.sources // FEWEST_LOOKS, 1)
-    return np.split(rows, tally.newcomers(rows)[most - 1 - tally.seen % most :: most] + 1)
+    return np.split(rows, counter.newcomers(rows)[most - 1 - counter.seen % most :: most] + 1)
 
 
 def _test(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.analysis.early_stop import Look
+    from harness.analysis.early_stop import InterimLook
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.stats.drift import Drift
@@ -71,7 +71,7 @@ def evidence(  # noqa: PLR0913  the question has this many parts
     unit: Unit,
     shares: Sequence[float],
     *,
-    looks: Sequence[Look] | None,
+    looks: Sequence[InterimLook] | None,
     wall_ns: int,
 ) -> Evidence:
     """Make all tests of a recording.

@@ -33,9 +33,9 @@ _SECOND_NS: Final = 10**9
 _SERVER_ERROR: Final = 500
 
 
-def aftermaths(
+def impacts(
     recording: Recording, happened: Sequence[FaultEvent], scenario: Scenario, unit: Unit
-) -> tuple[Aftermath, ...]:
+) -> tuple[Impact, ...]:
     """Give what came after each event, until the next one or the end.
 
     Parameters
@@ -54,16 +54,15 @@ def aftermaths(
     times = _Times(recording)
     begins = [recording.started_ns, *(event.began_ns for event in happened), _NEVER]
     return tuple(
-        Aftermath(times, event, (begins[i], begins[i + 2]), scenario, unit)
-        for i, event in enumerate(happened)
+        Impact(times, event, (begins[i], begins[i + 2]), scenario, unit) for i, event in enumerate(happened)
     )
 
 
 def event_rows(
     recording: Recording, happened: Sequence[FaultEvent], scenario: Scenario, unit: Unit
 ) -> tuple[EventRow, ...]:
-    """Tell what each event cost, until the next one; parameters as for `aftermaths`."""
-    return tuple(aftermath.row() for aftermath in aftermaths(recording, happened, scenario, unit))
+    """Tell what each event cost, until the next one; parameters as for `impacts`."""
+    return tuple(impact.row() for impact in impacts(recording, happened, scenario, unit))
 
 
 class _Times:
@@ -109,7 +108,7 @@ class _Chosen:
     sources: NDArray[np.integer]
 
 
-class Aftermath:
+class Impact:
     """What came after one event, until the next one or the end.
 
     Parameters
@@ -121,7 +120,7 @@ class Aftermath:
     span_ns
         When the event before was, or the load began; and when the next one was, or later than all.
     scenario, unit
-        As for `aftermaths`.
+        As for `impacts`.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from harness.summary.events import Recovers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.analysis.impact import Aftermath
+    from harness.analysis.impact import Impact
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.events import EventRow
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def recovers(
-    scenario: Scenario, recording: Recording, after: Sequence[Aftermath], rows: Sequence[EventRow]
+    scenario: Scenario, recording: Recording, after: Sequence[Impact], rows: Sequence[EventRow]
 ) -> Recovers | None:
     """Compare what was required with what was measured.
 
@@ -80,7 +80,7 @@ def _losses_since_first(recording: Recording, rows: Sequence[EventRow]) -> tuple
     return int(since.sum()), int((since & (recording.rows["error"] != 0)).sum())
 
 
-def _in_time(within_s: float, after: Aftermath, row: EventRow) -> Answer:
+def _in_time(within_s: float, after: Impact, row: EventRow) -> Answer:
     recovery = row.recovery
     name = row.label or row.action
     if recovery is None or recovery.after_s is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from harness.analysis.early_stop import Watch
+from harness.analysis.early_stop import EarlyStop
 from harness.analysis.evidence import Evidence, evidence
 from harness.recording.identities import relabel
 from harness.recording.layout import NO_INSTANCE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.analysis.early_stop import Look
+    from harness.analysis.early_stop import InterimLook
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.types import Unit
@@ -76,21 +76,21 @@ def parts(scenario: Scenario, shares: Sequence[float]) -> list[Part]:
     return found
 
 
-class RoutedWatch:
+class RoutedEarlyStop:
     """Looks at the routes' counts while the load runs, each for itself, until there is a verdict on all.
 
     Parameters
     ----------
     scenario, unit, shares
-        As for `harness.analysis.early_stop.Watch`, the shares as for `parts`.
+        As for `harness.analysis.early_stop.EarlyStop`, the shares as for `parts`.
     """
 
     def __init__(self, scenario: Scenario, unit: Unit, shares: Sequence[float]) -> None:
         self._parts = parts(scenario, shares)
-        self._watches = [Watch(part.scenario, unit, part.instances, part.shares) for part in self._parts]
+        self._watches = [EarlyStop(part.scenario, unit, part.instances, part.shares) for part in self._parts]
 
     @property
-    def looks(self) -> list[list[Look]]:
+    def looks(self) -> list[list[InterimLook]]:
         """The looks taken so far, of each route; they count its records alone."""
         return [watch.looks for watch in self._watches]
 
@@ -106,7 +106,7 @@ class RoutedWatch:
         return max(self._watches, key=lambda watch: watch.half_width).known
 
     def take(self, rows: NDArray[np.void], elapsed_ns: int, identities: Sequence[str]) -> None:
-        """Count new records; parameters as of `harness.analysis.early_stop.Watch.take`."""
+        """Count new records; parameters as of `harness.analysis.early_stop.EarlyStop.take`."""
         for part, watch in zip(self._parts, self._watches, strict=True):
             own = rows[rows["route"] == part.number]
             relabel(own, identities, part.instances)
@@ -119,7 +119,7 @@ def routed_evidence(  # noqa: PLR0913  the question has this many parts
     unit: Unit,
     shares: Sequence[float],
     *,
-    looks: Sequence[Sequence[Look]] | None,
+    looks: Sequence[Sequence[InterimLook]] | None,
     wall_ns: int,
 ) -> tuple[Evidence, tuple[RouteRow, ...]]:
     """Make all tests of a recording's routes.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analysis.evidence import evidence
-from harness.analysis.impact import aftermaths
+from harness.analysis.impact import impacts
 from harness.analysis.recovery import recovers
 from harness.analysis.routes import routed_evidence
 from harness.errors import LoadError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.analysis.early_stop import Look
+    from harness.analysis.early_stop import InterimLook
     from harness.analysis.evidence import Evidence
     from harness.faults.events import FaultEvent
     from harness.recording.table import Recording
@@ -105,8 +105,8 @@ class Observed:
     warnings: Sequence[str] = ()
     interrupted: bool = False
     repeat_index: int = 0
-    looks: Sequence[Look] | None = None
-    route_looks: Sequence[Sequence[Look]] | None = None
+    looks: Sequence[InterimLook] | None = None
+    route_looks: Sequence[Sequence[InterimLook]] | None = None
     started_at: datetime | None = None
     workers: Sequence[Mapping[str, Any]] = ()
     user: User = "wire"
@@ -146,7 +146,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     errors = recording.errors_by_class()
     failed = sum(errors.values())
     latency, intervals = _latency(scenario, recording)
-    after = aftermaths(recording, observed.happened, scenario, unit)
+    after = impacts(recording, observed.happened, scenario, unit)
     events = tuple(one.row() for one in after)
     recovered = recovers(scenario, recording, after, events)
     return Summary(

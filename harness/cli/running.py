@@ -114,7 +114,7 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
       sudo .venv/bin/harness run scenarios/dnat-10.yaml --engine docker
       harness run scenarios/dnat-10.yaml --host vagrant --keep
     """
-    from harness.load.driver import NOBODY, Workers
+    from harness.load.driver import NO_WORKERS, Workers
     from harness.report.progress import Progress
     from harness.runner.host_setup import one_machine
     from harness.runner.run import run as run_once
@@ -127,7 +127,7 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
         )
     if listen and not await_workers:
         raise click.UsageError("--listen says where workers join: say how many, too, with --await-workers")
-    joining = Workers(0, await_workers, *_place(listen or _LISTEN)) if await_workers else NOBODY
+    joining = Workers(0, await_workers, *_place(listen or _LISTEN)) if await_workers else NO_WORKERS
     status = 0
     with one_machine([loaded.host], _told, keep=keep):
         for repeat_index in range(loaded.repeat):

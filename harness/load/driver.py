@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.scenario.load import Load
     from harness.types import Side, User
 
-Live: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
+OnProgress: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
 """Told of a phase's progress or end, and given the new records (`harness.recording.layout.dtype()`)."""
 
 _READY_DEADLINE_S = 60
@@ -57,12 +57,12 @@ class Workers:
         return self.own + self.others
 
 
-NOBODY = Workers()
+NO_WORKERS = Workers()
 """One process sends everything."""
 
 
 @dataclass(frozen=True)
-class Driven:
+class PhaseResult:
     """One phase of load that has ended.
 
     Attributes
@@ -118,8 +118,8 @@ class Driver:
         self.wire = False
         self._silence_s = float(_SILENCE_S)
         self._recorded = SharedRecords()
-        self._live: Live = lambda _message, _rows: None
-        self._driven: Driven | None = None
+        self._on_progress: OnProgress = lambda _message, _rows: None
+        self._driven: PhaseResult | None = None
 
     def wait_ready(self) -> None:
         """Wait until the generator has imported what it needs.
@@ -158,8 +158,8 @@ class Driver:
         phase: str,
         profile: LoadProfile,
         duration_ns: int,
-        live: Live,
-    ) -> Driven:
+        on_progress: OnProgress,
+    ) -> PhaseResult:
         """Drive one phase to its end.
 
         Parameters
@@ -168,7 +168,7 @@ class Driver:
             ``warm_up`` or ``load``.
         profile, duration_ns
             What to drive, and for how long.
-        live
+        on_progress
             Told of the progress, about four times a second, and of the end: elapsed_ns, requests, errors,
             identities. It may end the phase with `end`.
 
@@ -179,7 +179,7 @@ class Driver:
         KeyboardInterrupt
             Ctrl-C; the phase still runs, `stop` ends it and gives what it recorded.
         """
-        self._recorded, self._live, self._driven = SharedRecords(), live, None
+        self._recorded, self._on_progress, self._driven = SharedRecords(), on_progress, None
         self._silence_s = _SILENCE_S + profile.timeout_ns / 1e9
         self._send(
             {"do": "drive", "phase": phase, "profile": profile.to_json(), "duration_ns": duration_ns},
@@ -191,7 +191,7 @@ class Driver:
         """Let no further request of the running phase begin; those under way are finished."""
         self._send({"do": "stop"})
 
-    def stop(self) -> Driven:
+    def stop(self) -> PhaseResult:
         """End the running phase early, and give what it came to."""
         self.end()
         return self._until_done()
@@ -203,12 +203,12 @@ class Driver:
             while True:
                 self._program.channel.receive(_QUIT_DEADLINE_S)
 
-    def _until_done(self) -> Driven:
+    def _until_done(self) -> PhaseResult:
         while self._driven is None:
             message = self._receive(self._silence_s)
             # Cut off in between, records would be neither here nor there any more.
             with deferred() as asked_to_end:
-                self._live(message, self._recorded.take(message["requests"]))
+                self._on_progress(message, self._recorded.take(message["requests"]))
                 if message["event"] == "done":
                     self._driven = _driven(message)
             asked_to_end.heed()
@@ -235,8 +235,8 @@ class Driver:
         return LoadError(f"the load generator has gone: {self._program.stderr_tail() or 'it was killed'}")
 
 
-def _driven(done: Message) -> Driven:
-    return Driven(
+def _driven(done: Message) -> PhaseResult:
+    return PhaseResult(
         identities=tuple(done["identities"]),
         requests=done["requests"],
         errors=done["errors"],
@@ -315,7 +315,7 @@ def _user_stages(load: Load) -> tuple[tuple[int, int], ...]:
     return tuple((stage.users or 0, stage.for_ns) for stage in load.stages or ())
 
 
-def raise_if_nobody_answered(driven: Driven, profile: LoadProfile) -> None:
+def raise_if_unanswered(driven: PhaseResult, profile: LoadProfile) -> None:
     """Refuse to go on with load that reaches no instance.
 
     Raises

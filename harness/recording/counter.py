@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.types import Unit
 
 
-class Tally:
+class UnitCounter:
     """Counts units by the instance that answered first to each, block after block.
 
     After any number of blocks it is what `harness.recording.table.Recording` counts in all of them at once.

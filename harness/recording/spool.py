@@ -27,7 +27,7 @@ _BLOCK_S: Final = 5.0
 _ENDING: Final = ".parquet"
 
 
-class Blocks:
+class Spool:
     """Records that come in, and go to the disk as soon as they are many or old.
 
     Parameters

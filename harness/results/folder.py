@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from harness.recording.spool import Blocks
+    from harness.recording.spool import Spool
     from harness.recording.table import Recording
     from harness.results.journal import Notes
     from harness.scenario import Scenario
@@ -68,7 +68,7 @@ class PendingResult:
     def __init__(self, root: Path, name: str) -> None:
         self._root = root
         self._name = name
-        self._blocks: Blocks | None = None
+        self._blocks: Spool | None = None
         with explained(root):
             root.mkdir(parents=True, exist_ok=True)
             self.incomplete = _sweep(root)
@@ -91,12 +91,12 @@ class PendingResult:
                 error.add_note(f"what was recorded until then: {kept}")
         os.close(self._lock)
 
-    def begin(self, scenario: Scenario) -> Blocks:
+    def begin(self, scenario: Scenario) -> Spool:
         """Give what takes the records of this scenario's load; the scenario is written down first."""
-        from harness.recording.spool import Blocks  # noqa: PLC0415  numpy takes a while, and is imported by now
+        from harness.recording.spool import Spool  # noqa: PLC0415  numpy takes a while, and is imported by now
 
         self._write_scenario(scenario.as_written())
-        self._blocks = Blocks(self.path / _BLOCKS, tuple(scenario.routes))
+        self._blocks = Spool(self.path / _BLOCKS, tuple(scenario.routes))
         return self._blocks
 
     def write_recording(self, recording: Recording) -> None:

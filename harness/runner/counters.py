@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.types import Counted, Endpoint, Member, WitnessTable
 
 
-class Witnesses:
+class Counters:
     """Notes where every count stands, to tell later what has come since.
 
     No request may be under way, neither when it is made nor when it is asked.

@@ -18,10 +18,10 @@ from harness.errors import LoadError
 from harness.faults.injector import FaultInjector, Watcher
 from harness.faults.membership import Membership
 from harness.hosts import HOSTS
-from harness.load.driver import NOBODY, Driver, Workers, profile_for, raise_if_nobody_answered
+from harness.load.driver import NO_WORKERS, Driver, Workers, profile_for, raise_if_unanswered
 from harness.results.folder import PendingResult
 from harness.results.journal import Notes
-from harness.runner.counters import Witnesses
+from harness.runner.counters import Counters
 from harness.runner.engine_setup import find_images, make_engine, require_programs
 from harness.runner.host_setup import make_host
 from harness.types import Endpoint
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from harness.analysis.early_stop import Watch
-    from harness.analysis.routes import RoutedWatch
+    from harness.analysis.early_stop import EarlyStop
+    from harness.analysis.routes import RoutedEarlyStop
     from harness.common.channel import Message
     from harness.engines.containers import Images
     from harness.faults.events import FaultEvent
     from harness.hosts.base import Host
-    from harness.load.driver import Driven, Live
-    from harness.recording.spool import Blocks
+    from harness.load.driver import OnProgress, PhaseResult
+    from harness.recording.spool import Spool
     from harness.report.progress import Progress
     from harness.runner.host_setup import AnyHost
     from harness.scenario import Scenario
@@ -62,7 +62,7 @@ _ANALYSIS = (
 )
 
 
-_LONGER_WHERE_EMULATED = 4
+_EMULATION_FACTOR = 4
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def run(  # noqa: PLR0913  what a run takes
     results: Path,
     progress: Progress,
     repeat_index: int = 0,
-    joining: Workers = NOBODY,
+    joining: Workers = NO_WORKERS,
     *,
     keep: bool = False,
 ) -> Outcome:
@@ -141,7 +141,7 @@ def _adapted(scenario: Scenario, host: AnyHost, progress: Progress) -> Scenario:
     counted = load.requests is not None or load.until is not None
     if not host.emulated or counted or load.stages or scenario.events:
         return scenario
-    longer = load.model_copy(update={"duration_ns": load.duration_ns * _LONGER_WHERE_EMULATED})
+    longer = load.model_copy(update={"duration_ns": load.duration_ns * _EMULATION_FACTOR})
     progress.heading(f"the host is emulated, so the load lasts {longer.duration_ns / 1e9:g} s")
     return scenario.model_copy(update={"load": longer})
 
@@ -171,8 +171,8 @@ class _Lab:
     """A host with instances behind one endpoint, and the load that it is put under."""
 
     members: list[Member]
-    driven: Driven
-    blocks: Blocks
+    driven: PhaseResult
+    blocks: Spool
     tables: dict[str, WitnessTable]
     cpu_ns: dict[str, int]
     memory_bytes: dict[str, int]
@@ -260,11 +260,11 @@ class _Lab:
                 stages = tuple((rate, duration_ns) for rate, _ in self._profile.stages[:1])
                 unbounded = replace(self._profile, requests=None, stages=stages, user_stages=())
                 driven = self._driver.drive("warm_up", unbounded, duration_ns, self._live(duration_ns))
-                raise_if_nobody_answered(driven, self._profile)
+                raise_if_unanswered(driven, self._profile)
             self._analysis.result()  # what it could not import is told here
 
     def drive(self, pending: PendingResult) -> None:
-        self._witnesses = Witnesses(self._stage, self._engine, self.strategy, self._endpoint, self.members)
+        self._witnesses = Counters(self._stage, self._engine, self.strategy, self._endpoint, self.members)
         duration_ns = self.scenario.load.duration_ns
         self._watch = self._watching()
         self.blocks = pending.begin(self.scenario)
@@ -293,7 +293,7 @@ class _Lab:
                 f"only {self.driven.requests:,} of {asked:,} requests began within load.duration "
                 f"({duration_ns / 1e9:g} s); lengthen it"
             )
-        raise_if_nobody_answered(self.driven, self._profile)
+        raise_if_unanswered(self.driven, self._profile)
         self.warnings += [
             f"worker {worker['number']} on {worker['machine']} disappeared during the load; the "
             f"{worker['requests']:,} requests that it had told of by then count, others that it made do not"
@@ -336,20 +336,20 @@ class _Lab:
             return {}
         return {"route_looks" if self.scenario.routes else "looks": self._watch.looks}
 
-    def _watching(self) -> Watch | RoutedWatch | None:
+    def _watching(self) -> EarlyStop | RoutedEarlyStop | None:
         if self.scenario.load.until != "verdict":
             return None
-        from harness.analysis.early_stop import Watch  # noqa: PLC0415  imported with the analysis
-        from harness.analysis.routes import RoutedWatch  # noqa: PLC0415  imported with the analysis
+        from harness.analysis.early_stop import EarlyStop  # noqa: PLC0415  imported with the analysis
+        from harness.analysis.routes import RoutedEarlyStop  # noqa: PLC0415  imported with the analysis
 
         names, shares = list(self.scenario.instances()), self.strategy.expected_shares(self.members)
         if self.scenario.routes:
-            return RoutedWatch(self.scenario, self.strategy.unit, shares)
-        return Watch(self.scenario, self.strategy.unit, names, shares)
+            return RoutedEarlyStop(self.scenario, self.strategy.unit, shares)
+        return EarlyStop(self.scenario, self.strategy.unit, names, shares)
 
     def _live(
-        self, duration_ns: int, blocks: Blocks | None = None, watch: Watch | RoutedWatch | None = None
-    ) -> Live:
+        self, duration_ns: int, blocks: Spool | None = None, watch: EarlyStop | RoutedEarlyStop | None = None
+    ) -> OnProgress:
         rate = _Rate()
 
         def show(message: Message, rows: NDArray[np.void]) -> None:
