@@ -32,7 +32,7 @@ settings.load_profile("untimed")
 
 _PREAMBLE = """
 import socket, sys
-from harness.channel import Channel
+from harness.common.channel import Channel
 channel = Channel.inherited(int(sys.argv[-1]))
 """
 

@@ -172,7 +172,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from harness.recording.layout import dtype
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 from harness.scenario import load_scenario
 pending = PendingResult(Path(sys.argv[1]), "killed-run")
 blocks = pending.begin(load_scenario(Path(sys.argv[2])))

@@ -215,7 +215,7 @@ def test_the_fixture_gives_a_runs_summary(pytester: pytest.Pytester, scenarios: 
         test_own="""
         import pytest
         from harness.errors import ScenarioError
-        from harness.summary import Summary
+        from harness.summary.run import Summary
 
         def test_run(harness_run, monkeypatch, tmp_path):
             monkeypatch.chdir(tmp_path)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 pending = PendingResult(Path(sys.argv[1]), "killed")
 (pending.path / "requests.parquet").write_text("half")
 print("ready", flush=True)
@@ -41,7 +41,7 @@ REFUSED = """
 import sys
 from pathlib import Path
 from harness.errors import ResultError
-from harness.results import PendingResult
+from harness.results.folder import PendingResult
 try:
     PendingResult(Path(sys.argv[1]), "run")
 except ResultError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _IN_TURN = """
 import sys
 from http.client import HTTPConnection
-from harness.channel import Channel
+from harness.common.channel import Channel
 
 address, port, path, count, fd = sys.argv[1:]
 connection = HTTPConnection(address, int(port), timeout=10)

@@ -190,7 +190,7 @@ def test_clients_and_instances_are_where_the_scenario_says(tmp_path: Path) -> No
 _WATCHED = """
 import os, sys
 from pathlib import Path
-from harness.planned import provisioned
+from harness.plan.dry_host import provisioned
 from harness.report.plan import plan_text
 from harness.scenario import load_scenario
 from harness.strategies import find_strategy, strategy_names
