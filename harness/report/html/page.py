@@ -29,7 +29,7 @@ from harness.summary.run import not_as_expected
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from harness.report.html.reading import Found, Stored
+    from harness.results.stored import Found, Stored
     from harness.summary.run import Summary
 
 _ROWS = 4_000

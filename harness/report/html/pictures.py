@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from harness.report.html.reading import Stored
+    from harness.results.stored import Stored
 
 DRAWN_UP_TO = 8
 """With more results than this, only plots of all of them are drawn: each takes its time and its room."""

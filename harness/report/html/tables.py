@@ -14,8 +14,8 @@ from harness.summary.suite import membership_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.report.html.reading import Stored
     from harness.report.plots.groups import Condition
+    from harness.results.stored import Stored
     from harness.summary.events import EventRow
     from harness.summary.run import InstanceRow, RouteRow, Summary
 

@@ -1,4 +1,4 @@
-"""Results for a report: those named, and those in folders that hold many."""
+"""Results that a command names: those named, and those in folders that hold many."""
 
 from __future__ import annotations
 
