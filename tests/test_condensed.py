@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import ResultError
-from harness.gate.baseline import read_results
 from harness.results.archive import MACHINE, RUNS, SUITE, Machine, condense, read_runs, this_machine
+from harness.results.reading import read_results
 from harness.summary.run import Summary
 from harness.summary.suite import RunOutcome, ScenarioOutcomes, SuiteSummary, outcome_of
 from tests.gate.conftest import measure, stored

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import ResultError
-from harness.results.catalogue import find_result, list_results, read_summary
+from harness.results.catalogue import find_result, list_results
+from harness.results.reading import read_summary
 from tests.gate.conftest import measure, stored
 
 if TYPE_CHECKING:

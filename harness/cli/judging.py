@@ -134,8 +134,9 @@ def _checked(
     latency: dict[str, float],
     cpu: float | None,
 ) -> list[Check]:
-    from harness.gate.baseline import read_baseline, read_results
+    from harness.gate.baseline import read_baseline
     from harness.gate.checks import Limits, check_against, check_alone
+    from harness.results.reading import read_results
 
     limits = Limits(tolerance, latency, cpu)
     checks: list[Check] = []
@@ -189,7 +190,8 @@ def baseline(results: tuple[Path, ...], output: Path) -> int:
       harness run scenarios/dnat-10.yaml --set repeat=3
       harness baseline results/dnat-10-*
     """
-    from harness.gate.baseline import baseline_of, read_results, write_baseline
+    from harness.gate.baseline import baseline_of, write_baseline
+    from harness.results.reading import read_results
 
     made = [baseline_of([summary for _, summary in own]) for own in read_results(results).values()]
     for one in made:

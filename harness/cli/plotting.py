@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,18 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.report.plots import Picture, Run
+    from harness.results.stored import Stored
     from harness.summary.run import Summary
     from harness.summary.suite import SuiteSummary
 
 _KINDS = ("distribution", "latency", "cdf", "timeline", "matrix", "cost", "slope")
-
-
-class _Stored(NamedTuple):
-    """A result on the disk."""
-
-    folder: Path
-    name: str
-    summary: Summary
 
 
 @click.command()
@@ -71,9 +64,7 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
     """
     from harness.common.text import printable
 
-    suites, folders = _found(results)
-    stored = _read(folders)
-    stored += _condensed(results, stored)
+    suites, stored = _found(results)
     wanted = _default_kinds(stored, suites) if "all" in kinds else list(dict.fromkeys(kinds))
     output = _made(output)
     for kind in wanted:
@@ -84,51 +75,21 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
     return 0
 
 
-def _found(paths: Sequence[Path]) -> tuple[list[SuiteSummary], list[Path]]:
-    """Sort what was named into suites' documents and results' folders, each once."""
+def _found(paths: Sequence[Path]) -> tuple[list[SuiteSummary], list[Stored]]:
+    """Sort what was named into suites' documents and results, each once."""
     from harness.common.text import printable
-    from harness.results.archive import condensed_below
+    from harness.results.reading import SUMMARY
+    from harness.results.stored import find_results
 
-    suites: list[SuiteSummary] = []
-    folders: dict[Path, Path] = {}
-    for path in paths:
-        if path.is_file() and path.name != "summary.json":
-            suites.append(_suite(path))
-            continue
-        folder = path.parent if path.name == "summary.json" else path
-        here = [folder] if (folder / "summary.json").exists() else _below(folder)
-        if not here and not condensed_below(folder):
-            _refuse(folder)
-        for one in here:
-            folders.setdefault(one.resolve(), one)
-        left_out = [one for one in sorted(folder.glob("*/requests.parquet")) if one.parent not in here]
-        for recording in left_out:
-            click.echo(
-                f"{printable(str(recording.parent))}: left out, it is incomplete: it has no summary.json",
-                err=True,
-            )
-    return suites, list(folders.values())
-
-
-def _below(folder: Path) -> list[Path]:
-    """Find the results in a folder, and in folders in it; hidden ones are being written."""
-    found = [*folder.glob("*/summary.json"), *folder.glob("*/*/summary.json")]
-    return sorted(
-        path.parent
-        for path in found
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-
-
-def _refuse(folder: Path) -> None:
-    from harness.common.text import printable
-
-    shown = printable(str(folder))
-    if not folder.exists():
-        raise ResultError(f"{shown}: does not exist; name the folder of a result, which `harness run` left")
-    if (folder / "requests.parquet").exists():
-        raise ResultError(f"{shown}: is an incomplete result, it has no summary.json; run the scenario again")
-    raise ResultError(f"{shown}: there is no result in it; name a folder that `harness run` left")
+    documents = [path for path in paths if path.is_file() and path.name != SUMMARY]
+    suites = [_suite(path) for path in dict.fromkeys(documents)]
+    folders = [path for path in paths if path not in documents]
+    if not folders:
+        return suites, []
+    found = find_results(folders)
+    for folder in found.incomplete:
+        click.echo(f"{printable(str(folder))}: left out, it is incomplete: it has no summary.json", err=True)
+    return suites, list(found.results)
 
 
 def _suite(path: Path) -> SuiteSummary:
@@ -147,32 +108,7 @@ def _suite(path: Path) -> SuiteSummary:
         ) from error
 
 
-def _read(folders: Sequence[Path]) -> list[_Stored]:
-    from harness.gate.baseline import read_results
-
-    # One after the other, so that each summary stays with its folder.
-    return [
-        _Stored(folder, name, summary)
-        for folder in folders
-        for own in read_results([folder]).values()
-        for name, summary in own
-    ]
-
-
-def _condensed(paths: Sequence[Path], whole: Sequence[_Stored]) -> list[_Stored]:
-    """Read what there is but a line of, in the folders that were named."""
-    from harness.results.archive import condensed_below, name_of, read_runs
-
-    known = {(one.summary.name, one.summary.started_at) for one in whole}
-    return [
-        _Stored(folder, name_of(summary), summary)
-        for folder in dict.fromkeys(folder for path in paths for folder in condensed_below(path))
-        for summary in read_runs(folder)
-        if (summary.name, summary.started_at) not in known
-    ]
-
-
-def _default_kinds(stored: Sequence[_Stored], suites: Sequence[SuiteSummary]) -> list[str]:
+def _default_kinds(stored: Sequence[Stored], suites: Sequence[SuiteSummary]) -> list[str]:
     """Choose what these results have: of a few, all of each; of many, what shows all of them."""
     from harness.report.plots import MOST_RUNS
 
@@ -193,7 +129,7 @@ def _has_cost(summary: Summary) -> bool:
 
 
 def _pictures(
-    kind: str, stored: Sequence[_Stored], suites: Sequence[SuiteSummary]
+    kind: str, stored: Sequence[Stored], suites: Sequence[SuiteSummary]
 ) -> Iterator[tuple[str, Callable[[], Picture]]]:
     """Give the names of a kind's pictures, and what draws each.
 
@@ -225,7 +161,7 @@ def _pictures(
         yield "slope", partial(_slope, stored)
 
 
-def _own(kind: str, one: _Stored) -> Picture:
+def _own(kind: str, one: Stored) -> Picture:
     """Draw one result alone."""
     from harness.report import plots
 
@@ -234,7 +170,7 @@ def _own(kind: str, one: _Stored) -> Picture:
     return plots.timeline_figure(_run(one, one.name).recording, one.summary)
 
 
-def _latencies(kind: str, stored: Sequence[_Stored]) -> Picture:
+def _latencies(kind: str, stored: Sequence[Stored]) -> Picture:
     from harness.report import plots
 
     if len(stored) > plots.MOST_RUNS:
@@ -251,14 +187,20 @@ def _latencies(kind: str, stored: Sequence[_Stored]) -> Picture:
     return plots.latencies_figure(runs)
 
 
-def _run(one: _Stored, label: str) -> Run:
-    from harness.recording.table import Recording
+def _run(one: Stored, label: str) -> Run:
+    from harness.common.text import printable
     from harness.report.plots import Run
 
-    return Run(label, Recording.from_parquet(one.folder / "requests.parquet"), one.summary)
+    recording = one.recording()
+    if recording is None:
+        raise ResultError(
+            f"{printable(one.name)}: its requests were not kept: of most condensed results, the summary "
+            "alone is there; choose another --kind, or measure anew"
+        )
+    return Run(label, recording, one.summary)
 
 
-def _slope(stored: Sequence[_Stored]) -> Picture:
+def _slope(stored: Sequence[Stored]) -> Picture:
     from harness.report import plots
 
     sides = _sides(stored)
@@ -271,7 +213,7 @@ def _slope(stored: Sequence[_Stored]) -> Picture:
     return plots.slope_figure(before, first, after, second)
 
 
-def _sides(stored: Sequence[_Stored]) -> dict[str, list[Summary]]:
+def _sides(stored: Sequence[Stored]) -> dict[str, list[Summary]]:
     """Put results into sets to be compared: two are a set each, more are sorted by their scenarios."""
     sides: dict[str, list[Summary]] = {}
     alone = len(stored) == 2 and stored[0].summary.name == stored[1].summary.name

@@ -92,7 +92,8 @@ def show(result: str, results: Path, *, as_json: bool, quiet: bool) -> None:
     """
     from harness.report.console import standard_output
     from harness.report.terminal import render_summary, verdict_line
-    from harness.results.catalogue import find_result, read_summary
+    from harness.results.catalogue import find_result
+    from harness.results.reading import read_summary
 
     folder = find_result(result, results)
     summary = read_summary(folder)

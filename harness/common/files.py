@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 from typing import TYPE_CHECKING
 
 from harness.errors import ResultError
@@ -26,3 +28,23 @@ def explained(path: Path) -> Iterator[None]:
             f"{error.filename or path}: the result can't be written: {why}; "
             f"mend that, or choose another folder with --output DIR"
         ) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, in place of an older one; its folder is made if need be.
+
+    Raises
+    ------
+    OSError
+        The folder can't be made, or not be written to.
+    """
+    hidden = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with hidden.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.gate.baseline import refuse_another, units_of
+from harness.gate.baseline import units_of
+from harness.gate.differences import refuse_another
 from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.multiplicity import confidence_of_each, verdict_of_all

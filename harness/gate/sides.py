@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.gate.baseline import differing_keys, measured_scenario, read_results, units_of
+from harness.gate.baseline import units_of
+from harness.gate.differences import differing_keys, measured_scenario
+from harness.results.reading import SUMMARY, read_results, subfolders
 from harness.stats.figures import FigureChange, compare_figures
 from harness.stats.homogeneity import Homogeneity, homogeneity
 
@@ -98,7 +100,7 @@ def read_sides(paths: Iterable[Path]) -> list[Side]:
     Raises
     ------
     ResultError
-        As `harness.gate.baseline.read_results`, or a folder has no results.
+        As `harness.results.reading.read_results`, or a folder has no results.
     """
     groups: dict[tuple[str, str, str], list[tuple[str, Summary]]] = {}
     for path in paths:
@@ -165,13 +167,12 @@ def _worst_deviation(summary: Summary) -> float | None:
 
 def _within(path: Path) -> list[Path]:
     """Give the results in a folder; none where it is a result itself, or no folder."""
-    if not path.is_dir() or (path / "summary.json").exists():
+    if not path.is_dir() or (path / SUMMARY).exists():
         return []
     try:
-        found = sorted(child for child in path.iterdir() if (child / "summary.json").is_file())
+        return [child for child in subfolders(path) if (child / SUMMARY).is_file()]
     except OSError as error:
         raise ResultError(f"{printable(str(path))}: can't be read: {error.strerror}") from error
-    return [child for child in found if not child.name.startswith(".")]
 
 
 def _labels(groups: Sequence[tuple[str, str, tuple[str, Summary]]]) -> list[str]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 from harness.common.text import printable
 from harness.errors import HarnessError, ResultError
 from harness.notebook.columns import TABLE
-from harness.notebook.result import Result, is_result
+from harness.notebook.result import Result
+from harness.results.archive import RUNS, name_of, read_runs
+from harness.results.reading import is_result, subfolders
 
 if TYPE_CHECKING:
     import os
@@ -140,16 +142,14 @@ def _below(path: Path) -> Iterator[Result]:
     if is_result(path):
         yield Result(path.resolve().name, path)
         return
-    for folder in (path, *_folders(path)):
+    for folder in (path, *subfolders(path)):
         if not is_result(folder):
             yield from _collected(folder)
 
 
 def _collected(folder: Path) -> Iterator[Result]:
     """Give the results right in a folder, condensed ones among them."""
-    from harness.results.archive import RUNS, name_of, read_runs  # noqa: PLC0415  most folders hold none
-
-    whole = [Result(path.name, path) for path in _folders(folder) if is_result(path)]
+    whole = [Result(path.name, path) for path in subfolders(folder) if is_result(path)]
     if not (folder / RUNS).is_file():
         yield from whole
         return
@@ -161,10 +161,6 @@ def _collected(folder: Path) -> Iterator[Result]:
         listed.add(place)
         yield Result(place.name if place else name_of(summary), place, summary, suite)
     yield from (result for result in whole if result.folder not in listed)
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _identity(result: Result) -> object:

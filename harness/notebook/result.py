@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.common.text import printable
 from harness.errors import ResultError
+from harness.results.reading import REQUESTS, SUMMARY, read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from harness.recording.table import Recording
     from harness.summary.run import Summary
 
-_REQUESTS: Final = "requests.parquet"
-_SUMMARY: Final = "summary.json"
 _SCENARIO: Final = "scenario.yaml"
 
 
@@ -55,12 +54,12 @@ class Result:
     @property
     def has_summary(self) -> bool:
         """Whether the run came to its end, and so has a verdict."""
-        return self._summary is not None or self._has(_SUMMARY)
+        return self._summary is not None or self._has(SUMMARY)
 
     @property
     def has_requests(self) -> bool:
         """Whether the single requests are there."""
-        return self._has(_REQUESTS)
+        return self._has(REQUESTS)
 
     @cached_property
     def document(self) -> Summary:
@@ -71,8 +70,6 @@ class Result:
         ResultError
             There is none, or it is damaged.
         """
-        from harness.gate.baseline import read_summary  # noqa: PLC0415  it needs all of the scenario's model
-
         if self._summary is not None:
             return self._summary
         if self.folder is None or not self.has_summary:
@@ -98,7 +95,7 @@ class Result:
                 "of most condensed results, the summary alone is" if self.suite else "requests.parquet is not"
             )
             raise ResultError(f"{printable(self.name)}: its requests were not kept: {why} there")
-        return Recording.from_parquet(self.folder / _REQUESTS)
+        return Recording.from_parquet(self.folder / REQUESTS)
 
     @property
     def verdict(self) -> str:
@@ -218,8 +215,3 @@ class Result:
 
     def _has(self, file: str) -> bool:
         return self.folder is not None and (self.folder / file).is_file()
-
-
-def is_result(folder: Path) -> bool:
-    """Tell whether a folder is a result, be it one of a run that did not come to its end."""
-    return any((folder / file).is_file() for file in (_SUMMARY, _REQUESTS))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.results.catalogue import Listed
+    from harness.results.reading import Listed
 
 _STYLES: Final = {"even": "green", "uneven": "red", "inconclusive": "yellow"}
 _HEADERS: Final = ("result", "when", "strategy", "replicas", "connections", "verdict", "worst", "requests")

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.common.documents import first_problem
 from harness.common.files import explained
 from harness.common.text import printable
 from harness.errors import ResultError
+from harness.results.reading import read_results
 from harness.summary.run import Summary
 
 if TYPE_CHECKING:
@@ -154,17 +156,13 @@ def _parsed(path: Path, number: int, line: str) -> Summary:
     try:
         return Summary.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "text"
         raise ResultError(
-            f"{printable(str(path))}:{number}: is no run's summary: {printable(place)}: {first['msg']} "
+            f"{printable(str(path))}:{number}: is no run's summary: {first_problem(error)} "
             f"(make reference measures anew)"
         ) from None
 
 
 def _summary(folder: Path) -> Summary:
-    from harness.gate.baseline import read_results  # noqa: PLC0415  it needs all of the scenario's model
-
     ((_, summary),) = next(iter(read_results([folder]).values()))
     return summary
 

@@ -4,59 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Final
 
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results.folder import INCOMPLETE
-from harness.summary.run import Summary
+from harness.results.reading import SUMMARY, look_at, subfolders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.results.reading import Listed
+
 LATEST: Final = "latest"
 """The word for the result whose run began last."""
-
-State = Literal["whole", "interrupted", "incomplete", "damaged"]
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One result's folder, and what it says of itself.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    state
-        `whole`; `interrupted`: ended early, with all that was measured until then; `incomplete`: its run was
-        killed, there is a recording and no summary; `damaged`: its summary can't be read.
-    summary
-        What summary.json holds; None where `state` is `incomplete` or `damaged`.
-    problem
-        What is wrong with a damaged one; else empty.
-    """
-
-    folder: Path
-    state: State
-    summary: Summary | None = None
-    problem: str = ""
-
-    @property
-    def started_at(self) -> str:
-        """Give when the run began, in UTC (ISO 8601); empty where it isn't known."""
-        return self.summary.started_at if self.summary else ""
-
-    @property
-    def worst_deviation(self) -> float | None:
-        """Give the deviation of the instance that deviates most, relative to its expected share."""
-        rows = self.summary.instances if self.summary else ()
-        return max((row.deviation for row in rows if row.deviation is not None), key=abs, default=None)
 
 
 def list_results(folder: Path) -> list[Listed]:
@@ -70,7 +33,7 @@ def list_results(folder: Path) -> list[Listed]:
         There is no such folder, or it can't be read.
     """
     try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = subfolders(folder)
     except NotADirectoryError:
         raise ResultError(f"{_shown(folder)}: is no folder; name the one that results are in") from None
     except FileNotFoundError:
@@ -79,7 +42,7 @@ def list_results(folder: Path) -> list[Listed]:
         ) from None
     except OSError as error:
         raise ResultError(f"{_shown(folder)}: can't be read: {error.strerror}") from error
-    listed = [one for path in found if (one := _listed(path))]
+    listed = [one for path in found if (one := look_at(path))]
     return sorted(listed, key=_moment)
 
 
@@ -100,34 +63,13 @@ def find_result(word: str, results: Path) -> Path:
     for path in (Path(word), results / word):
         if os.path.isdir(path):  # noqa: PTH112  as above
             return path
-        if path.name == "summary.json" and path.is_file():
+        if path.name == SUMMARY and path.is_file():
             return path.parent
     if os.path.exists(word):  # noqa: PTH110  as above
         raise ResultError(f"{printable(word)}: is no folder; name a result's, which `harness run` left")
     raise ResultError(
         f"{printable(word)}: there is no such result, here or below {_shown(results)}{_near(word, results)}"
     )
-
-
-def read_summary(folder: Path) -> Summary:
-    """Read what a result says, whether or not its requests are there.
-
-    Raises
-    ------
-    ResultError
-        It has no summary, or one that can't be read.
-    """
-    listed = _listed(folder)
-    if listed and listed.summary:
-        return listed.summary
-    if listed and listed.state == "incomplete":
-        raise ResultError(
-            f"{_shown(folder)}: is incomplete: its run was killed, so there is no summary; requests.parquet "
-            "has what was recorded until then"
-        )
-    if listed:
-        raise ResultError(f"{_shown(folder / 'summary.json')}: {listed.problem}; run the scenario again")
-    raise ResultError(f"{_shown(folder)}: is no result: it has no summary.json, which `harness run` leaves")
 
 
 def results_json(listed: list[Listed]) -> str:
@@ -154,27 +96,6 @@ def _entry(one: Listed) -> dict[str, object]:
             "worst_deviation": one.worst_deviation,
         }
     return entry
-
-
-def _listed(folder: Path) -> Listed | None:
-    """Look at a folder; None where it is no result."""
-    try:
-        text = (folder / "summary.json").read_bytes()
-    except FileNotFoundError:
-        if folder.name.endswith(INCOMPLETE) or (folder / "requests.parquet").exists():
-            return Listed(folder, "incomplete")
-        return None
-    except OSError as error:
-        return Listed(folder, "damaged", problem=f"can't be read: {error.strerror}")
-    try:
-        summary = Summary.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "text"
-        return Listed(
-            folder, "damaged", problem=printable(f"is not what it should be: {place}: {first['msg']}")
-        )
-    return Listed(folder, "interrupted" if summary.interrupted else "whole", summary)
 
 
 def _moment(one: Listed) -> tuple[float, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.common.documents import first_problem
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.strategies.actions import Command, File, Served, Spawned, Told
@@ -106,10 +107,8 @@ def read_applied(folder: Path) -> Applied | None:
     except OSError as error:
         raise ResultError(f"{printable(str(path))}: can't be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "text"
         raise ResultError(
-            f"{printable(str(path))}: is not what a run left: {printable(place)}: {printable(first['msg'])}; "
+            f"{printable(str(path))}: is not what a run left: {first_problem(error)}; "
             f"remove it, and the report goes without"
         ) from None
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.gate.baseline import read_results
 from harness.results.archive import RUNS, condensed_below, name_of, read_runs
 from harness.results.journal import read_applied
+from harness.results.reading import REQUESTS, SUMMARY, read_results, results_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.recording.table import Recording
     from harness.results.journal import Applied
     from harness.summary.run import Summary
-
-_FILES = ("summary.json", "requests.parquet")
-"""What makes a folder that of a result, whole or incomplete."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Stored:
             return None
         from harness.recording.table import Recording  # noqa: PLC0415  only plots of few results need it
 
-        return Recording.from_parquet(self.folder / "requests.parquet")
+        return Recording.from_parquet(self.folder / REQUESTS)
 
     def applied(self) -> Applied | None:
         """Read what the strategy asked of its host; None where the result is older than that."""
@@ -71,10 +68,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Found:
-    """Results in the order in which they are to be shown, and the names of those without a summary."""
+    """Results in the order in which they are to be shown, and the folders of those without a summary."""
 
     results: tuple[Stored, ...]
-    incomplete: tuple[str, ...]
+    incomplete: tuple[Path, ...]
 
 
 def find_results(paths: Sequence[Path]) -> Found:
@@ -94,48 +91,39 @@ def find_results(paths: Sequence[Path]) -> Found:
     """
     results: dict[Path, Stored] = {}
     condensed: list[Stored] = []
-    incomplete: list[str] = []
+    incomplete: dict[Path, None] = {}
     for path in paths:
         own = [one for folder in condensed_below(path) for one in read_runs(folder)]
         condensed += [Stored(name_of(summary), None, summary) for summary in own]
-        before = len(results), len(incomplete)
-        for folder in _folders(path):
+        folders = results_below(path)
+        if not folders and not own:
+            _refuse(path)
+        for folder in folders:
             if folder.resolve() in results:
                 continue
-            if folder != path and not (folder / "summary.json").exists():
-                incomplete.append(folder.name)
+            if folder != path and not (folder / SUMMARY).exists():
+                incomplete[folder] = None
                 continue
             ((name, summary),) = [one for own in read_results([folder]).values() for one in own]
             results[folder.resolve()] = Stored(name, folder, summary)
-        if before == (len(results), len(incomplete)) and not results and not condensed:
-            raise ResultError(
-                f"{printable(str(path))}: holds no result; name what `harness run` left, or a folder of such"
-            )
     known = {_begun(one) for one in results.values()}
     all_of_them = [*results.values(), *(one for one in condensed if _begun(one) not in known)]
     if not all_of_them:
+        first = printable(next(iter(incomplete)).name)
         raise ResultError(
-            f"{printable(str(paths[0]))}: holds no whole result, only {printable(incomplete[0])}, which has "
-            f"no summary; run the scenario again"
+            f"{printable(str(paths[0]))}: holds no whole result, only {first}, which has no summary; "
+            f"run the scenario again"
         )
-    return Found(tuple(all_of_them), tuple(dict.fromkeys(incomplete)))
+    return Found(tuple(all_of_them), tuple(incomplete))
 
 
 def _begun(one: Stored) -> tuple[str, str]:
     return one.summary.name, one.summary.started_at
 
 
-def _folders(path: Path) -> Iterator[Path]:
-    """Give a result's own folder, or those of all results in a folder."""
-    folder = path.parent if path.name == "summary.json" else path
-    if any((folder / file).exists() for file in _FILES) or not folder.is_dir():
-        yield folder
-        return
-    try:
-        below = [path for depth in ("*", "*/*") for path in folder.glob(depth) if path.is_dir()]
-    except OSError as error:
-        raise ResultError(f"{printable(str(folder))}: can't be read: {error.strerror}") from error
-    for child in sorted(below):
-        hidden = any(part.startswith(".") for part in child.relative_to(folder).parts)
-        if not hidden and any((child / file).exists() for file in _FILES):
-            yield child
+def _refuse(path: Path) -> NoReturn:
+    shown = printable(str(path))
+    if not path.is_dir():
+        what = "is no folder" if path.exists() else "does not exist"
+        raise ResultError(f"{shown}: {what}; name the folder of a result, which `harness run` left")
+    raise ResultError(f"{shown}: holds no result; name what `harness run` left, or a folder of such")

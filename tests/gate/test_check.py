@@ -88,7 +88,7 @@ def test_missing_files_never_pass(stored: Stored, harness: Harness, missing: str
     [
         ("nowhere", "nowhere: does not exist; name the folder of a result"),
         ("file", "file: is no folder; name the folder of a result"),
-        (".", "summary.json: can't be read: No such file or directory (a result's folder has one"),
+        (".", "is no result: it has no summary.json, which `harness run` leaves"),
     ],
 )
 def test_what_is_no_result_is_refused(harness: Harness, tmp_path: Path, path: str, complaint: str) -> None:

@@ -136,8 +136,8 @@ def test_what_can_not_be_drawn_is_told(tmp_path: Path, store: Any, harness: Harn
     out = ("--output", tmp_path / "out")
     cases: dict[str, tuple[object, ...]] = {
         "missing: does not exist": (tmp_path / "missing", *out),
-        "b-incomplete: is an incomplete result": (incomplete, *out),
-        "empty: there is no result in it": (tmp_path / "empty", *out),
+        "b-incomplete: is incomplete: its run was killed": (incomplete, *out),
+        "empty: holds no result": (tmp_path / "empty", *out),
         "text.json: is neither a result's folder nor": (text, *out),
         "slope compares two results": (folder, "--kind", "slope", *out),
         "text.json: can't be made": (folder, "--output", text),

@@ -81,7 +81,7 @@ def render_page(found: Found) -> str:
         "several": several,
         "made": f"sameport {__version__}, {datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC",
         "results": [_section(number, one, len(results)) for number, one in enumerate(results, 1)],
-        "incomplete": found.incomplete,
+        "incomplete": list(dict.fromkeys(folder.name for folder in found.incomplete)),
     }
     if several:
         page |= {
