@@ -71,7 +71,7 @@ def list_() -> None:
     from harness.common.text import printable
     from harness.images import Cache
     from harness.images.catalogue import CATALOGUE
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
 
     found = Cache().images()
     if not found:

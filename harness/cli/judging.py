@@ -151,7 +151,7 @@ def _checked(
 
 def _tell(checks: Sequence[Check], junit: Path | None, *, github: bool, json_: bool) -> int:
     from harness.report import gate
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
 
     if json_:
         click.echo(gate.as_json(checks))
@@ -242,8 +242,8 @@ def fairness(  # noqa: PLR0913  one for each option
       harness fairness 902 98 --expected 9:1 --tolerance 5%
       printf 'a,510\\nb,490\\n' | harness fairness
     """
-    from harness.report.console import standard_output
     from harness.report.fairness import as_json, judge_counts, read_csv, render, weights
+    from harness.report.format import standard_output
 
     names = None
     try:
@@ -292,7 +292,7 @@ def compare(results: tuple[Path, ...], confidence: float | None, *, as_json: boo
     """
     from harness.gate.sides import read_sides
     from harness.report.comparison import comparison_json, render_comparison
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
 
     sides = read_sides(results)
     if len(sides) < 2:

@@ -180,7 +180,7 @@ def worker(address: str) -> None:
 
 
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
     from harness.report.terminal import render_summary, verdict_line
     from harness.summary.run import exit_status
 
@@ -269,7 +269,7 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
       sudo .venv/bin/harness suite scenarios/ --engine docker
       harness suite scenarios/ --host vagrant
     """
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
     from harness.report.progress import Progress
     from harness.report.suite import closing_line, render_suite
     from harness.runner.host_setup import one_machine

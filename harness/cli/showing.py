@@ -40,7 +40,7 @@ def list_(what: str, folder: Path | None, *, markdown: bool, as_json: bool) -> N
 
 
 def _list_strategies(*, markdown: bool) -> None:
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
     from harness.report.strategies import render_strategies, strategies_page
     from harness.strategies import find_strategy, strategy_names
 
@@ -53,7 +53,7 @@ def _list_strategies(*, markdown: bool) -> None:
 
 def _list_results(folder: Path, *, as_json: bool) -> None:
     from harness.common.text import printable
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
     from harness.report.results import render_results
     from harness.results.catalogue import list_results, results_json
 
@@ -90,7 +90,7 @@ def show(result: str, results: Path, *, as_json: bool, quiet: bool) -> None:
       harness show dnat-10-20260102-030405
       harness show measured/dnat-10-20260102-030405 --json | jq .latency_ns
     """
-    from harness.report.console import standard_output
+    from harness.report.format import standard_output
     from harness.report.terminal import render_summary, verdict_line
     from harness.results.catalogue import find_result
     from harness.results.reading import read_summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report.units import duration
+from harness.report.format import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.common.text import printable
-from harness.report.spread import spread
+from harness.report.format import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.common.text import printable
 from harness.report.failover import render_failover
-from harness.report.spread import spread as _spread
+from harness.report.format import spread as _spread
 from harness.report.terminal import percent_with_sign
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
-from harness.report.units import duration as _duration
+from harness.report.format import duration as _duration
 from harness.summary.run import misrouted_words
 
 if TYPE_CHECKING:

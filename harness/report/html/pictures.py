@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from harness.common.text import printable
 from harness.report import plots
+from harness.report.format import whose_units
 from harness.report.plots.groups import cpu_in_all, worst_deviation
-from harness.report.units import whose_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.report.format import whose_units
 from harness.report.plots.style import (
     BAND,
     INK,
@@ -28,7 +29,6 @@ from harness.report.plots.style import (
     title,
     whole_grid,
 )
-from harness.report.units import whose_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
