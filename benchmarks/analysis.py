@@ -29,7 +29,9 @@ from harness.analysis.early_stop import InterimLook
 from harness.analysis.summarise import Observed, summarise
 from harness.recording.layout import NO_INSTANCE, NOT_THERE, TIMED_OUT, dtype
 from harness.recording.table import Recording
-from harness.report.plots import distribution_figure, latency_figure, save
+from harness.report.plots.distribution import distribution_figure
+from harness.report.plots.latency import latency_figure
+from harness.report.plots.save import save
 from harness.scenario import load_scenario
 
 if TYPE_CHECKING:

@@ -12,8 +12,10 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harness.errors import HarnessError, ResultError
-from harness.report.plots import cost_figure, matrix_figure, save
+from harness.report.plots.cost import cost_figure
 from harness.report.plots.groups import cpu_in_all, worst_deviation
+from harness.report.plots.matrix import matrix_figure
+from harness.report.plots.save import save
 from harness.strategies import find_strategy
 from harness.strategies.base import FAMILIES
 from harness.summary.run import Summary

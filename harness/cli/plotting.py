@@ -15,20 +15,53 @@ from harness.errors import ResultError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.report.plots import Picture, Run
+    from click.shell_completion import CompletionItem
+
+    from harness.recording.table import Recording
+    from harness.report.plots.kind import PlotKind, Source
+    from harness.report.plots.style import Picture
     from harness.results.stored import Stored
     from harness.summary.run import Summary
     from harness.summary.suite import SuiteSummary
 
-_KINDS = ("distribution", "latency", "cdf", "timeline", "matrix", "cost", "slope")
+
+class _Kind(click.ParamType[str]):
+    """The name of a kind of plot, or `all`."""
+
+    name = "kind"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return click.Choice(_names()).convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return click.Choice(_names()).shell_complete(ctx, param, incomplete)
 
 
-@click.command()
+class _Plot(click.Command):
+    """The command, whose help lists the kinds of plots that there are."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from harness.report.plots import PLOTS
+
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Kinds"):
+            formatter.write_dl([(name, PLOTS.find(name).shows) for name in PLOTS.names()])
+
+
+def _names() -> list[str]:
+    from harness.report.plots import PLOTS
+
+    return [*PLOTS.names(), "all"]
+
+
+@click.command(cls=_Plot)
 @click.argument("results", nargs=-1, required=True, type=ResultPath(), metavar="RESULT...")
 @click.option(
     "--kind",
     "kinds",
-    type=click.Choice([*_KINDS, "all"]),
+    type=_Kind(),
     multiple=True,
     default=("all",),
     help="What to draw; by default all that these results have. May be repeated.",
@@ -50,25 +83,23 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
     `harness suite --json` printed can be named, too: its matrix has what was skipped or not possible.
 
     \b
-    distribution  each instance's share, with its interval and the tolerance
-    latency, cdf  latency by percentile, and as distribution function; up to 8 results in one picture
-    timeline      throughput, errors, shares and latency over time, with the events
-    matrix        verdicts, by strategy and replicas
-    cost          processor time per request against evenness: the picture that picks a strategy
-    slope         two results, or those of two scenarios, side by side
-    \b
     Examples:
       harness plot results/dnat-10-20260102-030405
       harness plot results/dnat-10-* results/haproxy-10-* --kind slope --format svg
       harness plot results --kind matrix --kind cost --output pictures
     """
     from harness.common.text import printable
+    from harness.report.plots import PLOTS
 
     suites, stored = _found(results)
-    wanted = _default_kinds(stored, suites) if "all" in kinds else list(dict.fromkeys(kinds))
+    sources = _sources(stored)
+    if "all" in kinds:
+        wanted = [kind for kind in _kinds() if _fits(kind, stored, sources, suites)]
+    else:
+        wanted = [PLOTS.find(name) for name in dict.fromkeys(kinds)]
     output = _made(output)
     for kind in wanted:
-        for name, draw in _pictures(kind, stored, suites):
+        for name, draw in _pictures(kind, stored, sources, suites):
             path = output / f"{name}.{format_}"
             _write(draw(), path)
             click.echo(printable(str(path)))
@@ -108,28 +139,57 @@ def _suite(path: Path) -> SuiteSummary:
         ) from error
 
 
-def _default_kinds(stored: Sequence[Stored], suites: Sequence[SuiteSummary]) -> list[str]:
-    """Choose what these results have: of a few, all of each; of many, what shows all of them."""
-    from harness.report.plots import MOST_RUNS
+def _kinds() -> Iterator[PlotKind]:
+    from harness.report.plots import PLOTS
 
-    kinds = list(_KINDS[:4]) if 1 <= len(stored) <= MOST_RUNS else []
-    if len(stored) > 1 or suites:
-        kinds.append("matrix")
-    if len(stored) > 1 and any(_has_cost(one.summary) for one in stored):
-        kinds.append("cost")
-    if len(_sides(stored)) == 2:
-        kinds.append("slope")
-    return kinds
+    return map(PLOTS.find, PLOTS.names())
 
 
-def _has_cost(summary: Summary) -> bool:
-    from harness.report.plots.groups import cpu_in_all, worst_deviation
+def _sources(stored: Sequence[Stored]) -> list[Source]:
+    """Give what plots draw; labels are the scenarios' names where those differ, else the results'."""
+    from harness.report.plots.kind import Source
 
-    return cpu_in_all(summary.cpu_us_per_request) is not None and worst_deviation(summary) is not None
+    short = [one.summary.name for one in stored]
+    labels = short if len(set(short)) == len(short) else [one.name for one in stored]
+    return [
+        Source(label, partial(_summary, one), partial(_recording, one))
+        for label, one in zip(labels, stored, strict=True)
+    ]
+
+
+def _summary(one: Stored) -> Summary:
+    return one.summary
+
+
+def _recording(one: Stored) -> Recording:
+    from harness.common.text import printable
+
+    recording = one.recording()
+    if recording is None:
+        raise ResultError(
+            f"{printable(one.name)}: its requests were not kept: of most condensed results, the summary "
+            "alone is there; choose another --kind, or measure anew"
+        )
+    return recording
+
+
+def _fits(
+    kind: PlotKind, stored: Sequence[Stored], sources: Sequence[Source], suites: Sequence[SuiteSummary]
+) -> bool:
+    """Tell whether these results have such a plot: of a few, all of each; of many, what shows all of them."""
+    from harness.report.plots.kind import MOST_RUNS
+
+    if suites and kind.draw_suite is not None:
+        return True
+    if not stored or (kind.draws != "all" and len(stored) > MOST_RUNS):
+        return False
+    if kind.requests and any(one.folder is None for one in stored):
+        return False
+    return kind.fits(sources)
 
 
 def _pictures(
-    kind: str, stored: Sequence[Stored], suites: Sequence[SuiteSummary]
+    kind: PlotKind, stored: Sequence[Stored], sources: Sequence[Source], suites: Sequence[SuiteSummary]
 ) -> Iterator[tuple[str, Callable[[], Picture]]]:
     """Give the names of a kind's pictures, and what draws each.
 
@@ -138,91 +198,26 @@ def _pictures(
     ResultError
         These results make no such picture.
     """
-    from harness.report import plots
+    from harness.report.plots.kind import MOST_RUNS
 
-    summaries = [one.summary for one in stored]
-    if kind == "matrix":
+    if kind.draw_suite is not None:
         for suite in suites:
-            yield f"{_file_name(suite.name)}-matrix", partial(plots.matrix_figure, suite)
-        if stored or not suites:
-            yield "matrix", partial(plots.matrix_figure, summaries)
-        return
+            yield f"{_file_name(suite.name)}-{kind.name}", partial(kind.draw_suite, suite)
+        if suites and not stored:
+            return
     if not stored:
-        raise ResultError(f"a suite's document alone makes no plot of kind {kind}; name its results' folders")
-    if kind in {"distribution", "timeline"}:
-        for one in stored:
-            yield f"{_file_name(one.name)}-{kind}", partial(_own, kind, one)
-    elif kind in {"latency", "cdf"}:
-        name = f"{_file_name(stored[0].name)}-{kind}" if len(stored) == 1 else kind
-        yield name, partial(_latencies, kind, stored)
-    elif kind == "cost":
-        yield "cost", partial(plots.cost_figure, summaries)
+        raise ResultError(
+            f"a suite's document alone makes no plot of kind {kind.name}; name its results' folders"
+        )
+    if kind.draws == "few" and len(stored) > MOST_RUNS:
+        raise ResultError(
+            f"a plot of kind {kind.name} has room for {MOST_RUNS} results, not {len(stored)}; name fewer"
+        )
+    if kind.draws == "one" or (kind.draws == "few" and len(stored) == 1):
+        for one, source in zip(stored, sources, strict=True):
+            yield f"{_file_name(one.name)}-{kind.name}", partial(kind.draw, [source])
     else:
-        yield "slope", partial(_slope, stored)
-
-
-def _own(kind: str, one: Stored) -> Picture:
-    """Draw one result alone."""
-    from harness.report import plots
-
-    if kind == "distribution":
-        return plots.distribution_figure(one.summary)
-    return plots.timeline_figure(_run(one, one.name).recording, one.summary)
-
-
-def _latencies(kind: str, stored: Sequence[Stored]) -> Picture:
-    from harness.report import plots
-
-    if len(stored) > plots.MOST_RUNS:
-        raise ResultError(
-            f"a plot of kind {kind} has room for {plots.MOST_RUNS} results, not {len(stored)}; name fewer"
-        )
-    short = [one.summary.name for one in stored]
-    names = short if len(set(short)) == len(short) else [one.name for one in stored]
-    runs = [_run(one, name) for one, name in zip(stored, names, strict=True)]
-    if kind == "cdf":
-        return plots.cdf_figure(runs)
-    if len(runs) == 1:
-        return plots.latency_figure(runs[0].recording, runs[0].summary)
-    return plots.latencies_figure(runs)
-
-
-def _run(one: Stored, label: str) -> Run:
-    from harness.common.text import printable
-    from harness.report.plots import Run
-
-    recording = one.recording()
-    if recording is None:
-        raise ResultError(
-            f"{printable(one.name)}: its requests were not kept: of most condensed results, the summary "
-            "alone is there; choose another --kind, or measure anew"
-        )
-    return Run(label, recording, one.summary)
-
-
-def _slope(stored: Sequence[Stored]) -> Picture:
-    from harness.report import plots
-
-    sides = _sides(stored)
-    if len(sides) != 2:
-        raise ResultError(
-            "a plot of kind slope compares two results, or those of two scenarios; "
-            f"these are {len(stored)} of {len(sides)}"
-        )
-    (before, first), (after, second) = sides.items()
-    return plots.slope_figure(before, first, after, second)
-
-
-def _sides(stored: Sequence[Stored]) -> dict[str, list[Summary]]:
-    """Put results into sets to be compared: two are a set each, more are sorted by their scenarios."""
-    sides: dict[str, list[Summary]] = {}
-    alone = len(stored) == 2 and stored[0].summary.name == stored[1].summary.name
-    for number, one in enumerate(stored, 1):
-        name = one.name if alone else one.summary.name
-        if alone and name in sides:
-            name = f"{name} ({number})"
-        sides.setdefault(name, []).append(one.summary)
-    return sides
+        yield kind.name, partial(kind.draw, sources)
 
 
 def _file_name(name: str) -> str:
@@ -245,7 +240,7 @@ def _made(folder: Path) -> Path:
 
 def _write(picture: Picture, path: Path) -> None:
     from harness.common.text import printable
-    from harness.report.plots import save
+    from harness.report.plots.save import save
 
     try:
         save(picture, path)

@@ -103,15 +103,18 @@ class Results(Sequence[Result]):
         """Plots of all of them: `results.plot.matrix()` and others."""
         from harness.notebook.plotting import ResultsPlots  # noqa: PLC0415  matplotlib takes a while
 
-        return ResultsPlots(self)
+        return ResultsPlots(
+            [result.source() for result in self],
+            [result.source() for result in self if result.has_summary],
+        )
 
     def __repr__(self) -> str:
         return f"<Results: {len(self)}>"
 
     def _repr_html_(self) -> str:
-        from harness.notebook.pages import results_html  # noqa: PLC0415  only notebooks ask for it
+        from harness.notebook.pages import MOST_RESULTS, results_html  # noqa: PLC0415  only notebooks ask for it
 
-        return results_html(self)
+        return results_html(len(self), [result.row() for result in self[:MOST_RESULTS]])
 
 
 def find_results(*paths: str | os.PathLike[str]) -> Results:

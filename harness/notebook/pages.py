@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment
 
 from harness.common.text import printable
-from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jinja2 import Template
 
-    from harness.notebook.library import Results
-    from harness.notebook.result import Result
+    from harness.summary.run import Summary
 
 _MOST_INSTANCES: Final = 20
-_MOST_RESULTS: Final = 20
+MOST_RESULTS: Final = 20
+"""So many rows a table of results has at most."""
 
 _COLOURS: Final = {"even": "#009e73", "uneven": "#d55e00"}
 _SIGNS: Final = {"even": "\N{CHECK MARK}", "uneven": "\N{MULTIPLICATION X}", "inconclusive": "?"}
@@ -72,14 +71,13 @@ _RESULTS: Final = """
 _MISSING: Final = "\N{EN DASH}"
 
 
-def result_html(result: Result) -> str:
-    """Give a result's page, of one that has no summary, too."""
-    try:
-        summary = result.document
-    except HarnessError as error:
-        return _template(_RESULT).render(
-            verdict="no verdict", reason=_shown(str(error)), name=_shown(result.name)
-        )
+def no_verdict_html(name: str, reason: str) -> str:
+    """Give the page of a result that has no summary, or one that can't be read."""
+    return _template(_RESULT).render(verdict="no verdict", reason=_shown(reason), name=_shown(name))
+
+
+def result_html(name: str, summary: Summary, row: Mapping[str, Any]) -> str:
+    """Give a result's page; `row` is what `Results.table` has of it."""
     instances = [
         {
             "name": _shown(row.name),
@@ -93,8 +91,8 @@ def result_html(result: Result) -> str:
     return _template(_RESULT).render(
         verdict=summary.verdict,
         reason=_shown(summary.reason),
-        name=_shown(result.name),
-        figures=_figures(result.row()),
+        name=_shown(name),
+        figures=_figures(row),
         unit=summary.unit,
         instances=instances,
         more=max(len(summary.instances) - _MOST_INSTANCES, 0),
@@ -102,23 +100,20 @@ def result_html(result: Result) -> str:
     )
 
 
-def results_html(results: Results) -> str:
-    """Give a table of results, the first of them if there are many."""
-    rows = []
-    for result in results[:_MOST_RESULTS]:
-        row = result.row()
-        rows.append(
-            {
-                "name": _shown(result.name),
-                "verdict": row.get("verdict") or "no verdict",
-                "worst": _number(row, "worst_deviation_percent", "{:+.1f} %"),
-                "p50": _number(row, "latency_p50_ms", "{:.3g} ms"),
-                "p99": _number(row, "latency_p99_ms", "{:.3g} ms"),
-                "throughput": _number(row, "throughput_per_s", "{:,.0f}"),
-            }
-        )
-    more = max(len(results) - _MOST_RESULTS, 0)
-    return _template(_RESULTS).render(number=f"{len(results):,}", rows=rows, more=more)
+def results_html(number: int, first: Sequence[Mapping[str, Any]]) -> str:
+    """Give a table of results: how many there are, and what `Results.table` has of the first of them."""
+    rows = [
+        {
+            "name": _shown(row["result"]),
+            "verdict": row.get("verdict") or "no verdict",
+            "worst": _number(row, "worst_deviation_percent", "{:+.1f} %"),
+            "p50": _number(row, "latency_p50_ms", "{:.3g} ms"),
+            "p99": _number(row, "latency_p99_ms", "{:.3g} ms"),
+            "throughput": _number(row, "throughput_per_s", "{:,.0f}"),
+        }
+        for row in first
+    ]
+    return _template(_RESULTS).render(number=f"{number:,}", rows=rows, more=number - len(rows))
 
 
 def _figures(row: Mapping[str, Any]) -> list[tuple[str, str]]:

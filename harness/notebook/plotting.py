@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.report.plots import (
-    MOST_RUNS,
-    Run,
-    cdf_figure,
-    cost_figure,
-    distribution_figure,
-    latencies_figure,
-    latency_figure,
-    matrix_figure,
-    save,
-    slope_figure,
-    timeline_figure,
-)
+from harness.report.plots import PLOTS
+from harness.report.plots.kind import MOST_RUNS
+from harness.report.plots.save import save
+from harness.report.plots.slope import slope_figure
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterable, Sequence
 
     from matplotlib.figure import Figure
 
-    from harness.notebook.library import Results
-    from harness.notebook.result import Result
+    from harness.report.plots.kind import PlotKind, Source
     from harness.summary.run import Summary
 
 
@@ -70,62 +61,51 @@ class Plot:
 
 
 class ResultPlots:
-    """Plots of one result; each needs the parts of it that it shows, and says so where they are missing."""
+    """Plots of one result, a method for each kind that draws one result.
 
-    def __init__(self, result: Result) -> None:
-        self._result = result
+    Each needs the parts of the result that it shows, and says so where they are missing.
+    """
 
-    def distribution(self) -> Plot:
-        """Show each instance's share with its interval, and what the tolerance allows."""
-        return Plot(distribution_figure(self._result.document))
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
-    def latency(self) -> Plot:
-        """Show the latency that each share of the requests stayed within, on an axis of nines."""
-        summary = self._result.document
-        return Plot(latency_figure(self._result.recording, summary))
+    def __getattr__(self, name: str) -> Callable[[], Plot]:
+        return _method(_kind(name, ("one", "few")), lambda _: [self._source])
 
-    def cdf(self) -> Plot:
-        """Show the share of the requests that took at most a given time."""
-        return Plot(cdf_figure([_run(self._result)]))
-
-    def timeline(self) -> Plot:
-        """Show throughput, errors, shares and latency over time, with the events."""
-        summary = self._result.document
-        return Plot(timeline_figure(self._result.recording, summary))
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *_kinds(("one", "few"))]
 
 
 class ResultsPlots:
-    """Plots of many results, side by side; each needs those parts of all of them that it shows."""
+    """Plots of many results together, a method for each kind that draws several.
 
-    def __init__(self, results: Results) -> None:
-        self._results = results
+    Kinds that need summaries alone leave incomplete results out; the others need all parts of all results.
 
-    def matrix(self) -> Plot:
-        """Show the verdicts: strategies by numbers of instances and kinds of connection.
+    Parameters
+    ----------
+    sources
+        All results.
+    finished
+        Those that have a summary.
+    """
 
-        Incomplete results, which have no verdict, are left out.
+    def __init__(self, sources: Sequence[Source], finished: Sequence[Source]) -> None:
+        self._sources = sources
+        self._finished = finished
 
-        Raises
-        ------
-        ResultError
-            Nothing is left.
-        """
-        return Plot(matrix_figure(self._summaries()))
+    def __getattr__(self, name: str) -> Callable[[], Plot]:
+        return _method(_kind(name, ("few", "all")), self._chosen)
 
-    def cost(self) -> Plot:
-        """Show processor time for each request against evenness; repeats of a strategy are one mark.
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *_kinds(("few", "all"))]
 
-        Incomplete results are left out; errors as for `matrix`.
-        """
-        return Plot(cost_figure(self._summaries()))
-
-    def slope(self, others: Results, labels: tuple[str, str] = ("before", "after")) -> Plot:
+    def slope(self, others: _Plotted, labels: tuple[str, str] = ("before", "after")) -> Plot:
         """Show what changed from these results to others.
 
         Parameters
         ----------
         others
-            Of runs that came later, or were made in another way.
+            Results of runs that came later, or were made in another way.
         labels
             What these results and the others are called in it.
 
@@ -135,38 +115,57 @@ class ResultsPlots:
             On one side, nothing is left after incomplete results were left out.
         """
         before, after = labels
-        return Plot(slope_figure(before, self._summaries(), after, others.plot._summaries()))  # noqa: SLF001  its like
+        return Plot(slope_figure(before, self.summaries(), after, others.plot.summaries()))
 
-    def latency(self) -> Plot:
-        """Show what `ResultPlots.latency` does, of up to eight results."""
-        return Plot(latencies_figure(self._runs()))
+    def summaries(self) -> list[Summary]:
+        """Give the summaries of the results that have one; at least one has."""
+        return [source.summary for source in self._complete()]
 
-    def cdf(self) -> Plot:
-        """Show what `ResultPlots.cdf` does, of up to eight results."""
-        return Plot(cdf_figure(self._runs()))
-
-    def _summaries(self) -> list[Summary]:
-        summaries = [result.document for result in self._results if result.has_summary]
-        if not summaries:
-            raise ResultError(
-                f"{len(self._results)} results: none has a summary, so there is nothing to draw"
-            )
-        return summaries
-
-    def _runs(self) -> list[Run]:
-        """Give the results with their requests.
+    def _chosen(self, kind: PlotKind) -> Sequence[Source]:
+        """Give the results that a kind draws.
 
         Raises
         ------
         ResultError
             There are none, or more than can be told apart.
         """
-        if not 0 < len(self._results) <= MOST_RUNS:
+        if kind.draws == "all":
+            return self._complete()
+        if not 0 < len(self._sources) <= MOST_RUNS:
             raise ResultError(
-                f"{len(self._results)} results: a plot has 1 to {MOST_RUNS} curves; filter the results first"
+                f"{len(self._sources)} results: a plot has 1 to {MOST_RUNS} curves; filter the results first"
             )
-        return [_run(result) for result in self._results]
+        return self._sources
+
+    def _complete(self) -> Sequence[Source]:
+        if not self._finished:
+            raise ResultError(
+                f"{len(self._sources)} results: none has a summary, so there is nothing to draw"
+            )
+        return self._finished
 
 
-def _run(result: Result) -> Run:
-    return Run(result.name, result.recording, result.document)
+class _Plotted(Protocol):
+    """What has plots of many results."""
+
+    @property
+    def plot(self) -> ResultsPlots: ...
+
+
+def _kinds(draws: Sequence[str]) -> list[str]:
+    return [name for name in PLOTS.names() if PLOTS.find(name).draws in draws]
+
+
+def _kind(name: str, draws: Sequence[str]) -> PlotKind:
+    if name not in PLOTS.names() or PLOTS.find(name).draws not in draws:
+        raise AttributeError(f"there is no plot {name!r} of this; there are {', '.join(_kinds(draws))}")
+    return PLOTS.find(name)
+
+
+def _method(kind: PlotKind, choose: Callable[[PlotKind], Sequence[Source]]) -> Callable[[], Plot]:
+    def draw() -> Plot:
+        return Plot(kind.draw(choose(kind)))
+
+    draw.__name__ = kind.name
+    draw.__doc__ = f"Show {kind.shows}."
+    return draw

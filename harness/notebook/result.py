@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.common.text import printable
-from harness.errors import ResultError
+from harness.errors import HarnessError, ResultError
 from harness.results.reading import REQUESTS, SUMMARY, read_summary
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from harness.notebook.plotting import ResultPlots
     from harness.recording.table import Recording
+    from harness.report.plots.kind import Source
     from harness.summary.run import Summary
 
 _SCENARIO: Final = "scenario.yaml"
@@ -184,7 +185,13 @@ class Result:
         """Its plots: `result.plot.distribution()` and others."""
         from harness.notebook.plotting import ResultPlots  # noqa: PLC0415  matplotlib takes a while
 
-        return ResultPlots(self)
+        return ResultPlots(self.source())
+
+    def source(self) -> Source:
+        """Give what plots draw of this result; its parts are read when a plot needs them."""
+        from harness.report.plots.kind import Source  # noqa: PLC0415  for those who ask
+
+        return Source(self.name, lambda: self.document, lambda: self.recording)
 
     def row(self) -> dict[str, Any]:
         """Give what `Results.table` has of this result, as a mapping of its columns to values."""
@@ -209,9 +216,13 @@ class Result:
         return f"<Result {printable(self.name)}: {self.document.verdict}>"
 
     def _repr_html_(self) -> str:
-        from harness.notebook.pages import result_html  # noqa: PLC0415  only notebooks ask for it
+        from harness.notebook.pages import no_verdict_html, result_html  # noqa: PLC0415  only notebooks ask for it
 
-        return result_html(self)
+        try:
+            summary = self.document
+        except HarnessError as error:
+            return no_verdict_html(self.name, str(error))
+        return result_html(self.name, summary, self.row())
 
     def _has(self, file: str) -> bool:
         return self.folder is not None and (self.folder / file).is_file()

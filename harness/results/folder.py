@@ -112,7 +112,9 @@ class PendingResult:
     def write_plots(self, recording: Recording, summary: Summary) -> None:
         """Write distribution.png and latency.png."""
         # Imported here: matplotlib takes most of a second, and whoever reads results needs none.
-        from harness.report.plots import distribution_figure, latency_figure, save  # noqa: PLC0415  see above
+        from harness.report.plots.distribution import distribution_figure  # noqa: PLC0415  see above
+        from harness.report.plots.latency import latency_figure  # noqa: PLC0415  see above
+        from harness.report.plots.save import save  # noqa: PLC0415  see above
 
         with explained(self.path):
             save(distribution_figure(summary), self.path / "distribution.png")

@@ -115,8 +115,8 @@ def read_summary(folder: Path) -> Summary:
         return listed.summary
     if listed and listed.state == "incomplete":
         raise ResultError(
-            f"{_shown(folder)}: is incomplete: its run was killed, so there is no summary.json; requests.parquet "
-            "has what was recorded until then"
+            f"{_shown(folder)}: is incomplete: its run was killed, so there is no summary.json; "
+            "requests.parquet has what was recorded until then"
         )
     if listed:
         raise ResultError(f"{_shown(folder / 'summary.json')}: {listed.problem}; run the scenario again")

@@ -56,7 +56,9 @@ _ANALYSIS = (
     "harness.analysis.summarise",
     "harness.analysis.routes",
     "harness.analysis.early_stop",
-    "harness.report.plots",
+    "harness.report.plots.distribution",
+    "harness.report.plots.latency",
+    "harness.report.plots.save",
     "harness.report.terminal",
     "pyarrow.parquet",
 )
@@ -413,7 +415,7 @@ class _Rate:
 def _prepare_analysis() -> None:
     for module in _ANALYSIS:
         import_module(module)
-    import_module("harness.report.plots").warm_up()
+    import_module("harness.report.plots.save").warm_up()
 
 
 def _versions(host: Host, strategy: Strategy) -> dict[str, str]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.report.plots import distribution_figure, latency_figure, save
+from harness.report.plots.distribution import distribution_figure
+from harness.report.plots.latency import latency_figure
+from harness.report.plots.save import save
 
 if TYPE_CHECKING:
     from pathlib import Path

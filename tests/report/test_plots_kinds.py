@@ -11,18 +11,14 @@ from matplotlib.text import Text
 
 from harness.errors import ResultError
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT
-from harness.report.plots import (
-    LIGHT,
-    Run,
-    cdf_figure,
-    cost_figure,
-    latencies_figure,
-    matrix_figure,
-    slope_figure,
-    svg,
-    timeline_figure,
-)
+from harness.report.plots.cost import cost_figure
 from harness.report.plots.groups import cpu_in_all
+from harness.report.plots.latency import Run, cdf_figure, latencies_figure
+from harness.report.plots.matrix import matrix_figure
+from harness.report.plots.slope import slope_figure
+from harness.report.plots.style import LIGHT
+from harness.report.plots.timeline import timeline_figure
+from harness.report.plots.vector import svg
 from harness.report.plots.windows import in_windows
 from harness.summary.events import EventRow
 from harness.summary.run import CpuTime
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.recording.table import Recording
-    from harness.report.plots import Picture
+    from harness.report.plots.style import Picture
     from harness.summary.run import Summary
     from tests.report.conftest import Measure
 

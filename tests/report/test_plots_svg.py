@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.report.plots import (
-    DARK,
-    LIGHT,
-    distribution_figure,
-    document,
-    latency_figure,
-    save,
-    svg,
-    tip,
-)
-from harness.report.plots.style import new_figure
+from harness.report.plots.distribution import distribution_figure
+from harness.report.plots.latency import latency_figure
+from harness.report.plots.save import save
+from harness.report.plots.style import DARK, LIGHT, new_figure, tip
+from harness.report.plots.vector import document, svg
 
 if TYPE_CHECKING:
     from pathlib import Path

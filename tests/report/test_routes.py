@@ -13,7 +13,8 @@ from harness.notebook.frames import (
     routes_frame,
     timeline_by_instance_frame,
 )
-from harness.report.plots import distribution_figure, svg
+from harness.report.plots.distribution import distribution_figure
+from harness.report.plots.vector import svg
 from harness.report.plots.windows import in_windows
 from harness.report.terminal import verdict_line
 from harness.results.folder import PendingResult

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from harness.common.text import printable
-from harness.report import plots
+from harness.errors import ResultError
 from harness.report.format import whose_units
-from harness.report.plots.groups import cpu_in_all, worst_deviation
+from harness.report.plots import PLOTS
+from harness.report.plots.kind import MOST_RUNS, Source
+from harness.report.plots.style import DARK, LIGHT
+from harness.report.plots.vector import svg as svg_element
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
+    from harness.recording.table import Recording
     from harness.results.stored import Stored
 
 DRAWN_UP_TO = 8
@@ -38,8 +42,8 @@ class Picture:
 
 def variables() -> str:
     """Give the rules of the style sheet that set the plots' colours."""
-    dark = f"@media (prefers-color-scheme: dark) {{ {_rule(plots.DARK)} }}\n"
-    return f"{_rule(plots.LIGHT)}\n{dark}@media print {{ {_rule(plots.LIGHT)} }}\n"
+    dark = f"@media (prefers-color-scheme: dark) {{ {_rule(DARK)} }}\n"
+    return f"{_rule(LIGHT)}\n{dark}@media print {{ {_rule(LIGHT)} }}\n"
 
 
 def _rule(colours: Mapping[str, str]) -> str:
@@ -47,74 +51,46 @@ def _rule(colours: Mapping[str, str]) -> str:
 
 
 def of_one(key: str, one: Stored) -> list[Picture]:
-    """Draw one result: its distribution, its latency, and how both went over time."""
-    summary, recording = one.summary, one.recording()
-    distribution = _picture(
-        plots.distribution_figure(summary),
-        f"{key}-distribution",
-        f"Distribution of {one.name}",
-        f"Each instance's share of {whose_units(summary)}. The band is what the tolerance allows; a line "
-        "through a dot is the interval that the true share lies in.",
-    )
-    if recording is None:
-        return [distribution]
+    """Draw one result: the plots that show one result alone, such as its distribution."""
+    recording = one.recording()
+    source = _source(one, recording)
     return [
-        distribution,
         _picture(
-            plots.latency_figure(recording, summary),
-            f"{key}-latency",
-            f"Latency of {one.name}",
-            "How long successful requests took, from the fastest to the slowest: each step to the right is a "
-            "tenth of the requests before.",
-        ),
-        _picture(
-            plots.timeline_figure(recording, summary),
-            f"{key}-timeline",
-            f"Course of {one.name}",
-            "The same run over time. What happened to instances stands as a line through all of it.",
-        ),
+            kind.draw([source]),
+            f"{key}-{kind.name}",
+            f"{kind.of_one.title} of {one.name}",
+            kind.of_one.text.replace("{units}", whose_units(one.summary)),
+        )
+        for kind in map(PLOTS.find, PLOTS.names())
+        if kind.of_one and (recording is not None or not kind.requests)
     ]
 
 
 def of_all(results: Sequence[Stored]) -> list[Picture]:
-    """Draw what several results have in common: cost against evenness, and of few their latencies."""
+    """Draw what several results have in common, such as cost against evenness, and of few their latencies."""
+    few = len(results) <= min(DRAWN_UP_TO, MOST_RUNS)
+    recordings = [one.recording() if few else None for one in results]
+    every = [_source(one, recording) for one, recording in zip(results, recordings, strict=True)]
+    recorded = [source for source, recording in zip(every, recordings, strict=True) if recording is not None]
     pictures = []
-    summaries = [one.summary for one in results]
-    if any(
-        cpu_in_all(summary.cpu_us_per_request) is not None and worst_deviation(summary) is not None
-        for summary in summaries
-    ):
-        pictures.append(
-            _picture(
-                plots.cost_figure(summaries),
-                "cost",
-                "Cost and evenness",
-                "To the right is what a request costs, in processor time of proxy, engine, instances and "
-                "generator; upwards is how far the worst instance is off its share. The lower left is best.",
-            )
-        )
-    if len(results) <= min(DRAWN_UP_TO, plots.MOST_RUNS):
-        read = [(one, one.recording()) for one in results]
-        runs = [
-            plots.Run(one.name, recording, one.summary) for one, recording in read if recording is not None
-        ]
-    else:
-        runs = []
-    if runs:
-        pictures.append(
-            _picture(
-                plots.latencies_figure(runs),
-                "latencies",
-                "Latencies",
-                "How long successful requests took in each result. Curves compare only where the load was "
-                "the same.",
-            )
-        )
+    for kind in map(PLOTS.find, PLOTS.names()):
+        sources = recorded if kind.requests else every
+        if kind.of_all and sources and (few or kind.draws == "all") and kind.fits(sources):
+            pictures.append(_picture(kind.draw(sources), kind.name, kind.of_all.title, kind.of_all.text))
     return pictures
+
+
+def _source(one: Stored, recording: Recording | None) -> Source:
+    def read() -> Recording:
+        if recording is None:
+            raise ResultError(f"{printable(one.name)}: its requests were not kept")
+        return recording
+
+    return Source(one.name, lambda: one.summary, read)
 
 
 def _picture(figure: Figure, prefix: str, title: str, caption: str) -> Picture:
     # The XML library that wrote it has escaped it; what could turn text around is still in it.
-    lines = plots.svg(figure, prefix, title).split("\n")
+    lines = svg_element(figure, prefix, title).split("\n")
     svg = Markup("\n".join(map(printable, lines)))  # noqa: S704  see above
     return Picture(svg, title, caption, wide=figure.get_figwidth() > _COLUMN)

@@ -20,6 +20,7 @@ from harness.report.plots.groups import (
     verdict_of,
     worst_deviation,
 )
+from harness.report.plots.kind import Caption, PlotKind, Source
 from harness.report.plots.style import (
     BAND,
     INK,
@@ -283,3 +284,21 @@ def _staircase(axes: Axes, marks: Sequence[_Mark]) -> list[tuple[list[float], li
             (x0, y0), (x1, y1) = back.transform(ends)
             lines.append(([float(x0), float(x1)], [float(y0), float(y1)]))
     return lines
+
+
+def _has_cost(sources: Sequence[Source]) -> bool:
+    return len(sources) > 1 and any(_has_both(source.summary) for source in sources)
+
+
+COST: Final = PlotKind(
+    name="cost",
+    shows="processor time per request against evenness: the picture that picks a strategy",
+    draws="all",
+    draw=lambda sources: cost_figure([source.summary for source in sources]),
+    fits=_has_cost,
+    of_all=Caption(
+        "Cost and evenness",
+        "To the right is what a request costs, in processor time of proxy, engine, instances and generator; "
+        "upwards is how far the worst instance is off its share. The lower left is best.",
+    ),
+)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from harness.report.format import whose_units
+from harness.report.plots.kind import Caption, PlotKind
 from harness.report.plots.style import (
     BAND,
     INK,
@@ -186,3 +187,16 @@ def _intervals(rows: Sequence[InstanceRow]) -> NDArray[np.float64]:
 
 def _deviation(row: InstanceRow) -> str:
     return "" if row.deviation is None else signed_percent(row.deviation)
+
+
+DISTRIBUTION: Final = PlotKind(
+    name="distribution",
+    shows="each instance's share, with its interval and the tolerance",
+    draws="one",
+    draw=lambda sources: distribution_figure(sources[0].summary),
+    of_one=Caption(
+        "Distribution",
+        "Each instance's share of {units}. The band is what the tolerance allows; a line through a dot is "
+        "the interval that the true share lies in.",
+    ),
+)

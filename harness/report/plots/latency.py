@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from harness.errors import ResultError
+from harness.report.plots.kind import MOST_RUNS, Caption, PlotKind
 from harness.report.plots.style import (
     DASHES,
     INSIDE,
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.recording.table import Recording
+    from harness.report.plots.kind import Source
     from harness.summary.run import Summary
-
-MOST_RUNS: Final = 8
-"""So many curves can be told apart in one picture."""
 
 _MARKS: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 _TICKS: Final = (0, 50, 90, 99, 99.9, 99.99, 99.999, 99.9999)
@@ -245,3 +244,39 @@ def _scale(axes: Axes, end: float, least: float, most: float) -> None:
 def _nines(percent: float) -> float:
     """Give a percentile's place on the axis of nines: 0 for 0 %, 1 for 90 %, 2 for 99 %."""
     return float(-np.log10(1 - percent / 100))
+
+
+def _draw_latency(sources: Sequence[Source]) -> Picture:
+    if len(sources) == 1:
+        return latency_figure(sources[0].recording, sources[0].summary)
+    return latencies_figure(_runs(sources))
+
+
+def _runs(sources: Sequence[Source]) -> list[Run]:
+    return [Run(source.label, source.recording, source.summary) for source in sources]
+
+
+LATENCY: Final = PlotKind(
+    name="latency",
+    shows="latency by percentile; up to 8 results in one picture",
+    draws="few",
+    draw=_draw_latency,
+    requests=True,
+    of_one=Caption(
+        "Latency",
+        "How long successful requests took, from the fastest to the slowest: each step to the right is a "
+        "tenth of the requests before.",
+    ),
+    of_all=Caption(
+        "Latencies",
+        "How long successful requests took in each result. Curves compare only where the load was the same.",
+    ),
+)
+
+CDF: Final = PlotKind(
+    name="cdf",
+    shows="latency as distribution function; up to 8 results in one picture",
+    draws="few",
+    draw=lambda sources: cdf_figure(_runs(sources)),
+    requests=True,
+)

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from harness.errors import ResultError
 from harness.report.plots.groups import condition, labels, replicas, strategies, worst_deviation
+from harness.report.plots.kind import PlotKind
 from harness.report.plots.style import (
     INK,
     LIGHT,
@@ -202,3 +203,13 @@ def _draw(axes: Axes, x: int, y: int, cell: _Cell, where: str) -> None:
         color=MUTED if outside else INK,
         linespacing=1.25,
     )
+
+
+MATRIX: Final = PlotKind(
+    name="matrix",
+    shows="verdicts, by strategy and replicas",
+    draws="all",
+    draw=lambda sources: matrix_figure([source.summary for source in sources]),
+    fits=lambda sources: len(sources) > 1,
+    draw_suite=matrix_figure,
+)

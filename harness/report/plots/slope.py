@@ -10,6 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from harness.errors import ResultError
 from harness.report.plots.groups import Spread, cpu_in_all
+from harness.report.plots.kind import PlotKind
 from harness.report.plots.style import (
     DASHES,
     INK,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from harness.report.plots.kind import Source
     from harness.summary.run import Summary
 
 _NAMED_UP_TO: Final = 12
@@ -224,3 +226,36 @@ def _draw_ratios(axes: Axes, ratios: Sequence[_Ratio]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=LIGHT["grid"], linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _draw_slope(sources: Sequence[Source]) -> Picture:
+    sides = _sides(sources)
+    if len(sides) != 2:
+        raise ResultError(
+            "a plot of kind slope compares two results, or those of two scenarios; "
+            f"these are {len(sources)} of {len(sides)}"
+        )
+    (before, first), (after, second) = sides.items()
+    return slope_figure(before, first, after, second)
+
+
+def _sides(sources: Sequence[Source]) -> dict[str, list[Summary]]:
+    """Put results into sets to be compared: two are a set each, more are sorted by their scenarios."""
+    summaries = [source.summary for source in sources]
+    names = [summary.name for summary in summaries]
+    if len(sources) == 2 and names[0] == names[1]:
+        first, second = (source.label for source in sources)
+        names = [first, second if second != first else f"{second} (2)"]
+    sides: dict[str, list[Summary]] = {}
+    for name, summary in zip(names, summaries, strict=True):
+        sides.setdefault(name, []).append(summary)
+    return sides
+
+
+SLOPE: Final = PlotKind(
+    name="slope",
+    shows="two results, or those of two scenarios, side by side",
+    draws="all",
+    draw=_draw_slope,
+    fits=lambda sources: len(_sides(sources)) == 2,
+)

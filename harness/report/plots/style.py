@@ -6,13 +6,11 @@ Figures are drawn with matplotlib's Agg canvas directly; pyplot would keep state
 from __future__ import annotations
 
 import functools
-import io
 import logging
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -96,7 +94,6 @@ WIDTH: Final = 7.0
 TEXT, SMALL, TITLE = 10.0, 9.0, 12.0
 """Sizes of text in points; nothing is smaller than the small one."""
 
-_DPI = 140
 _STEPS: Final = (
     (100, (1.0,)),
     (8, (1.0, 2.0, 5.0)),
@@ -177,36 +174,6 @@ def tip(artist: Artist, text: str | Sequence[str]) -> None:
     gid = f"tip-{len(figure.tips) + 1}"
     artist.set_gid(gid)
     figure.tips[gid] = texts
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG with a fixed resolution, or as an SVG document if the path ends with ``.svg``.
-
-    The same figure makes the same bytes.
-
-    Raises
-    ------
-    OSError
-        The file can't be written.
-    """
-    if path.suffix == ".svg":
-        from harness.report.plots.vector import document  # noqa: PLC0415  a run writes no SVG
-
-        path.write_text(document(figure), encoding="utf-8")
-    else:
-        figure.savefig(path, format="png", dpi=_DPI)
-
-
-@styled
-def _smallest() -> Picture:
-    figure = new_figure(1, 1)
-    figure.add_subplot().set_title("0")
-    return figure
-
-
-def warm_up() -> None:
-    """Draw a picture for nobody: the first costs twice as much as the next, for fonts and formats."""
-    _smallest().savefig(io.BytesIO(), format="png", dpi=_DPI)
 
 
 def title(axes: Axes, name: str, what: str) -> None:

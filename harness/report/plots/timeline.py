@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from harness.report.plots.kind import Caption, PlotKind
 from harness.report.plots.style import (
     BAND,
     DASHES,
@@ -278,3 +279,16 @@ def _label_rows(events: tuple[EventRow, ...], limits: tuple[float, float]) -> li
         taken[row].append((begin, end))
         rows.append(row)
     return rows
+
+
+TIMELINE: Final = PlotKind(
+    name="timeline",
+    shows="throughput, errors, shares and latency over time, with the events",
+    draws="one",
+    draw=lambda sources: timeline_figure(sources[0].recording, sources[0].summary),
+    requests=True,
+    of_one=Caption(
+        "Course",
+        "The same run over time. What happened to instances stands as a line through all of it.",
+    ),
+)
