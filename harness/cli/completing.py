@@ -17,7 +17,7 @@ from click.shell_completion import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 VARIABLE: Final = "_HARNESS_COMPLETE"
 """The environment variable by which the shell's script asks."""
@@ -117,6 +117,32 @@ def _results(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir() if (path / "summary.json").exists())
     except OSError:
         return []
+
+
+class RegisteredName(click.ParamType[str]):
+    """One of the names in a registry, which is read when a name is given, and not when commands are set up.
+
+    Parameters
+    ----------
+    name
+        What help calls it.
+    names
+        Gives the names.
+    """
+
+    def __init__(self, name: str, names: Callable[[], Sequence[str]]) -> None:
+        self.name = name
+        self._names = names
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take a name that there is."""
+        return click.Choice(self._names()).convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names."""
+        return click.Choice(self._names()).shell_complete(ctx, param, incomplete)
 
 
 class Override(click.ParamType[Any]):

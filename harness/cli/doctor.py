@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from harness.engines import ENGINES
+from harness.engines import engine_kinds
+from harness.engines.kind import PROCESS
 from harness.engines.process import ProcessEngine
 from harness.engines.workload import Workload
 from harness.errors import HarnessError, KernelLacksError, RefusedError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from harness.engines import EngineKind
+    from harness.engines.kind import EngineKind
     from harness.strategies.base import Strategy
     from harness.types import Member, Placement
 
@@ -83,14 +84,14 @@ def examine() -> Iterator[Finding]:
         made = _tried("host", "netns", "namespaces and links can be made", make)
         yield made
         if made.state != "works":
-            yield Finding("engine", "process", "missing", "needs host netns")
+            yield Finding("engine", PROCESS.name, "missing", "needs host netns")
         else:
-            yield _tried("engine", "process", "instances start and listen", start)
-        able = {"process"} if members else set()
-        for name, kind in ENGINES.items():
-            if kind.images:
-                found = _container_engine(name, kind)
-                able |= {name} if found.state == "works" else set()
+            yield _tried("engine", PROCESS.name, "instances start and listen", start)
+        able = {PROCESS.name} if members else set()
+        for kind in engine_kinds():
+            if kind.name != PROCESS.name:
+                found = _engine(kind)
+                able |= {kind.name} if found.state == "works" else set()
                 yield found
         yield _virtual_machine()
         for name in strategy_names():
@@ -109,23 +110,22 @@ def _virtual_machine() -> Finding:
     return Finding("host", "vagrant", "works", f"{provider.name}: {provider.why}")
 
 
-def _container_engine(name: str, kind: EngineKind) -> Finding:
+def _engine(kind: EngineKind) -> Finding:
+    name, probe = kind.name, kind.probe
     missing = {program: install for program, install in kind.commands.items() if not find_program(program)}
     if missing:
         mend = " && ".join(sorted({_as_root(install) for install in missing.values()}))
         return Finding("engine", name, "missing", f"{', '.join(missing)} not found", mend)
-    if not may_map_everyone():
+    if kind.privileged and not may_map_everyone():
         return Finding("engine", name, "lacking", "containers on host netns need root: sudo harness doctor")
+    if probe is None:
+        return Finding("engine", name, "works", "its programs are there")
 
     def start() -> None:
-        from harness.engines.daemons import DAEMONS
-
-        with NetnsHost("external", privileged=True) as host:
+        with NetnsHost("external", privileged=kind.privileged) as host:
             host.start()
             host.link()
-            daemon = DAEMONS[name](host)
-            daemon.start()
-            daemon.wait()
+            probe(host)
 
     return _tried("engine", name, "starts and answers", start)
 
@@ -147,9 +147,9 @@ def _strategy(
         strategy = find_strategy(name)
     except HarnessError as error:
         return Finding("strategy", name, "missing", str(error))
-    if "process" not in strategy.engines:
-        engines = " or ".join(sorted(strategy.engines))
-        state: State = "works" if strategy.engines & able else "lacking"
+    if not strategy.runs_on(PROCESS.name):
+        engines = " or ".join(sorted(strategy.engines or ()))
+        state: State = "works" if any(map(strategy.runs_on, able)) else "lacking"
         return Finding("strategy", name, state, f"{strategy.summary} (on engine {engines})")
     missing = {
         program: install for program, install in strategy.commands.items() if not find_program(program)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.completing import ResultPath
+from harness.cli.completing import RegisteredName, ResultPath
 from harness.cli.options import output_option
 from harness.errors import ResultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from click.shell_completion import CompletionItem
 
     from harness.recording.table import Recording
     from harness.report.plots.kind import PlotKind, Source
@@ -25,29 +23,15 @@ if TYPE_CHECKING:
     from harness.summary.suite import SuiteSummary
 
 
-class _Kind(click.ParamType[str]):
-    """The name of a kind of plot, or `all`."""
-
-    name = "kind"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return click.Choice(_names()).convert(value, param, ctx)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return click.Choice(_names()).shell_complete(ctx, param, incomplete)
-
-
 class _Plot(click.Command):
     """The command, whose help lists the kinds of plots that there are."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from harness.report.plots import PLOTS
+        from harness.report.plots import plot_kinds
 
         super().format_help_text(ctx, formatter)
         with formatter.section("Kinds"):
-            formatter.write_dl([(name, PLOTS.find(name).shows) for name in PLOTS.names()])
+            formatter.write_dl([(kind.name, kind.shows) for kind in plot_kinds()])
 
 
 def _names() -> list[str]:
@@ -61,7 +45,7 @@ def _names() -> list[str]:
 @click.option(
     "--kind",
     "kinds",
-    type=_Kind(),
+    type=RegisteredName("kind", _names),
     multiple=True,
     default=("all",),
     help="What to draw; by default all that these results have. May be repeated.",
@@ -89,12 +73,12 @@ def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output
       harness plot results --kind matrix --kind cost --output pictures
     """
     from harness.common.text import printable
-    from harness.report.plots import PLOTS
+    from harness.report.plots import PLOTS, plot_kinds
 
     suites, stored = _found(results)
     sources = _sources(stored)
     if "all" in kinds:
-        wanted = [kind for kind in _kinds() if _fits(kind, stored, sources, suites)]
+        wanted = [kind for kind in plot_kinds() if _fits(kind, stored, sources, suites)]
     else:
         wanted = [PLOTS.find(name) for name in dict.fromkeys(kinds)]
     output = _made(output)
@@ -137,12 +121,6 @@ def _suite(path: Path) -> SuiteSummary:
         raise ResultError(
             f"{printable(str(path))}: is neither a result's folder nor what `harness suite --json` printed"
         ) from error
-
-
-def _kinds() -> Iterator[PlotKind]:
-    from harness.report.plots import PLOTS
-
-    return map(PLOTS.find, PLOTS.names())
 
 
 def _sources(stored: Sequence[Stored]) -> list[Source]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.completing import Override, ScenarioFile
+from harness.cli.completing import Override, RegisteredName, ScenarioFile
 from harness.cli.options import output_option
 from harness.engines import ENGINES
 from harness.errors import RefusedError
@@ -25,7 +25,7 @@ _LISTEN = "0.0.0.0:5557"
 _OUTPUT = output_option(Path("results"), "The folder for the result folders.", former="--results")
 _ENGINE = click.option(
     "--engine",
-    type=click.Choice([*ENGINES]),
+    type=RegisteredName("engine", ENGINES.names),
     help="What runs the instances, in place of what the scenario says; containers need root.",
 )
 
@@ -45,7 +45,7 @@ def _chosen(
 ) -> tuple[str, ...]:
     """Add what options say to what --set does."""
     if host is not None and engine is None and not HOSTS[host].here:
-        engine = HOSTS[host].engines[0]
+        engine = HOSTS[host].engine
     given = {"host": host, "engine": engine, "load.workers": workers}
     return (*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None))
 

@@ -13,30 +13,42 @@ _RESULTS = Path("results")
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["strategies", "results"]))
+@click.argument("what", type=click.Choice(["strategies", "engines", "plots", "results"]))
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
 @click.option("--markdown", is_flag=True, help="Of strategies: write a page with all that they say.")
 @click.option("--json", "as_json", is_flag=True, help="Of results: print them as one line of JSON.")
 def list_(what: str, folder: Path | None, *, markdown: bool, as_json: bool) -> None:
-    """List the STRATEGIES that scenarios can name, or the RESULTS in DIR (results by default).
+    """List the parts that there are, those of other packages among them, or the RESULTS in DIR.
 
-    The oldest result comes first. One whose run was killed is `incomplete`, one that Ctrl-C ended
-    `interrupted`.
+    Strategies and engines are what scenarios can name, plots what `harness plot` draws. DIR is the folder
+    results, where none is named. The oldest result comes first. One whose run was killed is `incomplete`,
+    one that Ctrl-C ended `interrupted`.
 
     \b
     Examples:
       harness list strategies
+      harness list plots
       harness list results
       harness list results measured --json | jq .results[].verdict
     """
+    if what != "strategies" and markdown:
+        raise click.UsageError("--markdown is for strategies; results have --json")
+    if what != "results" and (folder is not None or as_json):
+        raise click.UsageError("DIR and --json are for results: harness list results DIR --json")
     if what == "results":
-        if markdown:
-            raise click.UsageError("--markdown is for strategies; results have --json")
         _list_results(folder or _RESULTS, as_json=as_json)
-    else:
-        if folder is not None or as_json:
-            raise click.UsageError("DIR and --json are for results: harness list results DIR --json")
+    elif what == "strategies":
         _list_strategies(markdown=markdown)
+    else:
+        _list_parts(what)
+
+
+def _list_parts(what: str) -> None:
+    from harness.report import parts
+    from harness.report.format import standard_output
+
+    rows = {"engines": parts.engines, "plots": parts.plots}[what]()
+    parts.render_parts(rows, standard_output())
 
 
 def _list_strategies(*, markdown: bool) -> None:

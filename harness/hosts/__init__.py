@@ -20,8 +20,8 @@ class HostKind:
         That clients know.
     most_replicas
         How many instances it can hold.
-    engines
-        Those that it can run; the first is the one where a scenario names none.
+    engine
+        The engine that runs its instances where a scenario names none; `EngineKind.hosts` has all.
     here
         Whether it runs this machine's programs, and does not have its own.
     """
@@ -29,7 +29,7 @@ class HostKind:
     summary: str
     address: str
     most_replicas: int
-    engines: tuple[str, ...]
+    engine: str
     here: bool
 
 
@@ -42,14 +42,14 @@ HOSTS = {
         summary="Linux namespaces on this machine, no root needed",
         address="198.18.37.99",
         most_replicas=64_000,
-        engines=("process", "docker", "podman"),
+        engine="process",
         here=True,
     ),
     "vagrant": HostKind(
         summary="a virtual machine with Docker Engine, by Vagrant",
         address="192.168.37.99",
         most_replicas=1_000,
-        engines=("docker",),
+        engine="docker",
         here=False,
     ),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.common.text import printable
 from harness.errors import ResultError
-from harness.report.plots import PLOTS
+from harness.report.plots import PLOTS, plot_kinds
 from harness.report.plots.kind import MOST_RUNS
 from harness.report.plots.save import save
 from harness.report.plots.slope import slope_figure
@@ -153,7 +153,7 @@ class _Plotted(Protocol):
 
 
 def _kinds(draws: Sequence[str]) -> list[str]:
-    return [name for name in PLOTS.names() if PLOTS.find(name).draws in draws]
+    return [kind.name for kind in plot_kinds() if kind.draws in draws]
 
 
 def _kind(name: str, draws: Sequence[str]) -> PlotKind:

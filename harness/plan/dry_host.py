@@ -95,7 +95,7 @@ def provisioned(scenario: Scenario) -> list[Step]:
     steps = host.steps
     steps.append(Machine(scenario.host, endpoint, scenario.client, host.sources[0], len(host.sources)))
     steps.append(Instances(tuple(members), strategy.placement, scenario.application.command))
-    if ENGINES[scenario.engine].images:
+    if ENGINES.find(scenario.engine).images:
         words = "instances are containers: their addresses are the engine's to give, so others than these"
         if strategy.image:
             words += (

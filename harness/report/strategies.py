@@ -66,7 +66,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
             _yes(strategy.cooperation),
             _yes(strategy.keeps_source),
             _yes(strategy.health_checks),
-            "all" if strategy.engines >= ENGINES.keys() else ", ".join(sorted(strategy.engines)),
+            ", ".join(sorted(strategy.engines)) if strategy.engines else "all",
             strategy.predicted,
         )
         can.add_row(*(Text(printable(cell, console.encoding)) for cell in abilities))
@@ -143,7 +143,7 @@ def _section(strategy: type[Strategy]) -> str:
         f"policy: {strategy.policy}",
         f"predicted: {strategy.predicted}",
         "members: " + _membership(strategy),
-        f"engines: {', '.join(sorted(strategy.engines))}",
+        f"engines: {', '.join(filter(strategy.runs_on, ENGINES.names()))}",
     ]
     if strategy.most_members:
         facts.append(f"at most {strategy.most_members} instance{'' if strategy.most_members == 1 else 's'}")

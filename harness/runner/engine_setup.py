@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.engines import ENGINES
-from harness.engines.process import ProcessEngine
 from harness.errors import EngineError, StrategyError
 from harness.hosts import HOSTS
 
@@ -29,7 +28,7 @@ def require_programs(scenario: Scenario, strategy: Strategy, host: AnyHost) -> N
     """
     where = "this machine" if HOSTS[scenario.host].here else "the virtual machine"
     hint = " (`harness doctor` shows what else is missing)" if HOSTS[scenario.host].here else ""
-    engine = ENGINES[scenario.engine]
+    engine = ENGINES.find(scenario.engine)
     for missing in host.missing(list(engine.commands)):
         install = engine.commands[missing]
         raise EngineError(
@@ -74,12 +73,5 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
 
 def make_engine(scenario: Scenario, host: AnyHost, strategy: Strategy, images: Images | None) -> Engine:
     """Make the engine on a host that has started."""
-    if images is None:
-        return ProcessEngine(host, scenario.workload(), strategy.placement)
-    from harness.engines.containers import ContainerEngine  # noqa: PLC0415  as above
-    from harness.engines.daemons import DAEMONS, MachinesDockerd  # noqa: PLC0415  as above
-
-    relays = getattr(strategy.options, "userland_proxy", True)
-    kind = DAEMONS[scenario.engine] if HOSTS[scenario.host].here else MachinesDockerd
-    daemon = kind(host, userland_proxy=relays)
-    return ContainerEngine(host, daemon, scenario.workload(), strategy, images)
+    kind = ENGINES.find(scenario.engine)
+    return kind.make(host, scenario.workload(), strategy, images, own=HOSTS[scenario.host].here)

@@ -39,7 +39,7 @@ def make_host(scenario: Scenario, tell: Callable[[str], None], *, keep: bool = F
         from harness.hosts.vm.vagrant import VagrantHost  # noqa: PLC0415  for those who need it
 
         return VagrantHost(scenario.client, scenario.load.sources, keep=keep, tell=tell)
-    privileged = ENGINES[scenario.engine].images
+    privileged = ENGINES.find(scenario.engine).privileged
     return NetnsHost(scenario.client, scenario.load.sources, privileged=privileged)
 
 

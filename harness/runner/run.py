@@ -119,7 +119,7 @@ def run(  # noqa: PLR0913  what a run takes
         for folder in pending.incomplete:
             progress.heading(f"kept what a run had recorded that was killed: {folder}")
         images = None
-        if ENGINES[scenario.engine].images:
+        if ENGINES.find(scenario.engine).images:
             with phases("images", "images"):
                 images = find_images(scenario, strategy, progress.heading)
         lab = _Lab(scenario, strategy, images, host, phases)

@@ -181,7 +181,7 @@ def require_able(scenario: Scenario) -> None:
 
 def _require_room(scenario: Scenario, steps: Sequence[PlannedFault]) -> None:
     """See that the machine has room for all who ever come, and the strategy for all whom it is told of."""
-    engine, strategy = ENGINES[scenario.engine], scenario.strategy.made()
+    engine, strategy = ENGINES.find(scenario.engine), scenario.strategy.made()
     room = HOSTS[scenario.host].most_replicas
     room = min(room, engine.most_replicas or room)
     told = strategy.watched or scenario.membership == "followed"
@@ -216,7 +216,7 @@ def _require_in_time(scenario: Scenario, place: int, event: Event) -> None:
 
 def _require_sample(scenario: Scenario, place: int, event: Event) -> None:
     app, new = scenario.application, event.application
-    images = ENGINES[scenario.engine].images
+    images = ENGINES.find(scenario.engine).images
     if event.action in _SAMPLE_ONLY and (app.command or app.image) is not None:
         words = f"{event.action}: only the sample can do that; take it out, or the command or image"
         raise refuse(words, f"events.{place}.{event.action}", complete=True)

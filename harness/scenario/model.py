@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.engines import ENGINES
+from harness.engines import ENGINES, engine_kinds
 from harness.engines.workload import Limits, Workload
 from harness.errors import StrategyError
 from harness.hosts import HOSTS
@@ -105,7 +105,7 @@ class Scenario(_Model):
         default="process",
         validate_default=True,
         description="What runs an instance on the host; docker on host vagrant, if left out.",
-        json_schema_extra={"enum": [*sorted(ENGINES)]},
+        json_schema_extra=lambda schema: schema.update(enum=[*ENGINES.names()]),
     )
     strategy: StrategyChoice = Field(description="The way to put all instances on one port.")
     routes: dict[RouteName, Route] = Field(
@@ -219,9 +219,9 @@ class Scenario(_Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _first_engine_of_host(cls, given: Any) -> Any:
+    def _engine_of_host(cls, given: Any) -> Any:
         if isinstance(given, dict) and "engine" not in given and (kind := HOSTS.get(str(given.get("host")))):
-            return given | {"engine": kind.engines[0]}
+            return given | {"engine": kind.engine}
         return given
 
     @field_validator("routes")
@@ -245,24 +245,27 @@ class Scenario(_Model):
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, engine: str, info: ValidationInfo) -> str:
-        if engine not in ENGINES:
-            raise refuse(unknown("engine", engine, sorted(ENGINES)), complete=True)
+        try:
+            kind = ENGINES.find(engine)
+        except KeyError:
+            raise refuse(unknown("engine", engine, ENGINES.names()), complete=True) from None
         host = info.data.get("host")
-        if host and engine not in HOSTS[host].engines:
-            engines = ", ".join(HOSTS[host].engines)
+        if host and host not in kind.hosts:
+            own = [kind.name for kind in engine_kinds() if host in kind.hosts]
+            engines = ", ".join(sorted(own, key=lambda name: name != HOSTS[host].engine))
             raise refuse(f"host {host!r} has no engine {engine!r} (its engines: {engines})", "engine", "host")
         return engine
 
     @field_validator("strategy")
     @classmethod
     def _strategy_on_engine(cls, strategy: StrategyChoice, info: ValidationInfo) -> StrategyChoice:
-        engines, engine = find_strategy(strategy.name).engines, info.data.get("engine")
-        if engine and engine not in engines:
-            names = ", ".join(sorted(engines))
+        kind, engine = find_strategy(strategy.name), info.data.get("engine")
+        if engine and not kind.runs_on(engine):
+            names = ", ".join(sorted(kind.engines or ()))
             words = f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})"
             raise refuse(words, impossible=True)
-        if engine and not ENGINES[engine].images and strategy.made().asks_engine:
-            able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
+        if engine and not ENGINES.find(engine).publishes and strategy.made().asks_engine:
+            able = " or ".join(kind.name for kind in engine_kinds() if kind.publishes)
             words = f"engine {engine!r} has no containers for {strategy.name} to find; write engine: {able}"
             key = "program" if "program" in type(strategy.options).model_fields else "discovery"
             raise refuse(words, f"strategy.{key}", impossible=True)
@@ -278,7 +281,7 @@ class Scenario(_Model):
                 f"{replicas} is too many; host {host!r} has addresses for {most} instances at most"
             )
         engine = info.data.get("engine")
-        if engine and replicas > (most := ENGINES[engine].most_replicas or replicas):
+        if engine and replicas > (most := ENGINES.find(engine).most_replicas or replicas):
             raise ValueError(f"{replicas} is too many; engine {engine!r} runs {most} at most")
         return replicas
 
@@ -335,8 +338,8 @@ class Scenario(_Model):
     @classmethod
     def _limits_on_engine(cls, resources: Resources, info: ValidationInfo) -> Resources:
         engine = info.data.get("engine")
-        if engine and resources != Resources() and not ENGINES[engine].images:
-            able = " or ".join(name for name, kind in ENGINES.items() if kind.images)
+        if engine and resources != Resources() and not ENGINES.find(engine).limits:
+            able = " or ".join(kind.name for kind in engine_kinds() if kind.limits)
             raise refuse(
                 f"engine {engine!r} sets no limits; take it out, or write engine: {able}", "resources"
             )
@@ -348,10 +351,10 @@ class Scenario(_Model):
         engine = info.data.get("engine")
         if engine is None:
             return application
-        if application.image is not None and not ENGINES[engine].images:
+        if application.image is not None and not ENGINES.find(engine).images:
             words = f"engine {engine!r} runs commands, no images; write a command, or engine: docker"
             raise refuse(words, "application.image")
-        if ENGINES[engine].images and application.command and not application.image:
+        if ENGINES.find(engine).images and application.command and not application.image:
             words = f"engine {engine!r} runs images; say which image has this command: write image as well"
             raise refuse(words, "application.command")
         return application

@@ -60,7 +60,7 @@ class Strategy(ABC):
     predicted
         The distribution that theory predicts, in a few words.
     engines
-        The engines on which it runs.
+        The engines on which it runs; None for all that there are.
     image
         Of which of the harness's own images its programs run, on an engine of containers; empty for
         programs of the host itself.
@@ -113,7 +113,7 @@ class Strategy(ABC):
     layer: ClassVar[Layer] = 4
     policy: str
     predicted: ClassVar[str]
-    engines: ClassVar[frozenset[str]] = frozenset({"process", "docker", "podman"})
+    engines: ClassVar[frozenset[str] | None] = None
     image: str = ""
     published: ClassVar[bool] = False
     asks_engine: bool = False
@@ -136,6 +136,11 @@ class Strategy(ABC):
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    @classmethod
+    def runs_on(cls, engine: str) -> bool:
+        """Tell whether it runs on an engine, given by its name."""
+        return cls.engines is None or engine in cls.engines
 
     @abstractmethod
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:

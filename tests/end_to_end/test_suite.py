@@ -184,7 +184,7 @@ def test_every_scenario_here_passes_for_an_ordinary_user(
     outcomes = {scenario["name"]: scenario["outcomes"][0] for scenario in document["scenarios"]}
     assert {name: one for name, one in outcomes.items() if one["passed"] is False} == {}
     assert (finished.returncode, document["passed"]) == (0, True)
-    able = {name for name in strategy_names() if "process" in find_strategy(name).engines}
+    able = {name for name in strategy_names() if find_strategy(name).runs_on("process")}
     assert {scenario["strategy"] for scenario in document["scenarios"]} == able
     for name, outcome in outcomes.items():
         if outcome["verdict"] == "skipped":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from harness.engines import ENGINES
+from harness.engines.kind import DOCKER
 from harness.errors import ScenarioError, StrategyError
 from harness.hosts import HOSTS, HostKind
 from harness.scenario import Identity, Load, load_scenario
@@ -97,7 +100,8 @@ def test_a_scenario_cannot_be_changed(folder: Path) -> None:
 
 def test_an_engine_that_the_host_lacks_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none is named, the host's first is taken."""
-    monkeypatch.setitem(HOSTS, "bare", HostKind("nothing", "198.18.37.99", 50, ("docker",), here=True))
+    monkeypatch.setitem(HOSTS, "bare", HostKind("nothing", "198.18.37.99", 50, "docker", here=True))
+    monkeypatch.setitem(ENGINES._found, "docker", replace(DOCKER, hosts=frozenset({"bare"})))
     assert load(folder, RIGHT + "host: bare\n").engine == "docker"
     message = "x.yaml:4:9: engine: host 'bare' has no engine 'process' (its engines: docker)"
     assert refused(folder, RIGHT + "host: bare\nengine: process\n") == message

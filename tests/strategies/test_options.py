@@ -48,7 +48,7 @@ def test_a_value_that_an_option_cannot_have_is_refused_in_one_line(
 def test_a_strategy_with_all_its_defaults_written_out_is_the_same(tmp_path: Path, name: str) -> None:
     """A result holds the complete scenario; it can be run again."""
     path = tmp_path / "x.yaml"
-    engine = "process" if "process" in find_strategy(name).engines else "docker"
+    engine = "process" if find_strategy(name).runs_on("process") else "docker"
     path.write_text(f"strategy: {name}\nreplicas: 1\nengine: {engine}\n")
     chosen = load_scenario(path).strategy
     written = ", ".join(f"{key}: {str(value).lower()}" for key, value in chosen.model_dump().items())

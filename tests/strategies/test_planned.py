@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.strategies.conftest import Lab
 
 _CHOICES = [
-    *(name for name in strategy_names() if "process" in find_strategy(name).engines),
+    *(name for name in strategy_names() if find_strategy(name).runs_on("process")),
     "nginx, discovery: dns",
     "nginx, policy: p2c, workers: 3, health_checks: true",
     "nginx-stream, discovery: dns",

@@ -434,7 +434,7 @@ def test_the_program_itself_finds_every_configuration_right(
         *(
             (name, "events" if name == "nginx-events" else "static")
             for name, proxy in _PROXIES.items()
-            if "process" in proxy.engines
+            if proxy.runs_on("process")
         ),
         ("nginx-stream", "dns"),
     ],

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.report.format import whose_units
-from harness.report.plots import PLOTS
+from harness.report.plots import plot_kinds
 from harness.report.plots.kind import MOST_RUNS, Source
 from harness.report.plots.style import DARK, LIGHT
 from harness.report.plots.vector import svg as svg_element
@@ -61,7 +61,7 @@ def of_one(key: str, one: Stored) -> list[Picture]:
             f"{kind.of_one.title} of {one.name}",
             kind.of_one.text.replace("{units}", whose_units(one.summary)),
         )
-        for kind in map(PLOTS.find, PLOTS.names())
+        for kind in plot_kinds()
         if kind.of_one and (recording is not None or not kind.requests)
     ]
 
@@ -73,7 +73,7 @@ def of_all(results: Sequence[Stored]) -> list[Picture]:
     every = [_source(one, recording) for one, recording in zip(results, recordings, strict=True)]
     recorded = [source for source, recording in zip(every, recordings, strict=True) if recording is not None]
     pictures = []
-    for kind in map(PLOTS.find, PLOTS.names()):
+    for kind in plot_kinds():
         sources = recorded if kind.requests else every
         if kind.of_all and sources and (few or kind.draws == "all") and kind.fits(sources):
             pictures.append(_picture(kind.draw(sources), kind.name, kind.of_all.title, kind.of_all.text))

@@ -24,3 +24,8 @@ _BUILT_IN = {
 }
 
 PLOTS: Registry[PlotKind] = Registry("plot", "harness.plots", _BUILT_IN, ResultError)
+
+
+def plot_kinds() -> list[PlotKind]:
+    """List every kind of plot, by name."""
+    return [PLOTS.find(name) for name in PLOTS.names()]

@@ -49,8 +49,9 @@ def svg(figure: Figure, prefix: str, title: str) -> str:
         background. Each colour is ``var(--plot-NAME, …)``, with the names of
         `harness.report.plots.style.LIGHT`. A mark with a tip has the class ``tip``, the text in
         ``data-tip`` and in a ``<title>`` of its own, and can be reached with the Tab key; where there are
-        more than a hundred of them, by pointing or a script alone (``tabindex="-1"``). The role is ``img``, or ``group`` where
-        marks can be reached: what is within an image is hidden from screen readers.
+        more than a hundred of them, by pointing or a script alone (``tabindex="-1"``). The role is
+        ``img``, or ``group`` where marks can be reached: what is within an image is hidden from screen
+        readers.
 
     Raises
     ------
