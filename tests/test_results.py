@@ -17,6 +17,7 @@ from harness.analysis.summarise import Observed, summarise
 from harness.errors import ResultError
 from harness.recording.layout import dtype
 from harness.recording.table import Recording
+from harness.report.plots.stored import pictures
 from harness.results.folder import PendingResult
 from harness.scenario import Resources
 
@@ -97,7 +98,7 @@ def test_a_result_holds_everything(tmp_path: Path, recording: Recording, summary
     """Recording, summary, scenario and both plots are in the folder, and can be read."""
     with PendingResult(tmp_path / "deep" / "results", "two") as pending:
         pending.write_recording(recording)
-        pending.write_plots(recording, summary)
+        pending.write_plots(pictures(recording, summary))
         pending.write_summary(summary)
         folder = pending.commit()
     assert sorted(file.name for file in folder.iterdir()) == [
@@ -247,4 +248,4 @@ def test_a_full_disk_is_explained_for_the_summary_and_the_plots(
         with pytest.raises(ResultError, match="No space left"):
             pending.write_summary(summary)
         with pytest.raises(ResultError, match="No space left"):
-            pending.write_plots(recording, summary)
+            pending.write_plots(pictures(recording, summary))

@@ -21,6 +21,7 @@ from harness.errors import HarnessError, ResultError
 from harness.results.journal import APPLIED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -109,16 +110,11 @@ class PendingResult:
         with explained(self.path):
             (self.path / APPLIED).write_text(notes.to_json(), encoding="utf-8")
 
-    def write_plots(self, recording: Recording, summary: Summary) -> None:
-        """Write distribution.png and latency.png."""
-        # Imported here: matplotlib takes most of a second, and whoever reads results needs none.
-        from harness.report.plots.distribution import distribution_figure  # noqa: PLC0415  see above
-        from harness.report.plots.latency import latency_figure  # noqa: PLC0415  see above
-        from harness.report.plots.save import save  # noqa: PLC0415  see above
-
+    def write_plots(self, pictures: Mapping[str, bytes]) -> None:
+        """Write pictures, given as PNG files' names and what they hold."""
         with explained(self.path):
-            save(distribution_figure(summary), self.path / "distribution.png")
-            save(latency_figure(recording, summary), self.path / "latency.png")
+            for name, picture in pictures.items():
+                (self.path / name).write_bytes(picture)
 
     def write_summary(self, summary: Summary) -> None:
         """Write summary.json, and scenario.yaml with the scenario as it was run."""

@@ -56,9 +56,7 @@ _ANALYSIS = (
     "harness.analysis.summarise",
     "harness.analysis.routes",
     "harness.analysis.early_stop",
-    "harness.report.plots.distribution",
-    "harness.report.plots.latency",
-    "harness.report.plots.save",
+    "harness.report.plots.stored",
     "harness.report.terminal",
     "pyarrow.parquet",
 )
@@ -429,6 +427,7 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     """Turn the records into numbers, and write all but the summary."""
     from harness.analysis.summarise import Observed, summarise  # noqa: PLC0415  as above
     from harness.recording.table import Recording  # noqa: PLC0415  imported while the host warmed up
+    from harness.report.plots.stored import pictures  # noqa: PLC0415  as above
 
     driven = lab.driven
     scenario, rows = lab.scenario, lab.blocks.rows()
@@ -458,5 +457,5 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     summary = summarise(scenario, recording, observed)
     pending.write_applied(lab.notes)
     pending.write_recording(recording)
-    pending.write_plots(recording, summary)
+    pending.write_plots(pictures(recording, summary))
     return summary

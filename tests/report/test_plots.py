@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 QUIET = """
 import os, sys
 from pathlib import Path
-from harness.report import plots
-plots.save(plots.style.new_figure(2, 2), Path(sys.argv[1]))
+from harness.report.plots.save import save
+from harness.report.plots.style import new_figure
+save(new_figure(2, 2), Path(sys.argv[1]))
 print(os.environ["MPLCONFIGDIR"])
 """
 

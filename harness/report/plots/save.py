@@ -30,7 +30,14 @@ def save(figure: Figure, path: Path) -> None:
 
         path.write_text(document(figure), encoding="utf-8")
     else:
-        figure.savefig(path, format="png", dpi=_DPI)
+        path.write_bytes(png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """Give a figure as a PNG file's bytes."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
+    return drawn.getvalue()
 
 
 @styled
@@ -42,4 +49,4 @@ def _smallest() -> Picture:
 
 def warm_up() -> None:
     """Draw a picture and throw it away: the first takes twice as long as the next, for fonts and formats."""
-    _smallest().savefig(io.BytesIO(), format="png", dpi=_DPI)
+    png(_smallest())
