@@ -21,6 +21,7 @@ from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import stderr_tail
 from harness.errors import HostError, LoadError
 from harness.hosts.netns import find_program
+from harness.load.codecs import CODECS
 from harness.load.shared import SharedRecords
 from harness.recording.layout import ERRORS, NONE
 
@@ -322,7 +323,7 @@ def run_engine(engine_class: type[_wire.Engine], profile: LoadProfile, seconds: 
     recorded = SharedRecords()
     engine = engine_class(
         (profile.address, profile.port),
-        profile.texts(),
+        CODECS.find(profile.codec).requests(profile),
         recorded.fileno(),
         profile.users,
         profile.timeout_ns,

@@ -33,6 +33,11 @@ Layer = Literal[4, 7]
 """4 where a client's connection is one of an instance's, 7 where requests are passed on."""
 
 
+def authority(address: str, port: int) -> str:
+    """Join an address or a name and a port as a URL has them (RFC 3986, section 3.2): IPv6 in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """The one address and port that clients know."""

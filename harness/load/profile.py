@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from math import gcd
 from typing import Any, Literal, NamedTuple, Self
 
+from harness.types import authority
+
 
 class Asked(NamedTuple):
     """What is asked for on a route: a path, of whom (empty for the endpoint itself), and how often.
@@ -67,6 +69,8 @@ class LoadProfile:
         Whether the client ends its connections by a reset.
     routes
         What is asked for in turn, in place of `path`; none for `path` alone.
+    transport, codec
+        The protocol, by the names that `harness.load.transports` and `harness.load.codecs` have for it.
 
     Raises
     ------
@@ -94,6 +98,8 @@ class LoadProfile:
     poisson: bool = False
     reset: bool = False
     routes: tuple[Asked, ...] = ()
+    transport: str = "tcp"
+    codec: str = "http1"
 
     def __post_init__(self) -> None:
         for field in ("users", "requests_per_connection", "timeout_ns", "requests"):
@@ -126,27 +132,11 @@ class LoadProfile:
         """Give what is asked for, on each route or at all."""
         return self.routes or (Asked(self.path, "", 1),)
 
-    def texts(self) -> tuple[bytes, ...]:
-        """Give the bytes of the request on each route; of the one request where there are no routes.
-
-        A per-request client does not ask for `Connection: close`: then the server would close first,
-        and its side would hold the TIME_WAIT sockets of the whole load. The client ends the
-        connection itself when it has its answer, and pays for that itself.
-        """
-        return tuple(self._text(asked) for asked in self.asked())
-
-    def _text(self, asked: Asked) -> bytes:
-        fields = self.fields(asked)
-        if "host" not in {name.lower() for name in fields}:
-            fields = {"Host": self.authority(), **fields}
-        lines = [f"GET {asked.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
-
     def fields(self, asked: Asked) -> dict[str, str]:
         """Give the header fields of a request on a route; the port stands behind a host unless it is 80."""
         if not asked.host:
             return dict(self.headers)
-        host = asked.host if self.port == 80 else f"{asked.host}:{self.port}"
+        host = asked.host if self.port == 80 else authority(asked.host, self.port)
         return {"Host": host, **self.headers}
 
     def turns(self) -> tuple[int, ...]:
@@ -178,8 +168,7 @@ class LoadProfile:
 
     def authority(self) -> str:
         """Give address and port, as a URL has them."""
-        address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{address}:{self.port}"
+        return authority(self.address, self.port)
 
     def to_json(self) -> dict[str, Any]:
         """Give the profile as JSON values."""

@@ -8,8 +8,6 @@ statistics are fed in batches (`harness.load.feed`).
 
 from __future__ import annotations
 
-import _socket
-import errno
 import os
 import time
 from itertools import cycle
@@ -18,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 import gevent
 from locust import User, constant
 
-from harness.load.codecs.http1 import Answer, ResponseParser, ResponseReader
+from harness.load.codecs import CODECS, Answer
+from harness.load.transports import READ, TRANSPORTS, WRITE, FlowFailedError
 from harness.recording.layout import (
     ERROR_OF,
     MALFORMED,
@@ -39,15 +38,10 @@ if TYPE_CHECKING:
 
     from harness.load.profile import LoadProfile
 
-_READ: Final = 1  # libev's EV_READ and EV_WRITE
-_WRITE: Final = 2
 _CHUNK: Final = 1 << 14
 
 # Writing and counting this many takes some 0.5 ms; the users get their turn before the next.
 _BLOCK_RECORDS: Final = 4096
-
-# ip(7), Linux 4.2: bind() reserves no port, connect() chooses one that is free for this destination.
-_IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 # After these the connection is gone, and the next attempt may fail as fast.
 _BROKEN: Final = {REFUSED, RESET, TIMED_OUT, TRUNCATED, MALFORMED, UNREACHABLE, NO_PORT, OTHER}
@@ -72,8 +66,10 @@ class Phase:
 
     Attributes
     ----------
-    texts, turns
-        The request on each route, and the order in which routes are asked for.
+    codec, transport
+        The phase's codec, and the class of the users' transports.
+    turns
+        The order in which routes are asked for.
     records : bytearray
         Packed records that are not written yet.
     body_bytes : int
@@ -94,8 +90,8 @@ class Phase:
     def __init__(self, profile: LoadProfile, duration_ns: int, records: int) -> None:
         self.profile = profile
         self._file = records
-        self.reader = ResponseReader(profile)
-        self.texts = profile.texts()
+        self.codec = CODECS.find(profile.codec)(profile)
+        self.transport = TRANSPORTS.find(profile.transport)
         self.turns = cycle(profile.turns())
         self.records = bytearray()
         self.users: list[BareUser] = []
@@ -129,7 +125,7 @@ class Phase:
     @property
     def identities(self) -> list[str]:
         """The names of the instances, in the order of their first answer."""
-        return self.reader.identities
+        return self.codec.identities
 
     def blocks(self) -> Iterator[tuple[bytes, int]]:
         """Write what was recorded, and give it, in blocks that don't hold the users up, with body bytes."""
@@ -153,7 +149,7 @@ class Phase:
             "connections": self.established,
             "resent": self.resent,
             "unsent": 0,
-            "odd_answer": self.reader.odd_answer,
+            "odd_answer": self.codec.odd_answer,
         }
 
     def close(self) -> None:
@@ -197,11 +193,6 @@ class Phase:
                     hub.loop.run_callback(user.wake, False)
 
 
-class _RequestFailedError(Exception):
-    def __init__(self, error: int) -> None:
-        self.error = error
-
-
 class BareUser(User):  # type: ignore[misc]  # Locust carries no types
     """One user of the closed loop; Locust's environment carries the `phase`.
 
@@ -222,13 +213,14 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         phase: Phase = environment.phase
         profile = phase.profile
         hub = gevent.get_hub()
-        self.watcher = hub.loop.io(0, _READ)
+        self.watcher = hub.loop.io(0, READ)
+        self._waits_for = READ
         self.deadline_ns = 0
         self.wake: Any = None
         self._phase = phase
         self._hub_switch = hub.switch
-        self._quick = phase.reader.quick
-        self._sock: _socket.socket | None = None
+        self._transport = phase.transport(profile)
+        self._exchanges = phase.codec.exchanges()
         self._connection = 0
         self._source = 0
         self._route = 0
@@ -237,8 +229,6 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self._first_byte_ns = 0
         self._received_ns = 0
         self._failures = 0
-        self._family = _socket.AF_INET6 if ":" in profile.address else _socket.AF_INET
-        self._endpoint = (profile.address, profile.port)
 
     def ask_for_ever(self) -> None:
         """Make one request after the other until the phase ends.
@@ -258,7 +248,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
             self._connected_ns = self._first_byte_ns = 0
             try:
                 answer = self._exchange()
-            except (_RequestFailedError, OSError) as failure:
+            except (FlowFailedError, OSError) as failure:
                 self._received_ns = now()
                 answer = _failed(failure)
             latency = self._received_ns - start
@@ -300,18 +290,16 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
     def _exchange(self) -> Answer:
         """Send the request and read its answer."""
         data = b""
-        if self._sock is not None:
+        if self._transport.is_open:
             data = self._ask_again()
         if not data:
             self._open()
             data = self._receive()
             if not data:
-                raise _RequestFailedError(TRUNCATED)
-        answer = self._quick(data)
-        if answer is None:
-            parser = ResponseParser(self._phase.reader)
-            while (answer := parser.feed(data)) is None:
-                data = self._receive()
+                raise FlowFailedError(TRUNCATED)
+        feed = self._exchanges.feed
+        while (answer := feed(data)) is None:
+            data = self._receive()
         return answer
 
     def _ask_again(self) -> bytes:
@@ -339,19 +327,12 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         profile = phase.profile
         self._connection = number = phase.attempts
         phase.attempts = number + 1
-        self._sock = sock = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
-        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        source = None
         if profile.sources:
             self._source = profile.source_of(number)
-            sock.setsockopt(_socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((profile.sources[self._source], 0))
-        failed = sock.connect_ex(self._endpoint)
-        if failed and failed != errno.EINPROGRESS:
-            # Only connect() runs out of ports; bind() says the same of an address that isn't here.
-            raise _RequestFailedError(
-                NO_PORT if failed == errno.EADDRNOTAVAIL else ERROR_OF.get(failed, OTHER)
-            )
-        self.watcher.fd = sock.fileno()
+            source = profile.sources[self._source]
+        self.watcher.fd = self._transport.open(source)
+        self._exchanges = phase.codec.exchanges()
         self._left = profile.requests_per_connection or 0
         try:
             # On a short path the handshake is over when connect() returns: no need to wait first.
@@ -367,21 +348,19 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         self._phase.established += 1
 
     def _send(self) -> None:
-        request, sent = self._phase.texts[self._route], 0
+        request, sent = self._exchanges.encode(self._route), 0
         while sent < len(request):
             try:
-                sent += self._sock.send(request[sent:])  # type: ignore[union-attr]
+                sent += self._transport.send(request[sent:])
             except BlockingIOError:
-                self.watcher.events = _WRITE
-                self._wait()
-                self.watcher.events = _READ
+                self._wait(WRITE)
 
     def _receive(self) -> bytes:
         """Wait for bytes; none are the end of the stream."""
         while True:
-            self._wait()
+            self._wait(READ)
             try:
-                data = self._sock.recv(_CHUNK)  # type: ignore[union-attr]
+                data = self._transport.receive(_CHUNK)
             except BlockingIOError:
                 continue
             self._received_ns = time.monotonic_ns()
@@ -389,13 +368,15 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
                 self._first_byte_ns = self._received_ns
             return data
 
-    def _wait(self) -> None:
-        self.watcher.start(self.wake, True)
+    def _wait(self, event: int) -> None:
+        """Wait until the transport can go on with what blocked."""
+        watcher, wanted = self.watcher, self._transport.wants(event)
+        if wanted != self._waits_for:
+            self._waits_for = watcher.events = wanted
+        watcher.start(self.wake, True)
         if not self._hub_switch():
-            # An interrupted wait for writing must not leave its mark on the next connection.
-            self.watcher.events = _READ
-            raise _RequestFailedError(TIMED_OUT)
-        self.watcher.stop()
+            raise FlowFailedError(TIMED_OUT)
+        watcher.stop()
 
     def _pause(self) -> None:
         """Wait after a failure of the connection, longer while failures follow one another.
@@ -408,15 +389,10 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
         gevent.sleep(pause_s)
 
     def _close(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        self._transport.close()
 
 
-def _failed(failure: _RequestFailedError | OSError) -> Answer:
+def _failed(failure: FlowFailedError | OSError) -> Answer:
     """Give the answer that there wasn't one."""
-    if isinstance(failure, _RequestFailedError):
-        error = failure.error
-    else:
-        error = ERROR_OF.get(failure.errno or 0, OTHER)
+    error = failure.error if isinstance(failure, FlowFailedError) else ERROR_OF.get(failure.errno or 0, OTHER)
     return Answer(0, NO_INSTANCE, error, 0, keep=False)

@@ -16,6 +16,7 @@ import gevent
 import gevent.event
 from locust import User, constant
 
+from harness.load.codecs import CODECS
 from harness.recording.layout import STRUCT
 
 try:
@@ -76,7 +77,7 @@ class WirePhase:
         self._names: list[str] = []
         self._engine = _wire.Engine(
             (profile.address, profile.port),
-            profile.texts(),
+            CODECS.find(profile.codec).requests(profile),
             records,
             profile.users,
             profile.timeout_ns,
@@ -90,6 +91,8 @@ class WirePhase:
             poisson=profile.poisson,
             seed=profile.seed,
             turns=bytes(profile.turns()),
+            transport=profile.transport,
+            codec=profile.codec,
         )
         self._watcher: Any = gevent.get_hub().loop.io(self._engine.done_fd(), 1)
         self._watcher.start(self._on_done)

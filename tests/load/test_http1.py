@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.codecs import http1
-from harness.load.codecs.http1 import Answer, ResponseParser, ResponseReader
+from harness.load.codecs import Answer, http1
+from harness.load.codecs.http1 import Http1, ResponseParser
 from harness.load.profile import LoadProfile
 from harness.recording.layout import ERRORS, NO_INSTANCE
 
@@ -25,16 +25,16 @@ UNCHANGED = b"HTTP/1.1 304 Not Modified\r\nX-Instance: a\r\nContent-Length: 5\r\
 
 
 @pytest.fixture
-def reader(profile: Callable[..., LoadProfile]) -> ResponseReader:
-    return ResponseReader(profile(80))
+def reader(profile: Callable[..., LoadProfile]) -> Http1:
+    return Http1(profile(80))
 
 
 @pytest.fixture
-def body_reader(profile: Callable[..., LoadProfile]) -> ResponseReader:
-    return ResponseReader(profile(80, identity_header=None, identity_body="from ([^ ]*)"))
+def body_reader(profile: Callable[..., LoadProfile]) -> Http1:
+    return Http1(profile(80, identity_header=None, identity_body="from ([^ ]*)"))
 
 
-def read(reader: ResponseReader, pieces: Sequence[bytes], *, end: bool = False) -> Answer | None:
+def read(reader: Http1, pieces: Sequence[bytes], *, end: bool = False) -> Answer | None:
     """Read an answer as the user does, `end` being the end of the stream after the last piece."""
     answer = reader.quick(pieces[0])
     if answer is not None:
@@ -54,7 +54,7 @@ def error(answer: Answer | None) -> str:
 
 
 @pytest.mark.parametrize("data", [PLAIN, CHUNKED, INTERIM, NO_BODY, UNCHANGED])
-def test_answer_reads_the_same_wherever_it_is_split(reader: ResponseReader, data: bytes) -> None:
+def test_answer_reads_the_same_wherever_it_is_split(reader: Http1, data: bytes) -> None:
     """TCP keeps no boundaries: whole, in two pieces at every place, or byte by byte is all one."""
     whole = read(reader, [data])
     assert whole is not None
@@ -65,7 +65,7 @@ def test_answer_reads_the_same_wherever_it_is_split(reader: ResponseReader, data
 
 
 def test_plain_answer_in_two_segments_does_without_h11(
-    reader: ResponseReader, monkeypatch: pytest.MonkeyPatch
+    reader: Http1, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Head and body apart is what most servers send, and h11 costs ten times the rest of a request."""
     monkeypatch.setattr(ResponseParser, "_feed_h11", None)
@@ -76,7 +76,7 @@ def test_plain_answer_in_two_segments_does_without_h11(
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nX-Instance: a", b"HTTP/1.0 200 OK\r\nX-Instance: a\r\nContent-Type: x"]
 )
-def test_close_delimited_answer_ends_with_the_stream(reader: ResponseReader, head: bytes) -> None:
+def test_close_delimited_answer_ends_with_the_stream(reader: Http1, head: bytes) -> None:
     """Without a length the body ends when the connection does (RFC 9112 §6.3), and that is no failure."""
     data = head + b"\r\n\r\nhello"
     assert read(reader, [data]) is None
@@ -95,7 +95,7 @@ def test_close_delimited_answer_ends_with_the_stream(reader: ResponseReader, hea
         CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1),
     ],
 )
-def test_connection_ends_when_the_answer_says_so(reader: ResponseReader, data: bytes) -> None:
+def test_connection_ends_when_the_answer_says_so(reader: Http1, data: bytes) -> None:
     """After HTTP/1.0 or Connection: close another request would go nowhere."""
     answer = read(reader, [data])
     assert error(answer) == "none"
@@ -118,13 +118,13 @@ def test_connection_ends_when_the_answer_says_so(reader: ResponseReader, data: b
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * (http1.MOST_HEAD_BYTES + 1),
     ],
 )
-def test_what_is_no_answer_is_malformed(reader: ResponseReader, data: bytes) -> None:
+def test_what_is_no_answer_is_malformed(reader: Http1, data: bytes) -> None:
     """Neither another protocol, nor a broken head, nor bytes that nobody asked for pass as an answer."""
     assert error(read(reader, [data])) == "malformed"
     assert reader.odd_answer == data[:300].decode()
 
 
-def test_body_beyond_the_limit_is_malformed(reader: ResponseReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_body_beyond_the_limit_is_malformed(reader: Http1, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless answer must not take the generator's memory and time without end."""
     monkeypatch.setattr(http1, "MOST_BODY_BYTES", 1000)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n"
@@ -132,13 +132,13 @@ def test_body_beyond_the_limit_is_malformed(reader: ResponseReader, monkeypatch:
 
 
 @pytest.mark.parametrize("data", [PLAIN[:-1], PLAIN[:30], PLAIN[:3], CHUNKED[:-2]])
-def test_stream_that_ends_early_is_truncated(reader: ResponseReader, data: bytes) -> None:
+def test_stream_that_ends_early_is_truncated(reader: Http1, data: bytes) -> None:
     """Half an answer is told apart from none and from nonsense."""
     assert error(read(reader, [data], end=True)) == "truncated"
     assert reader.identities == []
 
 
-def test_identity_field_is_found_in_any_case(reader: ResponseReader) -> None:
+def test_identity_field_is_found_in_any_case(reader: Http1) -> None:
     """Field names have no case (RFC 9110 §5.1)."""
     for spelling in (b"x-instance", b"X-INSTANCE"):
         answer = read(reader, [PLAIN.replace(b"X-Instance", spelling)])
@@ -147,7 +147,7 @@ def test_identity_field_is_found_in_any_case(reader: ResponseReader) -> None:
 
 
 @pytest.mark.parametrize("split", [False, True])
-def test_identity_is_found_in_the_body(body_reader: ResponseReader, *, split: bool) -> None:
+def test_identity_is_found_in_the_body(body_reader: Http1, *, split: bool) -> None:
     """The group of the regular expression names the instance, in one piece or in several."""
     for name in ("a", "b", "a"):
         data = f"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nfrom {name} to x".encode()
@@ -156,14 +156,14 @@ def test_identity_is_found_in_the_body(body_reader: ResponseReader, *, split: bo
         assert body_reader.identities[answer.instance] == name
 
 
-def test_identity_that_is_no_text_is_escaped(reader: ResponseReader) -> None:
+def test_identity_that_is_no_text_is_escaped(reader: Http1) -> None:
     """An identity is whatever bytes the instance sends; it must fit in JSON and stay recognizable."""
     read(reader, [PLAIN.replace(b": a", ": é\udcff".encode("utf-8", "surrogateescape"))])
     assert reader.identities == ["é\\xff"]
 
 
 @pytest.mark.parametrize("data", [PLAIN.replace(b"X-Instance", b"X-Other"), PLAIN.replace(b": a", b": ")])
-def test_answer_without_identity_is_unidentified(reader: ResponseReader, data: bytes) -> None:
+def test_answer_without_identity_is_unidentified(reader: Http1, data: bytes) -> None:
     """A proxy's own page, for example; its first bytes are kept for the message."""
     answer = read(reader, [data])
     assert error(answer) == "unidentified"
@@ -172,7 +172,7 @@ def test_answer_without_identity_is_unidentified(reader: ResponseReader, data: b
     assert reader.odd_answer == data.decode()
 
 
-def test_error_status_keeps_the_identity(reader: ResponseReader) -> None:
+def test_error_status_keeps_the_identity(reader: Http1) -> None:
     """An instance that fails has been reached all the same; a proxy's 502 names nobody."""
     answer = read(reader, [PLAIN.replace(b"200", b"500")])
     assert answer == Answer(500, 0, ERRORS.index("status"), 5, keep=True)
@@ -180,14 +180,14 @@ def test_error_status_keeps_the_identity(reader: ResponseReader) -> None:
     assert answer == Answer(502, NO_INSTANCE, ERRORS.index("status"), 0, keep=True)
 
 
-def test_identities_are_bounded(reader: ResponseReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identities_are_bounded(reader: Http1, monkeypatch: pytest.MonkeyPatch) -> None:
     """An identity that is new with every answer (a request's number) must not fill the memory."""
     monkeypatch.setattr(http1, "MOST_IDENTITIES", 3)
     answers = [read(reader, [PLAIN.replace(b": a", b": %d" % n)]) for n in range(5)]
     assert [error(answer) for answer in answers] == ["none"] * 3 + ["unidentified"] * 2
 
 
-def test_heads_that_never_repeat_are_read_all_the_same(reader: ResponseReader) -> None:
+def test_heads_that_never_repeat_are_read_all_the_same(reader: Http1) -> None:
     """What is remembered of heads is thrown away when it is too much; nothing depends on it."""
     for n in range(3000):
         assert error(read(reader, [PLAIN.replace(b"\r\n\r\n", b"\r\nX-Request: %d\r\n\r\n" % n)])) == "none"
@@ -216,7 +216,7 @@ def test_quick_reading_accepts_nothing_that_h11_reads_otherwise(
     data = head + b"\r\n\r\nhello"
     values = {"address": "", "port": 1, "path": "/", "headers": {}, "users": 1, "requests_per_connection": 1}
     rest = {"timeout_ns": 1, "identity_header": "X-Instance", "identity_body": None, "sources": [], "seed": 1}
-    reader = ResponseReader(LoadProfile.from_json({**values, **rest}))
+    reader = Http1(LoadProfile.from_json({**values, **rest}))
     quick = reader.quick(data)
     if quick is None:
         return

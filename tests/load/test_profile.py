@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.load.codecs.http1 import Http1
 from harness.load.profile import Asked, LoadProfile
 
 if TYPE_CHECKING:
@@ -52,27 +53,27 @@ def test_impossible_profile_is_refused(profile: Callable[..., LoadProfile], chan
 
 def test_request_names_the_endpoint_and_carries_the_headers(profile: Callable[..., LoadProfile]) -> None:
     """The request is HTTP/1.1 with the Host that RFC 9112 asks for, and does not ask the server to close."""
-    texts = profile(8080, path="/x?y=1", headers={"Accept": "*/*"}).texts()
+    texts = Http1.requests(profile(8080, path="/x?y=1", headers={"Accept": "*/*"}))
     assert texts == (b"GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n",)
 
 
 def test_given_host_wins(profile: Callable[..., LoadProfile]) -> None:
     """A Host of the scenario's own is not doubled, however it is written."""
-    assert profile(80, headers={"hOST": "shop"}).texts() == (b"GET / HTTP/1.1\r\nhOST: shop\r\n\r\n",)
+    assert Http1.requests(profile(80, headers={"hOST": "shop"})) == (b"GET / HTTP/1.1\r\nhOST: shop\r\n\r\n",)
 
 
 def test_ipv6_host_is_bracketed(profile: Callable[..., LoadProfile]) -> None:
     """An IPv6 address stands in brackets in a Host field (RFC 3986 §3.2.2)."""
-    assert b"Host: [::1]:80\r\n" in profile(80, address="::1").texts()[0]
+    assert b"Host: [::1]:80\r\n" in Http1.requests(profile(80, address="::1"))[0]
 
 
 def test_a_routes_request_names_its_host(profile: Callable[..., LoadProfile]) -> None:
     """As a client writes it: with the port, unless that is HTTP's own."""
     routes = (Asked("/a", "", 1), Asked("/", "b.example", 1))
-    path, host = profile(8080, routes=routes).texts()
+    path, host = Http1.requests(profile(8080, routes=routes))
     assert path.startswith(b"GET /a HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n")
     assert host.startswith(b"GET / HTTP/1.1\r\nHost: b.example:8080\r\n")
-    assert b"Host: b.example\r\n" in profile(80, routes=routes).texts()[1]
+    assert b"Host: b.example\r\n" in Http1.requests(profile(80, routes=routes))[1]
 
 
 def test_routes_are_asked_for_as_their_weights_say_and_mixed(profile: Callable[..., LoadProfile]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.load._wire import read_answer
-from harness.load.codecs.http1 import MOST_BODY_BYTES, MOST_HEAD_BYTES, ResponseParser, ResponseReader
+from harness.load.codecs.http1 import MOST_BODY_BYTES, MOST_HEAD_BYTES, Http1, ResponseParser
 from harness.load.profile import LoadProfile
 from harness.recording.layout import ERRORS, NO_INSTANCE
 
@@ -378,7 +378,7 @@ def twin(data: bytes) -> Read:
     """Read an answer as users of plain Python do, in one piece, and then the end of the stream."""
     values = {"address": "", "port": 1, "path": "/", "headers": {}, "users": 1, "requests_per_connection": 1}
     rest = {"timeout_ns": 1, "identity_header": "X-Instance", "identity_body": None, "sources": [], "seed": 1}
-    reader = ResponseReader(LoadProfile.from_json({**values, **rest}))
+    reader = Http1(LoadProfile.from_json({**values, **rest}))
     answer = reader.quick(data)
     if answer is None:
         parser = ResponseParser(reader)

@@ -1,4 +1,4 @@
-"""Reading HTTP/1.1 responses: at the price of two dictionary look-ups where nothing is unusual.
+"""HTTP/1.1: requests, and reading responses at the price of two dictionary look-ups where nothing is unusual.
 
 An answer with `Content-Length` is read here: instances repeat the same head over and over (it changes
 with the `Date`, once a second), so a head is checked once, against RFC 9112's grammar, and then
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
+from harness.load.codecs import Answer
 from harness.recording.layout import MALFORMED, NO_INSTANCE, NONE, STATUS, TRUNCATED, UNIDENTIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.load.profile import LoadProfile
+    from harness.load.profile import Asked, LoadProfile
 
 MOST_BODY_BYTES: Final = 16 << 20
 MOST_HEAD_BYTES: Final = 64 << 10
@@ -42,31 +43,6 @@ _PLAIN_HEAD: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a complete answer, or a failed one, says for the record.
-
-    Parameters
-    ----------
-    status
-        HTTP status; 0 when it was not read.
-    instance
-        Index into `ResponseReader.identities`, or `NO_INSTANCE`.
-    error
-        Index into `ERRORS`.
-    body_bytes
-        Length of the body.
-    keep
-        Whether the connection can take another request.
-    """
-
-    status: int
-    instance: int
-    error: int
-    body_bytes: int
-    keep: bool
-
-
 @dataclass(slots=True)
 class _Head:
     """A head that was met before: all that its next meeting needs."""
@@ -80,8 +56,8 @@ class _Head:
     by_name: dict[bytes, Answer] = field(default_factory=dict)  # where the body names the instance
 
 
-class ResponseReader:
-    """Reads the answers of one phase and numbers the identities in them.
+class Http1:
+    """A `Codec`: reads the answers of one phase and numbers the identities in them.
 
     Parameters
     ----------
@@ -90,6 +66,8 @@ class ResponseReader:
 
     Attributes
     ----------
+    texts : tuple of bytes
+        The request on each route.
     identities : list of str
         In the order of their first answer; at most 65,535, what comes after them is unidentified.
     odd_answer : str or None
@@ -97,6 +75,7 @@ class ResponseReader:
     """
 
     def __init__(self, profile: LoadProfile) -> None:
+        self.texts = self.requests(profile)
         self.identities: list[str] = []
         self.odd_answer: str | None = None
         self._indexes: dict[bytes, int] = {}
@@ -104,6 +83,20 @@ class ResponseReader:
         header = profile.identity_header
         self._header = header.lower().encode() if header else None
         self._body = re.compile(profile.identity_body.encode()) if profile.identity_body else None
+
+    @staticmethod
+    def requests(profile: LoadProfile) -> tuple[bytes, ...]:
+        """Give the bytes of the request on each route; of the one request where there are no routes.
+
+        A per-request client does not ask for `Connection: close`: then the server would close first,
+        and its side would hold the TIME_WAIT sockets of the whole load. The client ends the
+        connection itself when it has its answer, and pays for that itself.
+        """
+        return tuple(_request(profile, asked) for asked in profile.asked())
+
+    def exchanges(self) -> ResponseParsers:
+        """Begin with a connection that is new."""
+        return ResponseParsers(self)
 
     def quick(self, data: bytes) -> Answer | None:
         """Read an answer that is complete in `data`; None if it isn't, or isn't plain.
@@ -220,6 +213,36 @@ class _Fields:
             self.name = value
 
 
+class ResponseParsers:
+    """The `Exchanges` of one connection.
+
+    Parameters
+    ----------
+    codec
+        The phase's.
+    """
+
+    def __init__(self, codec: Http1) -> None:
+        self._codec = codec
+        self._texts = codec.texts
+        self._quick = codec.quick
+        self._parser: ResponseParser | None = None
+
+    def encode(self, route: int) -> bytes:
+        """Give the request."""
+        self._parser = None
+        return self._texts[route]
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take the next bytes; give the answer when it is complete."""
+        if self._parser is None:
+            answer = self._quick(data)
+            if answer is not None:
+                return answer
+            self._parser = ResponseParser(self._codec)
+        return self._parser.feed(data)
+
+
 class ResponseParser:
     """Reads one answer that came in pieces or isn't plain.
 
@@ -229,7 +252,7 @@ class ResponseParser:
         The phase's reader, which keeps the identities.
     """
 
-    def __init__(self, reader: ResponseReader) -> None:
+    def __init__(self, reader: Http1) -> None:
         self._reader = reader
         self._plain: bytes | None = b""
         self._pieces = 0
@@ -313,3 +336,11 @@ def _asked() -> h11.Connection:
     connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
     connection.send(h11.EndOfMessage())
     return connection
+
+
+def _request(profile: LoadProfile, asked: Asked) -> bytes:
+    fields = profile.fields(asked)
+    if "host" not in {name.lower() for name in fields}:
+        fields = {"Host": profile.authority(), **fields}
+    lines = [f"GET {asked.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
