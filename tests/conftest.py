@@ -16,6 +16,7 @@ from harness.cli.app import cli
 from harness.common.channel import ChannelClosedError
 from harness.errors import HarnessError
 from harness.hosts.netns import NetnsHost
+from tests.levels import TESTS, Guard, level_of, mark_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,25 @@ if TYPE_CHECKING:
 # How long an example takes is the machine's affair, and nothing that a test pins.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+_GUARD = Guard()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its level, before tests are chosen by it."""
+    mark_levels(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep unit tests from starting hosts."""
+    _GUARD.level = level_of(item) if item.path.is_relative_to(TESTS) else ""
+    try:
+        return (yield)
+    finally:
+        _GUARD.level = ""
+
 
 _PREAMBLE = """
 import socket, sys

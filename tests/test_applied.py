@@ -116,6 +116,7 @@ def test_a_damaged_file_is_told_in_a_line(damage: str, tmp_path: Path) -> None:
         read_applied(tmp_path)
 
 
+@pytest.mark.host
 def test_a_run_stores_the_rules_that_it_applied(harness: Harness, tmp_path: Path) -> None:
     """The kernel's own listing of a rule is made of the transaction that is stored."""
     scenario = tmp_path / "two.yaml"

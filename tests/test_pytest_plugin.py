@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.host
 
 _LOAD = "load: {duration: 500ms, warm_up: 0s, users: 4}\ntolerance: 40%\n"
 _EVEN = f"strategy: dnat-nth\nreplicas: 2\n{_LOAD}"

@@ -16,7 +16,10 @@ from harness.hosts.processes import family
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Command
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root")
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root"),
+]
 
 _SCENARIO = """
 strategy: nginx

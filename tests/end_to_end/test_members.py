@@ -11,7 +11,10 @@ import pytest
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Command
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root")
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root"),
+]
 
 _STOPPED = """
 strategy: {strategy}

@@ -16,7 +16,10 @@ from harness.images.debian import unpack
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Command
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root")
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root"),
+]
 
 _PACKAGES = ("nginx-light", "python3", "base-files", "coreutils", "dash", "grep", "procps")
 _REFERENCE = "nginxproxy/nginx-proxy:1.7.1"

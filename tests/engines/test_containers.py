@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from harness.images import CachedImage
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root")
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root"),
+]
 _NET_BIND_SERVICE = 1 << 10  # linux/capability.h
 
 

@@ -83,6 +83,7 @@ channel.send({{"answer": result}})
     assert len(set(host.sources)) == 16
 
 
+@pytest.mark.host
 def test_clients_on_the_host_itself_have_addresses_of_their_own() -> None:
     """The local client side speaks from the host's own addresses."""
     with NetnsHost("local") as host:
@@ -95,6 +96,7 @@ def test_clients_on_the_host_itself_have_addresses_of_their_own() -> None:
         assert host.run(["python3", "-c", code, *host.sources]).stdout.split() == ["111"] * 16
 
 
+@pytest.mark.host
 def test_clients_have_as_many_addresses_as_asked_for() -> None:
     """The last of the most that there can be works as well as the first."""
     with NetnsHost("local", MOST_SOURCES) as host:
@@ -115,6 +117,7 @@ def test_more_instances_than_a_bridge_has_ports_get_addresses_on_several() -> No
     ]
 
 
+@pytest.mark.host
 def test_nothing_is_left_when_it_is_closed() -> None:
     """Closing waits until every process inside has ended."""
     with NetnsHost("external") as host:
@@ -128,6 +131,7 @@ def test_nothing_is_left_when_it_is_closed() -> None:
     assert program.channel.fileno() == -1
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("victim", ["supervisor", "inside"])
 def test_killing_its_processes_ends_all_of_it_and_says_so(victim: str) -> None:
     """Whichever of its own processes is killed, the rest goes, and the next request tells of it."""
@@ -174,6 +178,7 @@ def test_an_ordinary_user_can_make_one(ordinary_user: tuple[str, ...]) -> None:
     assert (finished.stdout, finished.stderr) == ("up\n", "")
 
 
+@pytest.mark.host
 def test_a_machine_that_allows_no_namespaces_is_told_with_the_setting() -> None:
     """A real limit of zero gives the setting's name and the way round it."""
     finished = subprocess.run(

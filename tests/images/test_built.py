@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.images import Cache
 
+pytestmark = pytest.mark.containers
 _MOST = {"sample": 60_000_000, "nginx": 35_000_000}
 
 

@@ -59,6 +59,7 @@ def test_an_ordinary_user_makes_the_same_image(
     assert made.stdout.splitlines()[-1] == built.require("nginx", lambda _: None, "packages").sha256
 
 
+@pytest.mark.containers
 def test_two_that_need_an_image_at_once_make_it_once(tmp_path: Path) -> None:
     """The second says that it waits, and takes what the first made."""
     said = [
@@ -68,6 +69,7 @@ def test_two_that_need_an_image_at_once_make_it_once(tmp_path: Path) -> None:
     assert said[0][-1] == said[1][-1]
 
 
+@pytest.mark.containers
 def test_a_build_that_was_killed_leaves_nothing_that_the_next_one_minds(tmp_path: Path) -> None:
     """What it left is removed by whoever holds the lock next, and was never taken for an image."""
     process = _requiring(tmp_path)

@@ -37,6 +37,7 @@ def test_images_are_added_listed_and_removed(harness: Harness, small: Callable[.
     assert not Cache().images()
 
 
+@pytest.mark.containers
 def test_building_says_what_was_made_and_of_what(harness: Harness) -> None:
     """One line an image; what takes long is told beside it."""
     result = harness("images", "build", "haproxy", "--from", "packages")

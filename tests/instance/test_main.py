@@ -75,7 +75,14 @@ def test_it_is_called_as_it_is_told_or_as_its_host_is(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", [(), ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")]
+    "before",
+    [
+        (),
+        pytest.param(
+            ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"),
+            marks=pytest.mark.host,
+        ),
+    ],
 )
 def test_it_ends_at_once_when_it_is_told_to(start: Start, before: tuple[str, ...]) -> None:
     """As the first process of a PID namespace, too, where the kernel drops signals without a handler."""

@@ -173,6 +173,7 @@ def test_an_open_loop_is_shared(
     assert abs(len(outcome.records) + outcome.done["unsent"] - 200) <= 2
 
 
+@pytest.mark.host
 def test_clocks_that_differ_are_brought_together(
     farm: Callable[..., Farm], serve: Callable[[Any], Server], profile: Callable[..., LoadProfile]
 ) -> None:

@@ -14,6 +14,7 @@ from harness.errors import HarnessError, ScenarioError
 
 _SCENARIO = Path(__file__).parents[2] / "scenarios" / "dnat-10.yaml"
 _SHORT = {"duration": "300ms", "warm_up": "0s"}
+pytestmark = pytest.mark.host
 
 
 def test_a_run_gives_its_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,7 @@ _UNPREDICTED = {"ip-hash", "least-time"}
 _COMPLAINT = re.compile("warn|error|emerg|alert|crit|deprecat", re.IGNORECASE)
 # Workers that share no state take turns each for itself: each may be within its round.
 _ROUNDS = os.cpu_count() or 1
+pytestmark = pytest.mark.host
 
 
 def _found(name: str) -> type[Proxy] | None:
