@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,18 +32,85 @@ Unit = Literal["connection", "request", "source"]
 Layer = Literal[4, 7]
 """4 where a client's connection is one of an instance's, 7 where requests are passed on."""
 
+Transport = Literal["tcp", "udp"]
+"""What carries bytes between clients, proxies and instances."""
+
+Family = Literal["ipv4", "ipv6"]
+"""The kind of an address."""
+
+
+class Listener(NamedTuple):
+    """A port on which a program takes connections, or datagrams."""
+
+    transport: Transport
+    port: int
+
+    def __str__(self) -> str:
+        """Name it in a message; TCP goes without saying."""
+        return (
+            f"port {self.port}" if self.transport == "tcp" else f"{self.transport.upper()} port {self.port}"
+        )
+
+
+def family_of(address: str) -> Family:
+    """Tell an address's family; a name counts as IPv4, the only family that names are looked up for."""
+    return "ipv6" if ":" in address else "ipv4"
+
+
+def bracketed(address: str) -> str:
+    """Write an address as URLs do: IPv6 in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{address}]" if family_of(address) == "ipv6" else address
+
 
 def authority(address: str, port: int) -> str:
-    """Join an address or a name and a port as a URL has them (RFC 3986, section 3.2): IPv6 in brackets."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    """Join an address or a name and a port as a URL has them (RFC 3986, section 3.2)."""
+    return f"{bracketed(address)}:{port}"
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """The one address and port that clients know."""
+class _Place:
+    """What an endpoint and a member have in common: an address and a port, and what is spoken there."""
 
     address: str
     port: int
+    transport: Transport
+
+    @property
+    def family(self) -> Family:
+        """Tell the address's family."""
+        return family_of(self.address)
+
+    @property
+    def authority(self) -> str:
+        """Give address and port as URLs and most configurations have them: IPv6 in brackets."""
+        return authority(self.address, self.port)
+
+    @property
+    def network(self) -> str:
+        """Give the address alone as a network, as packet filters have it."""
+        return f"{self.address}/{32 if self.family == 'ipv4' else 128}"
+
+    @property
+    def listener(self) -> Listener:
+        """Give what listens there."""
+        return Listener(self.transport, self.port)
+
+
+@dataclass(frozen=True)
+class Endpoint(_Place):
+    """The one address and port that clients know.
+
+    Attributes
+    ----------
+    transport
+        What carries the bytes.
+    tls
+        Whether clients speak TLS.
+    """
+
+    address: str
+    port: int
+    transport: Transport = "tcp"
+    tls: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,10 +123,17 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(_Place):
     """An instance as a strategy sees it: a name, where it listens, and how much of the load it is to get.
 
     Members' shares are to each other as their weights; those of a route share its requests alone.
+
+    Attributes
+    ----------
+    transport
+        What carries the bytes.
+    tls
+        Whether the instance speaks TLS.
     """
 
     name: str
@@ -67,6 +141,8 @@ class Member:
     port: int
     weight: int = 1
     route: Route | None = None
+    transport: Transport = "tcp"
+    tls: bool = False
 
 
 @dataclass(frozen=True)

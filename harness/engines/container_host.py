@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from harness.engines.docker_api import Plan
 from harness.errors import EngineError, HostError
 from harness.hosts.base import Finished
+from harness.hosts.listening import listeners
 
 if TYPE_CHECKING:
     import signal
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from harness.engines.docker_api import Container, Containers
     from harness.engines.workload import Limits
     from harness.hosts.base import ContainerHost, Program
-    from harness.types import Role, Side
+    from harness.types import Listener, Role, Side
 
 # To read and prepare its folders, to become another user, and to signal processes of that user.
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "NET_BIND_SERVICE")
@@ -46,16 +47,18 @@ class _ContainedService:
         self._containers = containers
         self.container = container
 
-    def wait_listening(self, ports: Sequence[int]) -> None:
-        """Wait until it, or a process that it started, listens on these TCP ports."""
+    def wait_listening(self, ports: Sequence[Listener | int]) -> None:
+        """Wait until it, or a process that it started, listens on these ports; a bare number is TCP's."""
+        wanted = listeners(ports)
+        transports = sorted({listener.transport for listener in wanted})
         end_s = time.monotonic() + _LISTEN_DEADLINE_S
         while True:
             if ended := self._containers.exit_reason(self.container):
                 raise HostError(ended)
-            if not (silent := set(ports) - self._host.ports([self.container.pid])[0]):
+            if not (silent := wanted - self._host.listeners([self.container.pid], transports)[0]):
                 return
             if time.monotonic() > end_s:
-                what = f"did not listen on port {min(silent)} within {_LISTEN_DEADLINE_S} s"
+                what = f"did not listen on {min(silent)} within {_LISTEN_DEADLINE_S} s"
                 raise HostError(f"{self.container.name} {what}: {self._containers.words(self.container)}")
             time.sleep(_LOOK_EVERY_S)
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from harness.engines.base import Changes, Served, Version
 from harness.engines.container_host import ContainedHost
-from harness.engines.daemons import SUBNET
 from harness.engines.docker_api import Container, Containers, Plan
 from harness.engines.forkserver import SLOT_WORDS
 from harness.errors import EngineError, RefusedError
+from harness.hosts.address_plan import IPV4
 from harness.images.catalogue import CATALOGUE
 from harness.instance.server import CONTROL_WORD, control
 from harness.strategies.dns import NAME
-from harness.types import Endpoint, Member
+from harness.types import Endpoint, Listener, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -113,7 +113,7 @@ class ContainerEngine:
         self._daemon.wait()
         self.containers = Containers(self._host, self._daemon)
         self.containers.load(self._images.all())
-        self.containers.make_network(SUBNET)
+        self.containers.make_network(IPV4.containers)
 
     def start(
         self, names: Sequence[str], version: Version | None = None, weights: Mapping[str, int] | None = None
@@ -226,17 +226,17 @@ class ContainerEngine:
         what = f"image {image}" if image else "the sample"
         end_s = time.monotonic() + app.start_timeout_ns / 1e9
         silent = list(containers)
-        others: set[int] = set()
+        others: set[Listener] = set()
         while True:
             if died := self.containers.died(containers):
                 shared = self._strategy.placement != "own"
                 hint = "; all share one port, so each must set SO_REUSEPORT" if shared else ""
                 raise EngineError(f"{died[0]}; application: {what}{hint}")
-            held = self._host.ports([container.pid for container in silent])
+            held = self._host.listeners([container.pid for container in silent])
             waiting = [
-                (container, ports)
-                for container, ports in zip(silent, held, strict=True)
-                if self._port not in ports
+                (container, own)
+                for container, own in zip(silent, held, strict=True)
+                if Listener("tcp", self._port) not in own
             ]
             if not waiting:
                 return
@@ -244,7 +244,7 @@ class ContainerEngine:
             if time.monotonic() > end_s:
                 break
             time.sleep(_LOOK_EVERY_S)
-        listening = ", ".join(map(str, sorted(others)))
+        listening = ", ".join(str(listener.port) for listener in sorted(others))
         raise EngineError(
             f"{len(silent)} of {len(containers)} instances (first: {silent[0].name}) never listened on port "
             f"{self._port} within {app.start_timeout_ns / 1e9:g} s"
@@ -268,7 +268,7 @@ class ContainerEngine:
                 self._workload.proxy_limits,
                 trusted=self._strategy.image in CATALOGUE,
             )
-            return contained, Endpoint("0.0.0.0", endpoint.port)  # noqa: S104  all that its container has
+            return contained, Endpoint(IPV4.unspecified, endpoint.port)  # all that its container has
         self._host.published = self._strategy.published
         return self._host, endpoint
 

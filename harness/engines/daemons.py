@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.common.text import stderr_tail
 from harness.errors import EngineError, HostError
+from harness.hosts.address_plan import IPV4
 
 if TYPE_CHECKING:
     from harness.hosts.base import ContainerHost, Service
 
 FOLDER = "/run/sameport/engine"
-SUBNET, GATEWAY = "198.19.0.0/18", "198.19.0.1"
-"""The network that instances and proxies share. All of 198.18.0.0/15 is set aside for such use (RFC 2544)."""
-
 _PODMAN_TMP = f"{FOLDER}/tmp"  # noqa: S108  of the host's own
 
 # One that dockerd starts would make a folder below this machine's /opt.
@@ -187,8 +185,8 @@ class Dockerd(Daemon):
             "exec-root": f"{FOLDER}/exec",
             "pidfile": f"{FOLDER}/dockerd.pid",
             "hosts": [f"unix://{self.socket}"],
-            "bip": "198.19.255.1/24",
-            "default-address-pools": [{"base": "198.19.128.0/18", "size": 24}],
+            "bip": IPV4.engine_bridge,
+            "default-address-pools": [{"base": IPV4.engine_pool, "size": IPV4.engine_pool_bits}],
             "cgroup-parent": self._host.group,
             # systemd's bus can't be reached from here.
             "exec-opts": ["native.cgroupdriver=cgroupfs"],
@@ -209,7 +207,7 @@ class Dockerd(Daemon):
 
     def open_forwarding(self, port: int) -> None:
         """Accept in the chain that Docker leaves to its users; its own let through published ports only."""
-        accepted = f"-d {SUBNET} -p tcp --dport {port} -m conntrack --ctstate DNAT -j ACCEPT"
+        accepted = f"-d {IPV4.containers} -p tcp --dport {port} -m conntrack --ctstate DNAT -j ACCEPT"
         finished = self._host.run(["iptables", "--wait", "-I", "DOCKER-USER", *accepted.split()])
         if finished.status:
             raise EngineError(f"instances' ports can't be opened in DOCKER-USER: {finished.stderr.strip()}")
@@ -235,7 +233,7 @@ class Podman(Daemon):
 
     name: ClassVar[str] = "podman"
     title: ClassVar[str] = "Podman"
-    resolver: ClassVar[str] = GATEWAY
+    resolver: ClassVar[str] = IPV4.container_gateway
     # Seen with 4.3.1: of 300 programs on a busy machine, 15 were heard to their first lines or not at all.
     cuts_output: ClassVar[bool] = True
 

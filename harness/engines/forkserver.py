@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, NoReturn
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import stderr_tail
 from harness.hosts import kernel
-from harness.hosts.listening import listening_ports, listening_sockets, ports_held
+from harness.hosts.listening import listeners_held, listeners_of_namespace, listening_sockets
 from harness.hosts.processes import family
 from harness.instance.server import CONTROL_WORD, Server
+from harness.types import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -225,12 +226,13 @@ class Forkserver:
         """Let them run and wait until all listen: {port, deadline_ns} → {died, silent, other_ports}."""
         os.close(self._go)
         end_ns = time.monotonic_ns() + request["deadline_ns"]
+        port = Listener("tcp", request["port"])
         silent = list(self._new)
         while True:
             began_ns = time.monotonic_ns()
             died = self._died(self._new)
             held = {} if self._placement == "own" else listening_sockets(silent[0].pid)
-            silent = [instance for instance in silent if request["port"] not in self._ports(instance, held)]
+            silent = [instance for instance in silent if port not in self._listeners(instance, held)]
             now_ns = time.monotonic_ns()
             if died or not silent or now_ns > end_ns:
                 break
@@ -240,14 +242,14 @@ class Forkserver:
         if not died and not silent:
             for instance in self._new:
                 self._tell(instance, listens=True)
-        others = sorted(self._ports(silent[0], held)) if silent else []
+        others = sorted(one.port for one in self._listeners(silent[0], held)) if silent else []
         return {"died": died, "silent": [instance.name for instance in silent], "other_ports": others}
 
-    def _ports(self, instance: _Instance, held: Mapping[int, int]) -> set[int]:
+    def _listeners(self, instance: _Instance, held: Mapping[int, Listener]) -> set[Listener]:
         """List what an instance listens on; where it shares a namespace, by the sockets held there."""
         if self._placement == "own":
-            return listening_ports(instance.pid)
-        return ports_held([instance.pid], held) or ports_held(family(instance.pid), held)
+            return listeners_of_namespace(instance.pid)
+        return listeners_held([instance.pid], held) or listeners_held(family(instance.pid), held)
 
     def _do_died(self, _request: Message) -> Message:
         """Tell of the dead → {died}."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.hosts.address_plan import IPV4, MACHINE_ENDPOINT
+
 
 @dataclass(frozen=True)
 class HostKind:
@@ -40,14 +42,14 @@ MOST_SOURCES = 16_000
 HOSTS = {
     "netns": HostKind(
         summary="Linux namespaces on this machine, no root needed",
-        address="198.18.37.99",
+        address=IPV4.endpoint,
         most_replicas=64_000,
         engine="process",
         here=True,
     ),
     "vagrant": HostKind(
         summary="a virtual machine with Docker Engine, by Vagrant",
-        address="192.168.37.99",
+        address=MACHINE_ENDPOINT,
         most_replicas=1_000,
         engine="docker",
         here=False,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hosts import cgroups, kernel
-from harness.hosts.listening import listening_sockets, ports_held
+from harness.hosts.listening import listeners_held, listening_sockets
 from harness.hosts.processes import cpu_ns_by_role, family, softirq_ns
 from harness.hosts.services import Services
 
@@ -123,8 +123,8 @@ class Inside:
         return {"pid": pid}
 
     def _do_look(self, request: Message) -> Message:
-        """See how a service is: {pid} → {ended, ports, words}."""
-        return self._services.look(request["pid"])
+        """See how a service is: {pid, transports} → {ended, listeners, words}."""
+        return self._services.look(request["pid"], request["transports"])
 
     def _do_signal(self, request: Message) -> Message:
         """Send a service a signal: {pid, number} → {}."""
@@ -171,10 +171,11 @@ class Inside:
         visit.callback(os.close, namespace)
         visit.enter_context(kernel.inside_network(namespace, self._home))
 
-    def _do_ports(self, request: Message) -> Message:
-        """See on which TCP ports processes, or those that they started, listen: {pids} → {ports}."""
-        each = [sorted(ports_held(family(pid), listening_sockets(pid))) for pid in request["pids"]]
-        return {"ports": each}
+    def _do_listeners(self, request: Message) -> Message:
+        """See on what processes, or those that they started, listen: {pids, transports} → {listeners}."""
+        transports = request["transports"]
+        each = [listeners_held(family(pid), listening_sockets(pid, transports)) for pid in request["pids"]]
+        return {"listeners": [sorted(held) for held in each]}
 
     def _do_adopt(self, request: Message) -> Message:
         """Take in containers by their first processes: {pids, role} → {}.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.common.channel import Channel
-    from harness.types import Role, Side
+    from harness.types import Listener, Role, Side, Transport
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Program(Protocol):
 class Service(Protocol):
     """A program that serves on a host until it is stopped."""
 
-    def wait_listening(self, ports: Sequence[int]) -> None:
-        """Wait until it, or a process that it started, listens on these TCP ports.
+    def wait_listening(self, ports: Sequence[Listener | int]) -> None:
+        """Wait until it, or a process that it started, listens on these ports; a bare number is TCP's.
 
         Raises
         ------
@@ -183,8 +183,10 @@ class ContainerHost(Host, Protocol):
     def local_path(self, path: str) -> str:
         """Give the path by which this machine reaches a file or a socket of the host."""
 
-    def ports(self, pids: Sequence[int]) -> list[set[int]]:
-        """Tell on which TCP ports each of these processes, or one that it started, listens."""
+    def listeners(
+        self, pids: Sequence[int], transports: Sequence[Transport] = ("tcp",)
+    ) -> list[set[Listener]]:
+        """Tell on what each of these processes, or one that it started, listens."""
 
     def connect(self, place: int | str, pid: int = 0) -> socket.socket:
         """Connect as `Host.connect` does; with the number of a process, to a port of that one's loopback."""

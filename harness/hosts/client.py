@@ -13,12 +13,14 @@ from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import stderr_tail
 from harness.errors import HostError
 from harness.hosts.base import Finished
+from harness.hosts.listening import listeners
+from harness.types import Listener
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.types import Role
+    from harness.types import Role, Transport
 
 _ANSWER_DEADLINE_S = 180
 _LISTEN_DEADLINE_S = 20
@@ -46,17 +48,19 @@ class AskedService:
         self._name = name
         self._pid = pid
 
-    def wait_listening(self, ports: Sequence[int]) -> None:
-        """Wait until it, or a process that it started, listens on these TCP ports."""
+    def wait_listening(self, ports: Sequence[Listener | int]) -> None:
+        """Wait until it, or a process that it started, listens on these ports; a bare number is TCP's."""
+        wanted = listeners(ports)
+        transports = sorted({listener.transport for listener in wanted})
         end_s = time.monotonic() + _LISTEN_DEADLINE_S
         while True:
-            seen = self._ask({"do": "look", "pid": self._pid})
+            seen = self._ask({"do": "look", "pid": self._pid, "transports": transports})
             if seen["ended"]:
                 raise HostError(seen["ended"])
-            if not (silent := set(ports) - set(seen["ports"])):
+            if not (silent := wanted - {Listener(*held) for held in seen["listeners"]}):
                 return
             if time.monotonic() > end_s:
-                what = f"did not listen on port {min(silent)} within {_LISTEN_DEADLINE_S} s"
+                what = f"did not listen on {min(silent)} within {_LISTEN_DEADLINE_S} s"
                 raise HostError(f"{self._name} {what}: {seen['words']}")
             time.sleep(_LOOK_EVERY_S)
 
@@ -104,9 +108,12 @@ class AskingHost(ABC):
         """Put a file on the host, below /run, at once."""
         self._ask({"do": "write", "path": path, "text": text})
 
-    def ports(self, pids: Sequence[int]) -> list[set[int]]:
-        """Tell on which TCP ports each of these processes, or one that it started, listens."""
-        return [set(held) for held in self._ask({"do": "ports", "pids": list(pids)})["ports"]]
+    def listeners(
+        self, pids: Sequence[int], transports: Sequence[Transport] = ("tcp",)
+    ) -> list[set[Listener]]:
+        """Tell on what each of these processes, or one that it started, listens."""
+        asked = {"do": "listeners", "pids": list(pids), "transports": list(transports)}
+        return [{Listener(*one) for one in held} for held in self._ask(asked)["listeners"]]
 
     def adopt(self, pids: Sequence[int], role: Role) -> None:
         """Count what containers use, known by their first processes, for a role."""

@@ -4,10 +4,10 @@
     eth0 198.18.100.1   ──veth── ext0 198.18.37.99
          198.18.128.0/18         br000 198.19.0.1/22 ──veth── eth0 198.19.0.2 …
 
-All addresses are of 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890). A Linux bridge
-has 1,023 ports, so every thousand instances get a bridge and a /22 of their own. Neighbours are
-permanent everywhere and bridge entries static: nothing is asked or flooded in the measured part,
-and the kernel's global limit of neighbours, which breaks large set-ups, does not count permanent ones.
+All addresses are of the address plan (`harness.hosts.address_plan`). A Linux bridge has 1,023 ports, so
+every thousand instances get a bridge and a /22 of their own. Neighbours are permanent everywhere and bridge
+entries static: nothing is asked or flooded in the measured part, and the kernel's global limit of
+neighbours, which breaks large set-ups, does not count permanent ones.
 
 Messages are encoded by pyroute2. Encoding takes it some 0.5 ms each, so those that differ between
 instances in a few bytes only are encoded once and copied with the bytes replaced.
@@ -15,7 +15,6 @@ instances in a few bytes only are encoded once and copied with the bytes replace
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import struct
@@ -23,18 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyroute2 import IPBatch
 
+from harness.hosts.address_plan import INSTANCES_PER_BRIDGE, IPV4
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-HOST_ADDRESS = "198.18.37.99"
-FIRST_EXTERNAL_SOURCE, _EXTERNAL_SOURCES = "198.18.128.1", "198.18.128.0/18"
-FIRST_LOCAL_SOURCE, _LOCAL_SOURCES = "198.18.192.1", "198.18.192.0/18"
-_CLIENT_ADDRESS = "198.18.100.1"
-_OUTER_BITS = 16
-_BLOCK_BITS = 22
-_PER_BRIDGE = 1_000
-_FIRST_INSTANCE = int(ipaddress.IPv4Address("198.19.0.2"))
-_BLOCK = 1 << (32 - _BLOCK_BITS)
 
 _HOST_MAC, _CLIENT_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 _LOOPBACK, _INNER, _EXTERNAL, _FIRST_BRIDGE, _FIRST_PORT = 1, 2, 10, 100, 1_000
@@ -87,16 +78,6 @@ class RouteSocket:
         self._sock.close()
 
 
-def instance_address(position: int) -> str:
-    """Give the address of the instance at this position, counted from 0."""
-    bridge, offset = divmod(position, _PER_BRIDGE)
-    return str(ipaddress.IPv4Address(_FIRST_INSTANCE + bridge * _BLOCK + offset))
-
-
-def _gateway(bridge: int) -> str:
-    return str(ipaddress.IPv4Address(_FIRST_INSTANCE - 1 + bridge * _BLOCK))
-
-
 def _encode(*requests: Callable[[Any], object]) -> list[bytes]:
     batch = IPBatch()
     messages = []
@@ -132,7 +113,7 @@ def host_messages(client_namespace: int) -> list[bytes]:
     """Make the host's side: loopback, and the link to the client namespace (a descriptor)."""
     return _encode(
         _up(_LOOPBACK),
-        _own(_LOCAL_SOURCES),
+        _own(IPV4.local_sources),
         lambda batch: batch.link(
             "add",
             ifname="ext0",
@@ -142,9 +123,9 @@ def host_messages(client_namespace: int) -> list[bytes]:
             state="up",
             peer={"ifname": "eth0", "index": _INNER, "address": _CLIENT_MAC, "net_ns_fd": client_namespace},
         ),
-        _address(_EXTERNAL, HOST_ADDRESS, _OUTER_BITS),
-        _neighbour(_EXTERNAL, _CLIENT_ADDRESS, _CLIENT_MAC),
-        lambda batch: batch.route("add", dst=_EXTERNAL_SOURCES, gateway=_CLIENT_ADDRESS),
+        _address(_EXTERNAL, IPV4.endpoint, IPV4.outer_bits),
+        _neighbour(_EXTERNAL, IPV4.client, _CLIENT_MAC),
+        lambda batch: batch.route("add", dst=IPV4.external_sources, gateway=IPV4.client),
     )
 
 
@@ -153,16 +134,16 @@ def client_messages() -> list[bytes]:
     return _encode(
         _up(_LOOPBACK),
         _up(_INNER),
-        _address(_INNER, _CLIENT_ADDRESS, _OUTER_BITS),
-        _own(_EXTERNAL_SOURCES),
-        _neighbour(_INNER, HOST_ADDRESS, _HOST_MAC),
+        _address(_INNER, IPV4.client, IPV4.outer_bits),
+        _own(IPV4.external_sources),
+        _neighbour(_INNER, IPV4.endpoint, _HOST_MAC),
     )
 
 
 def bridge_messages(first: int, count: int) -> list[bytes]:
     """Make the bridges that instances `first` … `first + count - 1` need and others have not made."""
-    made = -(-first // _PER_BRIDGE)
-    wanted = -(-(first + count) // _PER_BRIDGE)
+    made = -(-first // INSTANCES_PER_BRIDGE)
+    wanted = -(-(first + count) // INSTANCES_PER_BRIDGE)
     return [message for bridge in range(made, wanted) for message in _one_bridge(bridge)]
 
 
@@ -178,7 +159,7 @@ def _one_bridge(bridge: int) -> list[bytes]:
             br_mcast_snooping=0,
             br_stp_state=0,
         ),
-        _address(_FIRST_BRIDGE + bridge, _gateway(bridge), _BLOCK_BITS),
+        _address(_FIRST_BRIDGE + bridge, IPV4.gateway(bridge), IPV4.bridge_bits),
     )
 
 
@@ -207,14 +188,14 @@ def port_messages(first: int, pids: Sequence[int]) -> Iterator[bytes]:
     """
     bridges: dict[int, list[bytes]] = {}
     for position, pid in enumerate(pids, first):
-        bridge = position // _PER_BRIDGE
+        bridge = position // INSTANCES_PER_BRIDGE
         own = {
             _NAME.encode(): port_name(position).encode(),
             struct.pack("<I", _PID): struct.pack("<I", pid),
             struct.pack("<I", _INDEX): struct.pack("<I", _FIRST_PORT + position),
             _mac_bytes(_PORT_MAC): _mac_bytes(_mac(0x0C, position)),
             _mac_bytes(_INNER_MAC): _mac_bytes(_mac(0x0D, position)),
-            socket.inet_aton(_ADDRESS): socket.inet_aton(instance_address(position)),
+            socket.inet_aton(_ADDRESS): socket.inet_aton(IPV4.instance(position)),
         }
         if bridge not in bridges:
             bridges[bridge] = _port_templates(_FIRST_BRIDGE + bridge)
@@ -245,10 +226,10 @@ def instance_messages(first: int, count: int) -> Iterator[list[bytes]]:
     """Make each instance's own side, once its link is there."""
     bridges: dict[int, list[bytes]] = {}
     for position in range(first, first + count):
-        bridge = position // _PER_BRIDGE
+        bridge = position // INSTANCES_PER_BRIDGE
         if bridge not in bridges:
-            bridges[bridge] = _instance_templates(_gateway(bridge), _bridge_mac(bridge))
-        own = {socket.inet_aton(_ADDRESS): socket.inet_aton(instance_address(position))}
+            bridges[bridge] = _instance_templates(IPV4.gateway(bridge), _bridge_mac(bridge))
+        own = {socket.inet_aton(_ADDRESS): socket.inet_aton(IPV4.instance(position))}
         yield [_filled(template, own) for template in bridges[bridge]]
 
 
@@ -256,7 +237,7 @@ def _instance_templates(gateway: str, mac: str) -> list[bytes]:
     return _encode(
         _up(_LOOPBACK),
         _up(_INNER),
-        _address(_INNER, _ADDRESS, _BLOCK_BITS),
+        _address(_INNER, _ADDRESS, IPV4.bridge_bits),
         lambda batch: batch.route("add", dst="default", gateway=gateway),
         _neighbour(_INNER, gateway, mac),
     )

@@ -1,8 +1,9 @@
-"""Which TCP ports a process or its network namespace listens on, told by the kernel.
+"""Which ports a process or its network namespace listens on, told by the kernel.
 
 No packet is sent for it: a connection made to look would be counted by the instance, and its
 remains could disturb the measured ones. /proc/net/tcp would tell, too, but walks the kernel's table
-of all established connections, some milliseconds an instance.
+of all established connections, some milliseconds an instance. For UDP, which has no such connections,
+/proc/net/udp is read: not every kernel has the other way for it.
 """
 
 from __future__ import annotations
@@ -11,30 +12,40 @@ import contextlib
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hosts import kernel
+from harness.types import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from harness.types import Transport
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, net/tcp_states.h
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
 _TCP_LISTEN = 10
+_UDP_UNCONNECTED = "07"  # as /proc/net/udp has it: TCP_CLOSE
 _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBBI48x")  # inet_diag_req_v2, for any socket
 _SOURCE_PORT = struct.Struct("!4xH")  # where inet_diag_msg begins, and its idiag_sport
 _INODE = struct.Struct("=68xI")  # the same, and its idiag_inode
 
 
-def listening_ports(pid: int) -> set[int]:
-    """List the ports on which the network namespace of a process listens; none where it has ended."""
-    return set(listening_sockets(pid).values())
+def listeners(ports: Iterable[Listener | int]) -> set[Listener]:
+    """Give the listeners that are meant: a bare number is a TCP port."""
+    return {Listener("tcp", port) if isinstance(port, int) else port for port in ports}
 
 
-def ports_held(pids: Iterable[int], sockets: Mapping[int, int]) -> set[int]:
-    """List the ports of those sockets that one of these processes holds.
+def listeners_of_namespace(pid: int, transports: Sequence[Transport] = ("tcp",)) -> set[Listener]:
+    """List what listens in the network namespace of a process; nothing where it has ended."""
+    return set(listening_sockets(pid, transports).values())
+
+
+def listeners_held(pids: Iterable[int], sockets: Mapping[int, Listener]) -> set[Listener]:
+    """List what those sockets listen on that one of these processes holds.
 
     Parameters
     ----------
@@ -57,8 +68,17 @@ def _sockets_of(pid: int) -> Iterator[int]:
         return
 
 
-def listening_sockets(pid: int) -> dict[int, int]:
-    """Give inode and port of each listening socket in a process's network namespace."""
+def listening_sockets(pid: int, transports: Sequence[Transport] = ("tcp",)) -> dict[int, Listener]:
+    """Give inode and listener of each listening socket in a process's network namespace."""
+    found: dict[int, Listener] = {}
+    if "tcp" in transports:
+        found |= _listening_tcp(pid)
+    if "udp" in transports:
+        found |= _bound_udp(pid)
+    return found
+
+
+def _listening_tcp(pid: int) -> dict[int, Listener]:
     home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -75,13 +95,28 @@ def listening_sockets(pid: int) -> dict[int, int]:
         return _dump(diag, socket.AF_INET) | _dump(diag, socket.AF_INET6)
 
 
-def _dump(diag: socket.socket, family: int) -> dict[int, int]:
+def _bound_udp(pid: int) -> dict[int, Listener]:
+    """Read those that take datagrams from anywhere: bound, and connected to no one address (proc(5))."""
+    found = {}
+    for table in ("udp", "udp6"):
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except FileNotFoundError:  # it has ended, or a kernel without IPv6
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _UDP_UNCONNECTED:
+                found[int(fields[9])] = Listener("udp", int(fields[1].rpartition(":")[2], 16))
+    return found
+
+
+def _dump(diag: socket.socket, family: int) -> dict[int, Listener]:
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << _TCP_LISTEN)
     header = _HEADER.pack(
         _HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0
     )
     diag.send(header + request)
-    sockets: dict[int, int] = {}
+    sockets: dict[int, Listener] = {}
     while True:
         data = diag.recv(1 << 16)
         offset = 0
@@ -91,5 +126,5 @@ def _dump(diag: socket.socket, family: int) -> dict[int, int]:
                 return sockets
             (port,) = _SOURCE_PORT.unpack_from(data, offset + _HEADER.size)
             (inode,) = _INODE.unpack_from(data, offset + _HEADER.size)
-            sockets[inode] = port
+            sockets[inode] = Listener("tcp", port)
             offset += (length + 3) & ~3

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES, cgroups
+from harness.hosts.address_plan import IPV4
 from harness.hosts.client import AskingHost, SpawnedProgram
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class NetnsHost(AskingHost):
     """
 
     kind: ClassVar[str] = "netns"
-    address = "198.18.37.99"
+    address = IPV4.endpoint
     published = False
     resolver: str | None = None
     engine_socket = ""
@@ -145,8 +145,8 @@ class NetnsHost(AskingHost):
 
     def link(self) -> None:
         """Make the network between host and client; programs may be spawned before."""
-        first = self._ask({"do": "link"})[f"first_{self._side}_source"]
-        self.sources = tuple(str(IPv4Address(first) + k) for k in range(self._sources))
+        self._ask({"do": "link"})
+        self.sources = IPV4.sources(self._side, self._sources)
 
     def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> SpawnedProgram:
         """Start a program that speaks over a channel, on the host or where clients are."""

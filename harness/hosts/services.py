@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.common.text import stderr_tail
-from harness.hosts.listening import listening_sockets, ports_held
+from harness.hosts.listening import listeners_held, listening_sockets
 from harness.hosts.processes import family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.common.channel import Message
+    from harness.types import Transport
 
 _LOGS = Path("/run/sameport/services")
 _GRACE_S = 5
@@ -65,12 +66,12 @@ class Services:
         self._services[child.pid] = _Service(name, child, log)
         return child.pid
 
-    def look(self, pid: int) -> Message:
-        """Tell how it ended, if it did, on which TCP ports it listens, and its last words."""
+    def look(self, pid: int, transports: Sequence[Transport] = ()) -> Message:
+        """Tell how it ended, if it did, on what it listens over these transports, and its last words."""
         service = self._services[pid]
         ended = service.exit_reason()
-        ports = [] if ended else sorted(ports_held(family(pid), listening_sockets(pid)))
-        return {"ended": ended, "ports": ports, "words": service.words()}
+        held = set() if ended else listeners_held(family(pid), listening_sockets(pid, transports))
+        return {"ended": ended, "listeners": sorted(held), "words": service.words()}
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to the program, but not to what it started."""

@@ -29,6 +29,7 @@ from typing import NoReturn
 
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.hosts import cgroups, kernel
+from harness.hosts.address_plan import IPV4
 from harness.hosts.agent import FOR_ALL, FOR_CLIENTS, FOR_HOST, Inside, set_limits
 
 _AGAIN_DEADLINE_S = 10
@@ -59,7 +60,7 @@ class Supervisor(Inside):
             kernel.enter_network(self._home)
 
     def _do_link(self, _request: Message) -> Message:
-        """Make the network between host and client → {first_external_source, first_local_source}."""
+        """Make the network between host and client → {}."""
         from harness.hosts import links  # noqa: PLC0415  its import takes 0.3 s, in which programs can start
 
         self._links = links
@@ -70,10 +71,7 @@ class Supervisor(Inside):
             routes = links.RouteSocket()
         routes.send(links.client_messages())
         routes.close()
-        return {
-            "first_external_source": links.FIRST_EXTERNAL_SOURCE,
-            "first_local_source": links.FIRST_LOCAL_SOURCE,
-        }
+        return {}
 
     def _do_attach(self, request: Message) -> Message:
         """Connect the network namespaces of processes: {pids, addresses} → {addresses}.
@@ -89,7 +87,7 @@ class Supervisor(Inside):
         self._attach(first, pids)
         self._attached += len(pids)
         positions = range(first, first + len(pids))
-        addresses = {links.instance_address(position): position for position in positions}
+        addresses = {IPV4.instance(position): position for position in positions}
         self._positions |= addresses
         return {"addresses": list(addresses)}
 

@@ -12,6 +12,7 @@ from harness.common.signals import deferred
 from harness.errors import LoadError
 from harness.load.profile import Asked, LoadProfile
 from harness.load.shared import SharedRecords
+from harness.types import authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +149,7 @@ class Driver:
         if workers.own and self._host.apart:
             self._host.let_in(port)
         for _ in range(workers.own):
-            argv = [sys.executable, "-m", "harness.load", f"{here}:{port}"]
+            argv = [sys.executable, "-m", "harness.load", authority(here, port)]
             self._host.spawn(argv, "client", "generator")
         patience_s = _APART_DEADLINE_S if self._host.apart else _READY_DEADLINE_S
         self.wire = self._receive(None if workers.others else patience_s)["wire"]
@@ -326,7 +327,7 @@ def raise_if_unanswered(driven: PhaseResult, profile: LoadProfile) -> None:
     if driven.errors < driven.requests or not driven.requests:
         return
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in driven.error_counts.items())
-    endpoint = f"{profile.address}:{profile.port}"
+    endpoint = profile.authority()
     if "unidentified" in driven.error_counts:
         where = (
             f"header {profile.identity_header}"

@@ -29,6 +29,7 @@ from harness.load.sharing import Offset, drifted, offset_of, shares
 from harness.load.stages import Stages
 from harness.load.worker import about
 from harness.recording.layout import ERRORS, NO_INSTANCE, NONE, as_array
+from harness.types import authority
 
 if TYPE_CHECKING:
     from harness.common.channel import Channel, Message
@@ -97,8 +98,9 @@ class Master:
         try:
             self.runner = _Runner(self.environment, address, port)
         except (RPCError, SystemExit) as error:  # the latter where the port is taken
+            where = authority(address, port)
             raise LoadError(
-                f"workers can't be awaited at {address}:{port}: it is taken, or no address of the load's "
+                f"workers can't be awaited at {where}: it is taken, or no address of the load's "
                 "side (0.0.0.0 stands for all of these)"
             ) from error
         self.environment.runner = self.runner

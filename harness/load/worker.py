@@ -31,6 +31,7 @@ from harness.load.process import leave, quieten
 from harness.load.profile import LoadProfile
 from harness.load.shared import SharedRecords
 from harness.load.wired import AVAILABLE
+from harness.types import authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,11 +193,12 @@ def join(address: str, tell: Callable[[str], None]) -> None:
     """
     host, port = address_of(address)
     quieten()
-    tell(f"joining the run at {host}:{port}")
+    where = authority(host, port)
+    tell(f"joining the run at {where}")
     try:
         worker = Worker(host, port, tell)
     except ConnectionError as error:
-        raise LoadError(f"no run answers at {host}:{port}: is it waiting for workers there?") from error
+        raise LoadError(f"no run answers at {where}: is it waiting for workers there?") from error
     tell("joined")
     worker.serve()
     tell("the run has ended")
@@ -208,7 +210,7 @@ def main() -> NoReturn:
     quieten()
     gevent.spawn(_end_with, channel)
     host, _, port = sys.argv[1].rpartition(":")
-    Worker(host, int(port), lambda _: None).serve()
+    Worker(host.strip("[]"), int(port), lambda _: None).serve()
     leave(0)
 
 

@@ -17,7 +17,6 @@ import socket
 import struct
 from collections import deque
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -25,8 +24,8 @@ from harness.common.channel import Channel, Message
 from harness.engines import ENGINES
 from harness.errors import RefusedError
 from harness.hosts import HOSTS
+from harness.hosts.address_plan import IPV4
 from harness.hosts.base import Finished
-from harness.hosts.links import FIRST_EXTERNAL_SOURCE, FIRST_LOCAL_SOURCE, instance_address
 from harness.hosts.netns import NetnsHost, may_map_everyone
 from harness.strategies import dns
 from harness.strategies.actions import Command, File, Served, Spawned, Told
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from harness.scenario import Scenario
-    from harness.types import ClientSide, Placement, Role, Side
+    from harness.types import ClientSide, Listener, Placement, Role, Side
 
 NGINX_MODULES = "$NGINX_MODULES"
 """Stands for the folder of nginx's modules, which only nginx can tell."""
@@ -120,7 +119,7 @@ def members_of(scenario: Scenario, placement: Placement) -> list[Member]:
     members, routes = [], scenario.routes_by_instance()
     for position, (name, weight) in enumerate(scenario.instances().items()):
         own = {"own": position, "sandbox": 0}.get(placement)
-        address = HOSTS[scenario.host].address if own is None else instance_address(own)
+        address = HOSTS[scenario.host].address if own is None else IPV4.instance(own)
         members.append(Member(name, address, port, weight, routes.get(name)))
     return members
 
@@ -173,8 +172,7 @@ class DryHost:
 
     def __init__(self, side: ClientSide, sources: int, address: str = NetnsHost.address) -> None:
         self.address = address
-        first = IPv4Address(FIRST_EXTERNAL_SOURCE if side == "external" else FIRST_LOCAL_SOURCE)
-        self.sources = tuple(str(first + k) for k in range(sources))
+        self.sources = IPV4.sources(side, sources)
         self.steps: list[Step] = []
         self._chains: dict[str, None] = {}  # of the nat table, which is empty on a new host
         self._files: dict[str, str] = {}
@@ -245,7 +243,7 @@ class DryHost:
     def attach(self, pids: Sequence[int], addresses: Sequence[str] = ()) -> list[str]:
         """Give the addresses that the first namespaces would have."""
         del addresses
-        return [instance_address(position) for position in range(len(pids))]
+        return [IPV4.instance(position) for position in range(len(pids))]
 
     def exposed(self) -> None:
         """Do nothing: there are no limits to set."""
@@ -266,7 +264,7 @@ class DryHost:
 class _DryService:
     """A program that is taken to serve."""
 
-    def wait_listening(self, ports: Sequence[int]) -> None:
+    def wait_listening(self, ports: Sequence[Listener | int]) -> None:
         """Take it to listen."""
 
     def signal(self, number: signal.Signals) -> None:

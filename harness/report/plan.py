@@ -97,11 +97,10 @@ def _seconds(duration_s: float) -> str:
 
 def _lines(step: Step) -> Iterator[str]:
     if isinstance(step, Machine):
-        endpoint = f"{step.endpoint.address}:{step.endpoint.port}"
         addresses = (
             step.first_source if step.sources == 1 else f"{step.sources:,} from {step.first_source} on"
         )
-        yield f"host {step.host}: clients know {endpoint}"
+        yield f"host {step.host}: clients know {step.endpoint.authority}"
         yield f"clients: {_CLIENTS[step.client]}, addresses: {addresses}"
     elif isinstance(step, Instances):
         what = "the sample" if step.command is None else _shell(step.command)
@@ -110,7 +109,7 @@ def _lines(step: Step) -> Iterator[str]:
         for member in step.members:
             weight = f"  weight {member.weight}" if weighted else ""
             asked = f"  {member.route.host or member.route.path}" if member.route else ""
-            yield f"{_INDENT}{member.name}  {member.address}:{member.port}{weight}{asked}"
+            yield f"{_INDENT}{member.name}  {member.authority}{weight}{asked}"
     else:
         yield ""
         title, text = titled(step)

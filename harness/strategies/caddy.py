@@ -12,7 +12,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered, require_success
-from harness.types import Counted
+from harness.types import Counted, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,12 +129,11 @@ class Caddy(Proxy):
         groups = grouped(members)
         text = rendered(
             "Caddyfile.j2",
-            address=endpoint.address,
-            port=endpoint.port,
+            endpoint=endpoint,
             folder=self.folder,
             members=members,
             groups=groups,
-            name_server=self._name_server,
+            name_server=self._name_server and authority(self._name_server, dns.PORT),
             dns=dns,
             policies={group.name: self._policy(group.members) for group in groups},
             health_checks=self.options.health_checks,
@@ -181,7 +180,7 @@ class Caddy(Proxy):
     def _patch(self, host: Host, members: Sequence[Member]) -> None:
         try:
             handler = json.loads(asked(host, self._socket, _HANDLER))
-            handler["upstreams"] = [{"dial": f"{member.address}:{member.port}"} for member in members]
+            handler["upstreams"] = [{"dial": member.authority} for member in members]
             if self.options.policy == "round-robin":
                 handler["load_balancing"]["selection_policy"] = _turns(members)
             asked(host, self._socket, _HANDLER, "PATCH", json.dumps(handler))

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from harness.errors import HostError, StrategyError
+from harness.hosts.address_plan import IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from harness.types import Member
 
 COMMANDS = {"dnsmasq": "apt-get install dnsmasq-base"}
-ADDRESS, PORT = "127.0.0.1", 53
+ADDRESS, PORT = IPV4.loopback, 53
 NAME = "instances.sameport.test"
 """The name that all members answer to; .test is reserved for such use (RFC 6761)."""
 TTL_S = 1

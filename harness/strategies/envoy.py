@@ -15,7 +15,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked, wait_until
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
-from harness.types import Counted, Member
+from harness.types import Counted, Member, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,8 +154,7 @@ class Envoy(Proxy):
         by_name = Member(dns.NAME, dns.NAME, members[0].port)
         text = rendered(
             "envoy.yaml.j2",
-            address=endpoint.address,
-            port=endpoint.port,
+            endpoint=endpoint,
             admin=self._admin,
             policy=_POLICIES[self.options.policy],
             source_hash=self.options.policy in _BY_SOURCE,
@@ -193,7 +192,7 @@ class Envoy(Proxy):
         return host.serve("envoy", argv)
 
     def _wait_for(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        wanted = {f"{member.address}:{member.port}": member.weight for member in members}
+        wanted = {member.authority: member.weight for member in members}
 
         def known() -> bool:
             hosts = self._hosts(host)
@@ -237,9 +236,9 @@ class Envoy(Proxy):
         """Read each member's requests; after an update only all together, after a hot restart none."""
         del endpoint
         hosts = self._hosts(host)
-        there = {f"{member.address}:{member.port}" for member in members} <= hosts.keys()
+        there = {member.authority for member in members} <= hosts.keys()
         if there and not self._updated:
-            each = tuple(hosts[f"{member.address}:{member.port}"]["rq_total"] for member in members)
+            each = tuple(hosts[member.authority]["rq_total"] for member in members)
             return Counted("proxy", "requests", sum(each), each)
         if self.options.discovery == "static" and self._updated:
             return None
@@ -257,7 +256,7 @@ class Envoy(Proxy):
             # Until its first check has come back, it gets nothing.
             unchecked = int(found["health_status"].get("pending_active_hc", False))
             numbers |= {"weight": found["weight"], "unchecked": unchecked}
-            hosts[f"{place['address']}:{place['port_value']}"] = numbers
+            hosts[authority(place["address"], place["port_value"])] = numbers
         return hosts
 
 

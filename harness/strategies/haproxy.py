@@ -14,7 +14,7 @@ from harness.strategies.admin import wait_until
 from harness.strategies.haproxy_options import MOST_WEIGHT, HaproxyOptions, HaproxyTcpOptions
 from harness.strategies.haproxy_ring import ring_shares
 from harness.strategies.proxy import Proxy, grouped, limits, rendered
-from harness.types import Counted, Layer, Unit
+from harness.types import Counted, Layer, Unit, authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -153,7 +153,7 @@ class _Haproxy(Proxy):
             retries=options.retries,
             connect_timeout=options.connect_timeout,
             keep_alive=getattr(options, "keep_alive", False),
-            resolver=f"{self._name_server}:{dns.PORT}" if self._name_server else "",
+            resolver=self._name_server and authority(self._name_server, dns.PORT),
             ttl=dns.TTL_S,
             name=dns.NAME,
             places=self._places,
@@ -218,12 +218,10 @@ class _Haproxy(Proxy):
             server, weight = f"instances/{member.name}", member.weight * self.options.base_weight
             if member.name not in known:
                 check = f" {self._checks}" if self._checks else ""
-                self._order(
-                    host, f"add server {server} {member.address}:{member.port} weight {weight}{check}"
-                )
+                self._order(host, f"add server {server} {member.authority} weight {weight}{check}")
                 if check:
                     self._order(host, f"enable health {server}")
-            elif known[member.name]["addr"] != f"{member.address}:{member.port}":
+            elif known[member.name]["addr"] != member.authority:
                 self._order(host, f"set server {server} addr {member.address} port {member.port}")
             self._order(host, f"set server {server} weight {weight}")
             self._order(host, f"set server {server} state ready")
@@ -232,7 +230,7 @@ class _Haproxy(Proxy):
 
     def _wait_in_force(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Wait until just these are servers that may be chosen."""
-        expected = {f"{member.address}:{member.port}" for member in members}
+        expected = {member.authority for member in members}
 
         def in_force() -> bool:
             rows = [row for row in self._servers(host) if not row["status"].startswith("MAINT")]
@@ -273,7 +271,7 @@ class _Haproxy(Proxy):
         shares: dict[Member, float] = {}
         for group in grouped(members):  # each backend has a ring of its own, and ids from 1 on
             servers = [
-                (self._ids.get(f"{member.address}:{member.port}", k), member.weight * base)
+                (self._ids.get(member.authority, k), member.weight * base)
                 for k, member in enumerate(group.members, start=1)
             ]
             shares |= zip(group.members, ring_shares(servers), strict=True)
@@ -290,7 +288,7 @@ class _Haproxy(Proxy):
         total = sum(counts.values())
         if self._moved:  # a place may have had another address before
             return Counted("proxy", self._what, total)
-        each = tuple(counts.get(f"{member.address}:{member.port}", 0) for member in members)
+        each = tuple(counts.get(member.authority, 0) for member in members)
         return Counted("proxy", self._what, total, each)
 
     @staticmethod

@@ -63,14 +63,14 @@ class IptablesStrategy(Strategy):
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the connections that each member's rules have taken."""
         counts = counts_by_destination(host, lambda chain: _belongs(chain, endpoint))
-        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        each = tuple(counts[member.authority] for member in members)
         return Counted("kernel", "connections", sum(each), each)
 
 
 def dnat(member: Member, statistic: str = "") -> str:
     """Write a rule that sends a connection to a member, if it matches by iptables' module statistic."""
     match = f"-m statistic {statistic} " if statistic else ""
-    return f"-p tcp {match}-j DNAT --to-destination {member.address}:{member.port}"
+    return f"-p {member.transport} {match}-j DNAT --to-destination {member.authority}"
 
 
 def with_chance(chance: float) -> str:
@@ -88,7 +88,7 @@ def _belongs(chain: str, endpoint: Endpoint) -> bool:
 
 
 def _jumps(action: str, endpoint: Endpoint) -> list[str]:
-    match = f"-d {endpoint.address}/32 -p tcp --dport {endpoint.port} -j {_chain(endpoint)}"
+    match = f"-d {endpoint.network} -p {endpoint.transport} --dport {endpoint.port} -j {_chain(endpoint)}"
     return [f"{action} PREROUTING {match}", f"{action} OUTPUT {match}"]
 
 
@@ -145,7 +145,7 @@ def counts_by_destination(host: Host, ours: Callable[[str], bool]) -> Counter[st
 def counted_anywhere(host: Host, members: Sequence[Member]) -> Counted:
     """Read the connections that rules of whatever chain sent to each member."""
     counts = counts_by_destination(host, lambda _: True)
-    each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+    each = tuple(counts[member.authority] for member in members)
     return Counted("kernel", "connections", sum(each), each)
 
 

@@ -15,7 +15,7 @@ from harness.common.text import stderr_tail
 from harness.errors import KernelLacksError, StrategyError
 from harness.strategies.base import Strategy
 from harness.strategies.ipvs_control import LACKS
-from harness.types import Counted, Unit
+from harness.types import Counted, Unit, authority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections each server has been given."""
         counts = self._added_up(host, endpoint)
-        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        each = tuple(counts[member.authority] for member in members)
         return Counted("kernel", "connections", sum(each), each)
 
     def _added_up(self, host: Host, endpoint: Endpoint) -> Counter[str]:
@@ -106,7 +106,7 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
 
     def _counts(self, host: Host, endpoint: Endpoint) -> Counter[str]:
         (found,) = _control(host, endpoint, [["counts", len(self._members)]])
-        return Counter({f"{address}:{port}": count for address, port, count in found})
+        return Counter({authority(address, port): count for address, port, count in found})
 
 
 class IpvsRr(_Ipvs):

@@ -103,7 +103,7 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
         external.append(f"-j {_chain('SVC', endpoint)}")
         chances = [with_chance(1 / left) for left in range(len(members), 0, -1)]
         choices = [
-            f'-m comment --comment "{_SERVICE} -> {member.address}:{member.port}" '
+            f'-m comment --comment "{_SERVICE} -> {member.authority}" '
             + (f"-m statistic {chance} " if chance else "")
             + f"-j {chain}"
             for chain, member, chance in zip(chains, members, chances, strict=True)
@@ -130,7 +130,7 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
         """Read the connections that each endpoint's chain has taken."""
         chains = {_endpoint_chain(endpoint, member) for member in members}
         counts = iptables.counts_by_destination(host, lambda chain: chain in chains)
-        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+        each = tuple(counts[member.authority] for member in members)
         return Counted("kernel", "connections", sum(each), each)
 
 
@@ -139,7 +139,7 @@ def _hashed(text: str) -> str:
 
 
 def _chain(kind: str, endpoint: Endpoint) -> str:
-    return f"KUBE-{kind}-{_hashed(f'{_SERVICE}:{endpoint.port}tcp')}"
+    return f"KUBE-{kind}-{_hashed(f'{_SERVICE}:{endpoint.port}{endpoint.transport}')}"
 
 
 def _overflow(endpoint: Endpoint) -> str:
@@ -148,17 +148,19 @@ def _overflow(endpoint: Endpoint) -> str:
 
 
 def _endpoint_chain(endpoint: Endpoint, member: Member) -> str:
-    return f"KUBE-SEP-{_hashed(f'{_SERVICE}:{endpoint.port}tcp{member.address}:{member.port}')}"
+    port = f"{_SERVICE}:{endpoint.port}{endpoint.transport}"
+    return f"KUBE-SEP-{_hashed(f'{port}{member.authority}')}"
 
 
 def _endpoint_rules(chain: str, member: Member) -> list[str]:
     comment = f'-m comment --comment "{_SERVICE}"'
+    match = f"-p {member.transport} {comment} -m {member.transport}"
     return iptables.declaration(
         chain,
         [
             # An endpoint that talks to its own service must not be answered by itself directly.
-            f"-s {member.address}/32 {comment} -j KUBE-MARK-MASQ",
-            f"-p tcp {comment} -m tcp -j DNAT --to-destination {member.address}:{member.port}",
+            f"-s {member.network} {comment} -j KUBE-MARK-MASQ",
+            f"{match} -j DNAT --to-destination {member.authority}",
         ],
     )
 
@@ -190,7 +192,8 @@ def _hooks(action: str) -> list[str]:
 
 
 def _entries(action: str, endpoint: Endpoint) -> list[str]:
-    match = f'-d {endpoint.address}/32 -p tcp -m comment --comment "{_SERVICE} external IP" -m tcp'
+    comment = f'-m comment --comment "{_SERVICE} external IP"'
+    match = f"-d {endpoint.network} -p {endpoint.transport} {comment} -m {endpoint.transport}"
     return [f"{action} KUBE-SERVICES {match} --dport {endpoint.port} -j {_chain('EXT', endpoint)}"]
 
 

@@ -16,7 +16,7 @@ from harness.common.text import stderr_tail
 from harness.errors import StrategyError
 from harness.strategies.base import Strategy
 from harness.strategies.turns import turns
-from harness.types import Counted, Endpoint, Member, Unit
+from harness.types import Counted, Endpoint, Member, Unit, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ table ip {table}
 delete table ip {table}
 table ip {table} {{
     map members {{
-        typeof {number} : ip daddr . tcp dport
+        typeof {number} : ip daddr . {transport} dport
         counter
         elements = {{ {elements} }}
     }}
@@ -40,11 +40,11 @@ table ip {table} {{
     }}
     chain prerouting {{
         type nat hook prerouting priority dstnat
-        ip daddr {address} tcp dport {port} jump choose
+        ip daddr {address} {transport} dport {port} jump choose
     }}
     chain output {{
         type nat hook output priority -100
-        ip daddr {address} tcp dport {port} jump choose
+        ip daddr {address} {transport} dport {port} jump choose
     }}
 }}
 """
@@ -89,6 +89,7 @@ class _Nft(Strategy):
                 f"{k} : {members[turn].address} . {members[turn].port}" for k, turn in enumerate(chosen)
             ),
             address=endpoint.address,
+            transport=endpoint.transport,
             port=endpoint.port,
         )
         _nft(host, ["-f", "-"], text)
@@ -108,8 +109,8 @@ class _Nft(Strategy):
         counts: Counter[str] = Counter()
         for key, value in elements:
             address, port = value["concat"]
-            counts[f"{address}:{port}"] += key["elem"]["counter"]["packets"]
-        each = tuple(counts[f"{member.address}:{member.port}"] for member in members)
+            counts[authority(address, port)] += key["elem"]["counter"]["packets"]
+        each = tuple(counts[member.authority] for member in members)
         return Counted("kernel", "connections", sum(each), each)
 
 

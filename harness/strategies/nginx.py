@@ -13,7 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from harness.errors import HostError, StrategyError
 from harness.strategies.dns import NAME, TTL_S
 from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, grouped, limits, rendered
-from harness.types import Counted, Layer, Unit
+from harness.types import Counted, Layer, Unit, bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -205,7 +205,7 @@ class _Nginx(Proxy):
             failures="max_fails=1 fail_timeout=10s" if options.health_checks else "max_fails=0",
             connect_timeout=options.connect_timeout,
             zone_kb=64 + 2 * len(members),
-            resolver=self._name_server,
+            resolver=bracketed(self._name_server),
             ttl=TTL_S,
             name=NAME,
             port=members[0].port,

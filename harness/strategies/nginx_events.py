@@ -103,7 +103,7 @@ class NginxEvents(Nginx):
         }
         try:
             self._service = host.serve("nginx-proxy", _NGINX_PROXY_ARGV, env)
-            self._service.wait_listening([endpoint.port])
+            self._service.wait_listening([endpoint.listener])
             wait_until(
                 self._service, endpoint.port, "has not found its members", lambda: self._found(host, members)
             )
@@ -115,8 +115,8 @@ class NginxEvents(Nginx):
         state = host.run(["sh", "-c", _NGINX_PROXY_STATE]).stdout
         if state != self._state:
             self._state, self._since_s = state, time.monotonic()
-        named = set(re.findall(r"^\s*server (\d+\.\d+\.\d+\.\d+:\d+)", state, re.MULTILINE))
-        wanted = {f"{member.address}:{member.port}" for member in members}
+        named = set(re.findall(r"^\s*server ((?:\[[\da-f:]+\]|[\d.]+):\d+)", state, re.MULTILINE))
+        wanted = {member.authority for member in members}
         return named == wanted and time.monotonic() > self._since_s + _SETTLED_S
 
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:

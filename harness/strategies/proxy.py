@@ -172,7 +172,7 @@ class Proxy(Strategy):
         self._configure(host, endpoint, members)
         try:
             self._service = self._start(host)
-            self._service.wait_listening([endpoint.port])
+            self._service.wait_listening([endpoint.listener])
         except HostError as error:
             raise StrategyError(str(error)) from error
 

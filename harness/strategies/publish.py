@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from harness.errors import RefusedError
+from harness.hosts.address_plan import IPV4
 from harness.strategies.base import Options
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
 from harness.strategies.userland import PortTakenError, RelayProgram
@@ -71,7 +72,7 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
                 raise _refusal(member, endpoint)
         for member in members if self.options.userland_proxy else ():
             try:
-                self._relays.append(RelayProgram(host, "0.0.0.0", endpoint.port, [member]))  # noqa: S104  as published
+                self._relays.append(RelayProgram(host, IPV4.unspecified, endpoint.port, [member]))
             except PortTakenError as error:
                 self._stop_relays()
                 raise _refusal(member, endpoint) from error

@@ -16,8 +16,10 @@ from typing import NoReturn
 
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.strategies.turns import turns
+from harness.types import family_of
 
 _BACKLOG = 65_535
+_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _MOST_ACCEPTS = 64
 _CHUNK = 1 << 16
 _RESET = b"\x01\0\0\0\0\0\0\0"  # struct linger {1, 0}: closing tells the peer that something went wrong
@@ -92,7 +94,7 @@ class Relay:
             target = self._targets[self._next % len(self._targets)]
             self._next += 1
             self._counts[target] = self._counts.get(target, 0) + 1
-            client, server = _End(sock), _End(socket.socket(), connecting=True)
+            client, server = _End(sock), _End(socket.socket(_FAMILIES[family_of(target[0])]), connecting=True)
             client.other, server.other = server, client
             for end in (client, server):
                 end.sock.setblocking(False)
@@ -179,7 +181,8 @@ def main() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=_BACKLOG)
+        family = _FAMILIES[family_of(sys.argv[1])]
+        listener = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family, backlog=_BACKLOG)
     except OSError as error:
         channel.send({"event": "failed", "errno": error.errno, "error": error.strerror})
         return 1

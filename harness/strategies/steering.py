@@ -57,7 +57,8 @@ def borrow_listener(port: int) -> socket.socket:
     OSError
         Nobody listens there, or its process can't be reached.
     """
-    wanted = {f"socket:[{inode}]" for inode, held in listening_sockets(os.getpid()).items() if held == port}
+    sockets = listening_sockets(os.getpid())
+    wanted = {f"socket:[{inode}]" for inode, held in sockets.items() if held.port == port}
     for pid, fd in _descriptors(wanted):
         pidfd = os.pidfd_open(pid)
         try:

@@ -172,7 +172,7 @@ class Traefik(Proxy):
         return host.serve("traefik", ["traefik", f"--configFile={self.folder}/traefik.yaml"], env)
 
     def _wait_for_revision(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        places = {f"http://{member.address}:{member.port}" for member in members}
+        places = {f"http://{member.authority}" for member in members}
 
         def in_force() -> bool:
             reply = ask(host, endpoint.port, _REVISION_PATH)

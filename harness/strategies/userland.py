@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.common.channel import ChannelClosedError
 from harness.errors import StrategyError
 from harness.strategies.base import Options, Strategy
-from harness.types import Counted, Unit
+from harness.types import Counted, Unit, authority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ class RelayProgram:
         started = self._receive(_START_DEADLINE_S)
         if started["event"] == "failed":
             refused = PortTakenError if started["errno"] == errno.EADDRINUSE else StrategyError
-            raise refused(f"the relay can't listen on {address}:{port}: {started['error']}")
+            raise refused(f"the relay can't listen on {authority(address, port)}: {started['error']}")
         self.lead_to(members)
 
     def lead_to(self, members: Sequence[Member]) -> None:

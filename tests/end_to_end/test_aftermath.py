@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.hosts.links import FIRST_EXTERNAL_SOURCE
+from harness.hosts.address_plan import IPV4
 from harness.recording.table import Recording
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_the_recording_of_a_killed_instance_is_its_own_log_request_by_request(ha
     assert finished.returncode == 0, finished.stderr + finished.stdout
     (recording,) = _recordings(harness.folder)
     assert np.unique(recording.rows["source"]).size == len(recording.rows)
-    first = int(IPv4Address(FIRST_EXTERNAL_SOURCE))
+    first = int(IPv4Address(IPV4.sources("external", 1)[0]))
     for name in recording.instances:
         lines = [line.split() for line in (logs / name).read_text().splitlines()]
         logged = {int(IPv4Address(client)) - first: int(moment_ns) for client, moment_ns in lines}

@@ -13,10 +13,11 @@ import pytest
 from harness.engines.base import Change, Version
 from harness.engines.container_host import ContainedHost
 from harness.engines.containers import ContainerEngine, Images
-from harness.engines.daemons import DAEMONS, SUBNET, Daemon
+from harness.engines.daemons import DAEMONS, Daemon
 from harness.engines.docker_api import Containers, Plan
 from harness.engines.workload import Limits
 from harness.errors import EngineError, HarnessError
+from harness.hosts.address_plan import IPV4
 from harness.hosts.netns import NetnsHost
 from harness.images import Cache
 from harness.runner.engine_setup import make_engine
@@ -54,7 +55,7 @@ def parts(
         daemon.wait()
         made = Containers(host, daemon)
         made.load([sample])
-        made.make_network(SUBNET)
+        made.make_network(IPV4.containers)
         yield host, daemon, made
 
 

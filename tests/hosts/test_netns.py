@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import HostError
 from harness.hosts import MOST_SOURCES
-from harness.hosts.links import instance_address
+from harness.hosts.address_plan import IPV4
 from harness.hosts.netns import NetnsHost, why_no_namespaces
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_clients_have_as_many_addresses_as_asked_for() -> None:
 
 def test_more_instances_than_a_bridge_has_ports_get_addresses_on_several() -> None:
     """Every thousand instances have a /22 of their own."""
-    assert [instance_address(k) for k in (0, 999, 1000, 63_999)] == [
+    assert [IPV4.instance(k) for k in (0, 999, 1000, 63_999)] == [
         "198.19.0.2",
         "198.19.3.233",
         "198.19.4.2",

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.common.channel import ChannelClosedError, Message, Messages
 from harness.common.text import stderr_tail
+from harness.hosts.address_plan import IPV4
 from harness.hosts.agent import FOR_HOST, Inside, set_limits
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path("/run/sameport")
 RELAY = f"{FOLDER}/relay.sock"
-EXTERNAL_SOURCES, LOCAL_SOURCES = "198.18.128.0/18", "198.18.192.0/18"
-"""Where clients' addresses are from, outside and inside; all of 198.18.0.0/15 is for such use (RFC 2544)."""
 
 _CHUNK = 1 << 16
 _REMOVAL_DEADLINE_S = 60
@@ -126,15 +125,15 @@ class Guest(Inside):
     def _do_link(self, request: Message) -> Message:
         """Prepare the network: {gateway} → {kernel, cores}.
 
-        Clients with addresses of `EXTERNAL_SOURCES` are behind the gateway; without one, they have others.
+        Clients of the plan's external sources are behind the gateway; without one, they have others.
         """
         # What strategies take for granted, and nothing else loads. Whether the kernel has it, its use shows.
         modprobe = ["modprobe", "--all", "--quiet", *_KERNEL_PARTS]
         subprocess.run(modprobe, check=False, stdin=subprocess.DEVNULL)
         set_limits(FOR_HOST)
-        routes = [["local", LOCAL_SOURCES, "dev", "lo"]]
+        routes = [["local", IPV4.local_sources, "dev", "lo"]]
         if request["gateway"]:
-            routes.append([EXTERNAL_SOURCES, "via", request["gateway"]])
+            routes.append([IPV4.external_sources, "via", request["gateway"]])
         for route in routes:
             subprocess.run(["ip", "route", "replace", *route], check=True, stdin=subprocess.DEVNULL)
         return {"kernel": os.uname().release, "cores": os.cpu_count()}

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING
 from harness.common.channel import Channel, ChannelClosedError
 from harness.common.text import stderr_tail
 from harness.errors import HostError
+from harness.hosts.address_plan import MACHINE_ENDPOINT, MACHINE_NETWORK
 from harness.hosts.vm.state import Known, Ssh, State
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from harness.hosts.vm.providers import Provider
 
-ADDRESS, NETWORK = "192.168.37.99", "192.168.37."
 _BOOT_TIMEOUT_S = 600
 _VAGRANT_DEADLINE_S = 900
 _DESTROY_DEADLINE_S = 120
@@ -164,13 +164,18 @@ class Machine:
 
     def _require_address(self) -> None:
         routes = subprocess.run(
-            self.network(["ip", "-4", "route", "get", ADDRESS]), capture_output=True, text=True, check=False
+            self.network(["ip", "-4", "route", "get", MACHINE_ENDPOINT]),
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout
-        known = re.search(rf"^{re.escape(ADDRESS)} dev (\S+) src ({re.escape(NETWORK)}\S+)", routes)
+        known = re.search(
+            rf"^{re.escape(MACHINE_ENDPOINT)} dev (\S+) src ({re.escape(MACHINE_NETWORK)}\S+)", routes
+        )
         if known and not known[1].startswith(("vboxnet", "virbr")):
             raise HostError(
-                f"the virtual machine's address, {ADDRESS}, is in a network that this machine has already "
-                f"({known[2]} at {known[1]}): end what made it"
+                f"the virtual machine's address, {MACHINE_ENDPOINT}, is in a network that this machine has "
+                f"already ({known[2]} at {known[1]}): end what made it"
             )
 
     def _env(self) -> dict[str, str]:
@@ -245,7 +250,7 @@ class Machine:
         return Ssh(told["HostName"], int(told["Port"]), told["User"], key)
 
     def _wait_reachable(self) -> None:
-        attempt = f"import socket; socket.create_connection(({ADDRESS!r}, 22), 5)"
+        attempt = f"import socket; socket.create_connection(({MACHINE_ENDPOINT!r}, 22), 5)"
         end_s = time.monotonic() + _REACH_DEADLINE_S
         argv = self.network([sys.executable, "-c", attempt])
         while True:
@@ -254,7 +259,7 @@ class Machine:
                 return
             if time.monotonic() > end_s:
                 raise HostError(
-                    f"the virtual machine is up, but has not answered at {ADDRESS} within "
+                    f"the virtual machine is up, but has not answered at {MACHINE_ENDPOINT} within "
                     f"{_REACH_DEADLINE_S} s: {stderr_tail(asked.stderr)}"
                 )
             time.sleep(_LOOK_EVERY_S)

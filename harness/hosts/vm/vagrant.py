@@ -10,16 +10,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.common.channel import Channel
 from harness.errors import HostError
 from harness.hosts import DEFAULT_SOURCES
+from harness.hosts.address_plan import IPV4, MACHINE_ENDPOINT, MACHINE_GATEWAY
 from harness.hosts.agent import FOR_CLIENTS
 from harness.hosts.client import AskingHost, SpawnedProgram
-from harness.hosts.vm.guest import EXTERNAL_SOURCES, LOCAL_SOURCES
 from harness.hosts.vm.machine import Machine
 from harness.hosts.vm.providers import choose
 from harness.hosts.vm.session import ENGINE_SOCKET, PYTHON, Session, code
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from harness.hosts.client import AskedService
     from harness.types import ClientSide, Role, Side
 
-_GATEWAY = "192.168.37.1"
 _GENERATOR = ("locust", "h11", "numpy")
 """What the load generator needs beside the harness."""
 
@@ -81,7 +79,7 @@ class VagrantHost(AskingHost):
     """
 
     kind: ClassVar[str] = "vagrant"
-    address = "192.168.37.99"
+    address = MACHINE_ENDPOINT
     published = False
     resolver: str | None = None
     engine_socket = ""
@@ -138,19 +136,18 @@ class VagrantHost(AskingHost):
     def link(self) -> None:
         """Prepare the network on both sides."""
         own = self._provider.own and self._side == "external"
-        told = self._ask({"do": "link", "gateway": _GATEWAY if own else ""})
+        told = self._ask({"do": "link", "gateway": MACHINE_GATEWAY if own else ""})
         self.kernel, self.cores = told["kernel"], told["cores"]
         if own:
             self._prepare_clients()
         if own or self.apart:
-            first = IPv4Network(EXTERNAL_SOURCES if own else LOCAL_SOURCES)[1]
-            self.sources = tuple(str(IPv4Address(first) + k) for k in range(self._wanted_sources))
+            self.sources = IPV4.sources("external" if own else "local", self._wanted_sources)
 
     def _prepare_clients(self) -> None:
         limits = [f"{name.replace('/', '.')}={value}" for name, value in FOR_CLIENTS.items()]
         for argv in (
             ["sysctl", "--quiet", "--write", *limits],
-            ["ip", "route", "replace", "local", EXTERNAL_SOURCES, "dev", "lo"],
+            ["ip", "route", "replace", "local", IPV4.external_sources, "dev", "lo"],
         ):
             finished = subprocess.run(
                 self._machine.network(argv),
