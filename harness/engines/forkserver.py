@@ -26,6 +26,7 @@ from harness.common.text import stderr_tail
 from harness.hosts import kernel
 from harness.hosts.listening import listeners_held, listeners_of_namespace, listening_sockets
 from harness.hosts.processes import family
+from harness.instance.http1 import Http1
 from harness.instance.server import CONTROL_WORD, Server
 from harness.types import Listener
 
@@ -179,7 +180,7 @@ class Forkserver:
             counters = self._counters[begin : begin + CONTROL_WORD + 1]
             listener = socket.create_server(("", request["port"]), backlog=_BACKLOG, reuse_port=shared)
             version = request["env"].get("VERSION", "")
-            server = Server(listener, name, request["delay_ns"], counters, version)
+            server = Server(listener, Http1(name, version), request["delay_ns"], counters)
             signal.signal(signal.SIGTERM, lambda _signal, _frame: server.end())
             server.serve()
             os._exit(0)

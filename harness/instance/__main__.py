@@ -23,6 +23,7 @@ import sys
 from array import array
 from typing import TYPE_CHECKING
 
+from harness.instance.http1 import Http1
 from harness.instance.server import Server
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def main() -> int:
     except OSError as error:
         print(f"error: PORT={port} can't be listened at: {os.strerror(error.errno or 0)}", file=sys.stderr)  # noqa: T201
         return 2
-    server = Server(listener, name, delay_ns, counters, version)
+    server = Server(listener, Http1(name, version), delay_ns, counters)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.end())
     server.serve()
     return 0

@@ -1,13 +1,11 @@
-"""The sample application: HTTP/1.1 with keep-alive over one epoll loop.
+"""The sample application: one epoll loop that accepts, and a codec that speaks the protocol.
 
-It answers every request with ``Hello from NAME`` and an ``X-Instance: NAME`` header, after a given
-delay, and counts the requests that it answered and the connections that brought them. What a health
-check asks, ``GET /healthz``, it answers at once and does not count. With a version, it has an
-``X-Version`` header, too. Told so by a word in its memory, it is slower, or answers some requests with
-status 500. Asked to end, it takes whoever has connected, closes its listener, and answers what is asked
-on the connections that it has, each for the last time.
+It answers every request after a given delay (`harness.instance.http1` says with what), and counts the
+requests that it answered and the connections that brought them. A health check is answered at once and not
+counted. A word in its memory makes it slower, or makes some of its answers failures. When it is to end, it
+accepts what has connected, closes its listener, and answers each of its connections for the last time.
 
-Plain epoll and hand-parsed requests, because the application must not be what a measurement measures: the
+Plain epoll, because the application must not be what a measurement measures: the
 standard library's ``http.server`` serves a twelfth of what this loop serves.
 """
 
@@ -24,10 +22,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
+    from harness.instance.codec import Codec, Exchanges
+
 _CHUNK = 1 << 16
-_MOST_HEAD = 1 << 16
 _MOST_ACCEPTS = 64
-_HEALTH_CHECK = b"get /healthz "  # of a head in small letters
 _LOOK_EVERY_NS = 10_000_000  # whether the last one has been answered
 _LINGER_NS = 1_000_000_000
 """How long connections that nothing is asked on are kept by an instance that is to end."""
@@ -36,7 +34,6 @@ CONTROL_WORD = 2
 microseconds later it is to answer, its upper half how many of a million answers are to have status 500."""
 _LOWER = (1 << 32) - 1
 _MILLION = 1_000_000
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def control(word: int, slow_ns: int | None, fail: float | None) -> int:
@@ -59,9 +56,8 @@ def control(word: int, slow_ns: int | None, fail: float | None) -> int:
 @dataclass(slots=True, eq=False)
 class _Connection:
     sock: socket.socket
-    received: bytearray = field(default_factory=bytearray)
+    exchanges: Exchanges
     unsent: bytearray = field(default_factory=bytearray)
-    skip: int = 0  # bytes of a request's body that are still to come
     waiting: bool = False  # a delayed answer is due
     closing: bool = False  # close once everything is sent
     counted: bool = False
@@ -74,42 +70,31 @@ class Server:
     ----------
     listener
         A listening TCP socket.
-    name
-        What the instance calls itself.
+    codec
+        What it speaks.
     delay_ns
         Time between a request and its answer.
     counters
         Three numbers. The server raises the first two: connections that brought a request, requests
         answered. Both are counted before the answer is sent, so a client that has an answer finds it
         counted. The third is `CONTROL_WORD`.
-    version
-        What the instance is a version of; none if empty.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        name: str,
+        codec: Codec,
         delay_ns: int,
         counters: MutableSequence[int] | memoryview[int],
-        version: str = "",
     ) -> None:
         self._listener = listener
+        self._codec = codec
         self._delay_ns = delay_ns
         self._counters = counters
         self._connections: dict[int, _Connection] = {}
         self._due: list[tuple[int, int, _Connection]] = []
         self._asked = 0
         self._failed = 0  # of a million, what is owed to those who are to get status 500
-        body = f"Hello from {name}\n".encode()
-        fields = f"Content-Type: text/plain\r\nX-Instance: {name}\r\nContent-Length: {len(body)}\r\n"
-        fields += f"X-Version: {version}\r\n" if version else ""
-        good, bad = f"HTTP/1.1 200 OK\r\n{fields}", f"HTTP/1.1 500 Internal Server Error\r\n{fields}"
-        # By whether it is the last one on its connection.
-        self._good, self._bad = (
-            (head.encode() + b"\r\n" + body, head.encode() + b"Connection: close\r\n\r\n" + body)
-            for head in (good, bad)
-        )
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
@@ -188,7 +173,7 @@ class Server:
                 continue  # reset before it was accepted
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connections[sock.fileno()] = _Connection(sock)
+            self._connections[sock.fileno()] = _Connection(sock, self._codec.exchanges())
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 
     def _receive(self, connection: _Connection) -> None:
@@ -199,38 +184,28 @@ class Server:
         if not data:
             self._close(connection)
             return
-        connection.received += data
+        connection.exchanges.feed(data)
         if not connection.waiting:
             self._answer_received(connection)
 
     def _answer_received(self, connection: _Connection) -> None:
         """Answer the whole requests received so far; with a delay, one at a time."""
-        received = connection.received
         while not connection.closing and not connection.waiting:
-            skipped = min(connection.skip, len(received))
-            del received[:skipped]
-            connection.skip -= skipped
-            end = received.find(b"\r\n\r\n")
-            if connection.skip or end < 0:
-                if len(received) > _MOST_HEAD:
-                    self._refuse(connection)
-                return
-            head = bytes(received[: end + 2]).lower()
-            del received[: end + 4]
             try:
-                connection.skip = _body_length(head)
+                request = connection.exchanges.next()
             except ValueError:
-                self._refuse(connection)
+                connection.closing = True
+                self._send(connection, connection.exchanges.refusal())
                 return
-            connection.closing = (
-                b"\r\nconnection: close" in head or b" http/1.0\r\n" in head or self._ends_ns > 0
-            )
-            if head.startswith(_HEALTH_CHECK):
-                self._send(connection, self._good[connection.closing])
+            if request is None:
+                return
+            connection.closing = request.last or self._ends_ns > 0
+            if request.health:
+                self._send(connection, connection.exchanges.answer(good=True, last=connection.closing))
             elif self._delay_ns or self._counters[CONTROL_WORD]:
                 self._answer_later(connection)
             else:
-                self._answer(connection, self._good)
+                self._answer(connection, good=True)
 
     def _answer_later(self, connection: _Connection) -> None:
         """Answer when it is time, which it may be at once."""
@@ -252,25 +227,20 @@ class Server:
             except OSError:
                 self._close(connection)
 
-    def _answer(self, connection: _Connection, answers: tuple[bytes, bytes]) -> None:
+    def _answer(self, connection: _Connection, *, good: bool) -> None:
         if not connection.counted:
             connection.counted = True
             self._counters[0] += 1
         self._counters[1] += 1
-        self._send(connection, answers[connection.closing])
+        self._send(connection, connection.exchanges.answer(good=good, last=connection.closing))
 
     def _answer_as_told(self, connection: _Connection) -> None:
         """Answer with status 500 where that is due; evenly spread, so that any stretch has its share."""
         self._failed += self._counters[CONTROL_WORD] >> 32
-        answers = self._good
-        if self._failed >= _MILLION:
+        good = self._failed < _MILLION
+        if not good:
             self._failed -= _MILLION
-            answers = self._bad
-        self._answer(connection, answers)
-
-    def _refuse(self, connection: _Connection) -> None:
-        connection.closing = True
-        self._send(connection, _BAD_REQUEST)
+        self._answer(connection, good=good)
 
     def _send(self, connection: _Connection, data: bytes) -> None:
         """Send what is still unsent, then this; close behind the last answer."""
@@ -295,22 +265,3 @@ class Server:
         fd = connection.sock.fileno()
         if self._connections.pop(fd, None) is not None:
             connection.sock.close()
-
-
-def _body_length(head: bytes) -> int:
-    """Read a request's Content-Length; 0 without one.
-
-    Raises
-    ------
-    ValueError
-        It is not a number, or the body comes in chunks, which this application does not read.
-    """
-    if b"\r\ntransfer-encoding:" in head:
-        raise ValueError("chunked request bodies are not read")
-    start = head.find(b"\r\ncontent-length:")
-    if start < 0:
-        return 0
-    value = head[start + 17 :].split(b"\r\n", 1)[0].strip()
-    if not value.isdigit():
-        raise ValueError("Content-Length is not a number")
-    return int(value)

@@ -180,5 +180,6 @@ def test_it_takes_nothing_but_the_standard_library() -> None:
         check=True,
         timeout=10,
     )
-    sample = ["harness.instance", "harness.instance.__main__", "harness.instance.server"]
+    parts = ("__main__", "codec", "http1", "server")
+    sample = ["harness.instance", *(f"harness.instance.{part}" for part in parts)]
     assert said.stdout == f"{['harness', 'harness._version', *sample]}\n"

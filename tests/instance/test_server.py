@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.instance.http1 import Http1
 from harness.instance.server import Server, control
 
 
@@ -21,7 +22,7 @@ class _Running:
         self.counters = [0, 0, 0]
         listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.address: tuple[str, int] = listener.getsockname()
-        self.server = Server(listener, "instance-7", delay_ns, self.counters, version)
+        self.server = Server(listener, Http1("instance-7", version), delay_ns, self.counters)
         self.thread = threading.Thread(target=self.server.serve, daemon=True)
         self.thread.start()
 
