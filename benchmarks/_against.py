@@ -1,7 +1,7 @@
 """Two builds of the harness, interleaved: what a request of `wire` costs each.
 
-Each build measures itself, by its own `benchmarks.generator` and with its own Python packages, so that the two
-may differ in all they have, down to the layout of a record.
+Each build measures itself, by its own `benchmarks.generator` and with its own packages: they may differ
+in all they have, down to the layout of a record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What does it cost to send a request? The harness's load generator beside wrk, hey and FastHttpUser.
 
     .venv/bin/python benchmarks/generator.py [--rounds 3] [--seconds 3] [--connections 32] [--only NAME ...]
+    .venv/bin/python benchmarks/generator.py --against FOLDER [--rounds 9] [--seconds 2]
 
 One nginx with one worker answers all of them on the loopback interface, with a fixed body and a header that
 names the instance. One load runs at a time. Each is driven with connections kept alive, and with one
@@ -34,6 +35,8 @@ its answers. With one connection per request, wrk and hey send `Connection: clos
 the server closes and keeps the TIME_WAIT. The harness's end their connections themselves, as clients do, and
 pay for that; they connect from sixteen addresses, wrk and hey from one.
 
+`--against` measures `wire` alone, of this build and of one in another folder, in turn, and compares pairs.
+
 The exit status is 1 where a target is missed, 2 where a program is missing or a load failed.
 """
 
@@ -55,6 +58,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from benchmarks._against import compare
 from benchmarks._load import (
     ADDRESS,
     INSTANCE,
@@ -343,6 +347,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, help="of each load; wrk's are rounded up")
     parser.add_argument("--connections", type=int, default=32, help="of each load")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=f"{NAMES}")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare wire with this build's")
     options = parser.parse_args()
     if options.rounds < 1 or not 0.1 <= options.seconds <= 600:
         parser.error("--rounds must be at least 1, --seconds between 0.1 and 600")
@@ -374,6 +379,8 @@ def main() -> int:
     print(machine())
     print(f"{options.rounds} rounds of {options.seconds:g} s, {options.connections} connections", flush=True)
     try:
+        if options.against:
+            return 0 if compare(options.against.resolve(), MODES, options) else 1
         results = measure(options)
     except HarnessError as error:
         print(error, file=sys.stderr)
