@@ -8,7 +8,10 @@ import pytest
 
 from tests.scenario.conftest import KEYS, RIGHT, STRATEGIES, refused
 
-_TOO_LARGE = "Python int too large to convert to C int"
+try:
+    chr(0xFFFFFFFF)
+except (OverflowError, ValueError) as error:  # its words differ between versions of Python
+    _TOO_LARGE = str(error)
 _NO_FOLDER = (
     "can't name a folder; write at most 64 letters, digits, '.', '_' and '-', a letter or digit first "
     "(without this key, the file's name is taken)"
