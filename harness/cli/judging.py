@@ -30,7 +30,7 @@ class _Percentage(click.ParamType[Any]):
     most: float = 1
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from harness.scenario.quantities import parse_percentage
+        from harness.common.quantities import parse_percentage
 
         if isinstance(value, float):
             return value

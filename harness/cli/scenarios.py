@@ -53,7 +53,7 @@ class _Rate(click.ParamType[Any]):
     name = "rate"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from harness.scenario.quantities import parse_rate
+        from harness.common.quantities import parse_rate
 
         try:
             rate = parse_rate(value)

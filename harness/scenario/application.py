@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from harness.common.quantities import SECOND_NS
 from harness.scenario.base import Model
 from harness.scenario.fields import (
     Command,
@@ -26,7 +27,6 @@ from harness.scenario.fields import (
     ProgramText,
 )
 from harness.scenario.problems import refuse
-from harness.scenario.quantities import SECOND_NS
 
 
 class Identity(Model):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.common.quantities import format_duration, format_percentage
 from harness.engines import ENGINES
 from harness.hosts import HOSTS
 from harness.scenario.base import Model
@@ -21,7 +22,6 @@ from harness.scenario.fields import (
     Whom,
 )
 from harness.scenario.problems import refuse
-from harness.scenario.quantities import format_duration, format_percentage
 from harness.scenario.script import ImpossibleError, script
 
 if TYPE_CHECKING:

@@ -18,9 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from harness.errors import HarnessError
-from harness.scenario.problems import expected, refuse
-from harness.scenario.quantities import (
+from harness.common.quantities import (
     DURATION_PATTERN,
     MEMORY_PATTERN,
     PERCENTAGE_PATTERN,
@@ -35,6 +33,8 @@ from harness.scenario.quantities import (
     parse_rate,
     shown,
 )
+from harness.errors import HarnessError
+from harness.scenario.problems import expected, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from harness.common.quantities import SECOND_NS, format_duration, parse_duration
 from harness.hosts import DEFAULT_SOURCES, MOST_SOURCES
 from harness.scenario.base import Model
 from harness.scenario.fields import (
@@ -26,7 +27,6 @@ from harness.scenario.fields import (
     UrlPath,
 )
 from harness.scenario.problems import refuse
-from harness.scenario.quantities import SECOND_NS, format_duration, parse_duration
 
 
 class Stage(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.scenario.quantities import shown
+from harness.common.quantities import shown
 from harness.scenario.source import Document, Place, Problem, Reader, dotted
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import PydanticCustomError
 
-from harness.scenario.quantities import shown
+from harness.common.quantities import shown
 from harness.scenario.source import Problem, dotted, prefixed
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.common.quantities import format_duration
 from harness.scenario.base import Model
 from harness.scenario.fields import LastingDuration, Percentage
 from harness.scenario.problems import refuse
-from harness.scenario.quantities import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness.scenario.quantities import format_duration, format_percentage, parse_percentage
+from harness.common.quantities import format_duration, format_percentage, parse_percentage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

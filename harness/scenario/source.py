@@ -25,8 +25,8 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from harness.common.quantities import shown
 from harness.errors import ScenarioError
-from harness.scenario.quantities import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

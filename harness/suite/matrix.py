@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from harness.common.quantities import shown
 from harness.scenario.fields import WRITTEN
 from harness.scenario.merging import graft, merge
 from harness.scenario.model import StrategyChoice
 from harness.scenario.problems import did_you_mean, expected
-from harness.scenario.quantities import shown
 from harness.scenario.reading import spelling
 from harness.scenario.source import Document, Place, Problem, dotted
 from harness.strategies import strategy_names

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.scenario.quantities import SECOND_NS
+from harness.common.quantities import SECOND_NS
 from tests.scenario.conftest import RIGHT, load, refused
 
 if TYPE_CHECKING:

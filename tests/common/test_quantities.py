@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.scenario.quantities import (
+from harness.common.quantities import (
     MOST_DURATION_NS,
     format_duration,
     format_percentage,
