@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from harness.engines.base import Change, Engine
     from harness.faults.membership import Membership
-    from harness.scenario.script import PlannedFault
+    from harness.faults.planning import PlannedFault
 
 _END_DEADLINE_S = 30
 _WATCHED = ("kill", "stop", "start")  # an instance that is frozen or slow is still there: no change is told

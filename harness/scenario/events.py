@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.common.quantities import format_duration, format_percentage
 from harness.engines import ENGINES
+from harness.faults.planning import ImpossibleError, script
 from harness.hosts import HOSTS
 from harness.scenario.base import Model
 from harness.scenario.fields import (
@@ -22,13 +23,12 @@ from harness.scenario.fields import (
     Whom,
 )
 from harness.scenario.problems import refuse
-from harness.scenario.script import ImpossibleError, script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.faults.planning import PlannedFault
     from harness.scenario.model import Scenario
-    from harness.scenario.script import PlannedFault
 
 Action = Literal["kill", "stop", "pause", "resume", "slow", "fail", "start", "replace"]
 Style = Literal["blue-green", "rolling", "canary"]

@@ -20,6 +20,7 @@ from pydantic import (
 from harness.engines import ENGINES, engine_kinds
 from harness.engines.workload import Limits, Workload
 from harness.errors import StrategyError
+from harness.faults.planning import script
 from harness.hosts import HOSTS
 from harness.scenario.application import Application, Resources
 from harness.scenario.base import Model as _Model
@@ -38,14 +39,13 @@ from harness.scenario.load import Load
 from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.recovers import Required
 from harness.scenario.routes import Route, replicas_in_all, require_routable, require_unlike
-from harness.scenario.script import script
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.scenario.script import PlannedFault
+    from harness.faults.planning import PlannedFault
     from harness.strategies import base as strategies
     from harness.strategies.base import Strategy
 

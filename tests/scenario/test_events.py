@@ -11,7 +11,7 @@ from tests.scenario.conftest import RIGHT, load, refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.scenario.script import PlannedFault
+    from harness.faults.planning import PlannedFault
 
 _FOUR = "strategy: dnat-random\nreplicas: 4\n"
 
