@@ -13,16 +13,16 @@ _RESULTS = Path("results")
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["strategies", "engines", "plots", "results"]))
+@click.argument("what", type=click.Choice(["strategies", "engines", "faults", "plots", "results"]))
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
 @click.option("--markdown", is_flag=True, help="Of strategies: write a page with all that they say.")
 @click.option("--json", "as_json", is_flag=True, help="Of results: print them as one line of JSON.")
 def list_(what: str, folder: Path | None, *, markdown: bool, as_json: bool) -> None:
     """List the parts that there are, those of other packages among them, or the RESULTS in DIR.
 
-    Strategies and engines are what scenarios can name, plots what `harness plot` draws. DIR is the folder
-    results, where none is named. The oldest result comes first. One whose run was killed is `incomplete`,
-    one that Ctrl-C ended `interrupted`.
+    Strategies, engines and faults are what scenarios can name, plots what `harness plot` draws. DIR is the
+    folder results, where none is named. The oldest result comes first. One whose run was killed is
+    `incomplete`, one that Ctrl-C ended `interrupted`.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def _list_parts(what: str) -> None:
     from harness.report import parts
     from harness.report.format import standard_output
 
-    rows = {"engines": parts.engines, "plots": parts.plots}[what]()
+    rows = {"engines": parts.engines, "faults": parts.faults, "plots": parts.plots}[what]()
     parts.render_parts(rows, standard_output())
 
 

@@ -13,8 +13,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from harness.engines.base import Version
 from harness.errors import HarnessError
+from harness.faults import FAULTS
 from harness.faults.events import FaultEvent
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from harness.engines.base import Change, Engine
     from harness.faults.membership import Membership
-    from harness.faults.planning import PlannedFault
+    from harness.faults.population import PlannedFault
 
 _END_DEADLINE_S = 30
-_WATCHED = ("kill", "stop", "start")  # an instance that is frozen or slow is still there: no change is told
 
 
 class Watcher:
@@ -109,7 +108,7 @@ class FaultInjector:
                 return
             began_ns = time.monotonic_ns()
             try:
-                followed_ns = self._do(fault)
+                followed_ns = FAULTS.find(fault.action).apply(fault, self._engine, self._membership)
             except HarnessError as error:
                 self._failure = error
                 return
@@ -126,26 +125,6 @@ class FaultInjector:
                 )
             )
 
-    def _do(self, fault: PlannedFault) -> int | None:
-        """Carry a fault out; give when the strategy had followed it, where that is part of it."""
-        engine, event = self._engine, fault.event
-        if fault.action in {"kill", "stop"}:
-            engine.end(fault.members, kill=fault.action == "kill")
-        elif fault.action in {"pause", "resume"}:
-            engine.freeze(fault.members, frozen=fault.action == "pause")
-        elif fault.action in {"slow", "fail"}:
-            engine.degrade(fault.members, slow_ns=event.slow_ns, fail=event.fail)
-        elif fault.action == "start":
-            engine.start(fault.joined, _version(fault), fault.weights)
-        else:
-            self._membership.hold(fault.joined)
-            members = engine.start(fault.joined, _version(fault), fault.weights)
-            followed_ns = self._membership.switch(fault.members, members, fault.weights)
-            if fault.members:
-                engine.end(fault.members, kill=False)
-            return followed_ns
-        return None
-
     def events(self) -> list[FaultEvent]:
         """Give the faults that were applied, with the moments at which the strategy had followed it.
 
@@ -159,7 +138,7 @@ class FaultInjector:
         return [self._with_follower(each) for each in self._events]
 
     def _with_follower(self, each: FaultEvent) -> FaultEvent:
-        if each.followed_ns is not None or each.action not in _WATCHED:
+        if each.followed_ns is not None or not FAULTS.find(each.action).watched:
             return each
         whose = {(name, False) for name in each.members} | {(name, True) for name in each.joined}
         moments: dict[tuple[str, bool], int] = {}
@@ -169,13 +148,3 @@ class FaultInjector:
         if not whose or not whose <= moments.keys():
             return each
         return replace(each, followed_ns=max(moments[one] for one in whose))
-
-
-def _version(fault: PlannedFault) -> Version | None:
-    """Give what newcomers are a version of; None for what was there first."""
-    if fault.source is None:
-        return None
-    release, name = fault.source.application, fault.source.with_ or ""
-    if release is None:
-        return Version(name)
-    return Version(name, release.command, release.image, release.env)

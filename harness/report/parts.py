@@ -11,6 +11,7 @@ from rich.text import Text
 
 from harness.common.text import printable
 from harness.engines import engine_kinds
+from harness.faults import fault_kinds
 from harness.report.plots import plot_kinds
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ def engines() -> list[tuple[str, ...]]:
         can = ("yes" if one else "-" for one in (kind.images, kind.limits, kind.publishes, kind.privileged))
         most = "-" if kind.most_replicas is None else f"{kind.most_replicas:,}"
         rows.append((kind.name, hosts, *can, most, kind.summary))
+    return rows
+
+
+def faults() -> list[tuple[str, ...]]:
+    """Give a row for each fault, below the names of its columns."""
+    rows: list[tuple[str, ...]] = [("fault", "value", "with", "members", "needs", "what it does")]
+    for kind in fault_kinds():
+        members = "change" if kind.ends or kind.joins else "stay"
+        needs = "the sample" if kind.sample else "-"
+        rows.append((kind.name, kind.value, ", ".join(kind.keys) or "-", members, needs, kind.does))
     return rows
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
-from harness.common.quantities import format_duration, format_percentage
-from harness.engines import ENGINES
-from harness.faults.planning import ImpossibleError, script
-from harness.hosts import HOSTS
+from harness.common.quantities import format_percentage
+from harness.faults import FAULTS, fault_kinds
 from harness.scenario.base import Model
 from harness.scenario.fields import (
     Command,
@@ -25,20 +23,22 @@ from harness.scenario.fields import (
 from harness.scenario.problems import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from harness.faults.kind import FaultKind
 
-    from harness.faults.planning import PlannedFault
-    from harness.scenario.model import Scenario
-
-Action = Literal["kill", "stop", "pause", "resume", "slow", "fail", "start", "replace"]
 Style = Literal["blue-green", "rolling", "canary"]
 
-ACTIONS: Final[tuple[Action, ...]] = (
-    "kill", "stop", "pause", "resume", "slow", "fail", "start", "replace",
-)  # fmt: skip
-_OF_REPLACE: Final = ("with", "style", "weights", "for", "application")
-_SAMPLE_ONLY: Final = ("slow", "fail")
-_ENDING: Final = ("kill", "stop", "replace")
+
+def _a_share(share: float) -> float:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{format_percentage(share)} is out of range; write 0% to 100%")
+    return share
+
+
+_VALUES: Final[dict[str, Any]] = {
+    "whom": Whom,
+    "duration": Duration,
+    "share": Annotated[Percentage, AfterValidator(_a_share)],
+}
 
 
 class Release(Model):
@@ -53,32 +53,10 @@ class Release(Model):
     )
 
 
-class Event(Model):
+class EventBase(Model):
     """Something that happens to instances while the load is measured."""
 
     at_ns: Duration = Field(description="When, from the beginning of the load on.")
-    kill: Whom | None = Field(
-        default=None,
-        description="End these instances by SIGKILL: one by its name, so many, a share of those there, or "
-        "all; of a number, the last ones.",
-    )
-    stop: Whom | None = Field(default=None, description="End them in order, as `docker stop` does: SIGTERM.")
-    pause: Whom | None = Field(default=None, description="Freeze them, as `docker pause` does.")
-    resume: Whom | None = Field(default=None, description="Let frozen ones go on.")
-    slow_ns: Duration | None = Field(
-        default=None, description="Have the sample wait so long before each answer; 0s ends it."
-    )
-    fail: Percentage | None = Field(
-        default=None,
-        description="Have the sample answer this share of its requests with status 500; 0% ends it.",
-    )
-    start: Whom | None = Field(
-        default=None, description="Start so many further instances, or this one, which has ended, again."
-    )
-    replace: Whom | None = Field(
-        default=None,
-        description="Which instances a new version takes the place of, or beside how many it is.",
-    )
     who: Whom | None = Field(default=None, description="Who is slow or fails; one, if left out.")
     with_: InstanceName | None = Field(
         default=None,
@@ -98,145 +76,70 @@ class Event(Model):
         default=None, description="What the new version runs, where it differs."
     )
 
-    @field_validator("fail")
-    @classmethod
-    def _a_share(cls, fail: float | None) -> float | None:
-        if fail is not None and not 0 <= fail <= 1:
-            raise ValueError(f"{format_percentage(fail)} is out of range; write 0% to 100%")
-        return fail
-
     @model_validator(mode="after")
     def _just_one(self) -> Self:
-        if len([name for name in ACTIONS if self._written(name) is not None]) != 1:
-            raise refuse(
-                f"an event is one of {', '.join(ACTIONS)}, as in {{at: 3s, kill: 1}}; write one",
-                complete=True,
-            )
-        if self.who is not None and self.action not in _SAMPLE_ONLY:
-            raise refuse(f"who belongs to slow and fail; take it out of {self.action}", complete=True)
-        if self.action != "replace":
-            for name in _OF_REPLACE:
-                if self._written(name) is not None:
-                    raise refuse(f"{name} belongs to replace; take it out of {self.action}", complete=True)
-            return self
-        self._require_replacement()
+        written = [kind for kind in fault_kinds() if getattr(self, _field(kind)) is not None]
+        if len(written) != 1:
+            names = ", ".join(FAULTS.names())
+            raise refuse(f"an event is one of {names}, as in {{at: 3s, kill: 1}}; write one", complete=True)
+        (kind,) = written
+        for name, value in self._beside().items():
+            if value is not None and name not in kind.keys:
+                owners = [other.name for other in fault_kinds() if name in other.keys]
+                belongs = "belong" if name == "weights" else "belongs"
+                words = f"{name} {belongs} to {' and '.join(owners)}; take it out of {kind.name}"
+                raise refuse(words, complete=True)
+        if complaint := kind.check(self):
+            raise refuse(complaint, complete=True)
         return self
 
-    def _require_replacement(self) -> None:
-        if self.with_ is None or self.style is None:
-            words = "a replacement has a version and a style, as in {with: green, style: rolling}; write both"
-            raise refuse(words, complete=True)
-        if self.for_ns is not None and self.style != "rolling":
-            raise refuse(f"for belongs to style: rolling; take it out of {self.style}", complete=True)
-        if self.weights and self.style != "canary":
-            raise refuse(f"weights belong to style: canary; take them out of {self.style}", complete=True)
-        for name, share in (self.weights or {}).items():
-            if name != self.with_:
-                words = f"weights: there is nobody of version {name!r}; write {self.with_}"
-                raise refuse(words, complete=True)
-            if not 0 < share < 1:
-                words = f"weights.{name}: {format_percentage(share)} is out of range"
-                raise refuse(f"{words}; write more than 0% and less than 100%", complete=True)
-
-    def _written(self, name: str) -> object:
-        return getattr(self, {"with": "with_", "slow": "slow_ns", "for": "for_ns"}.get(name, name))
+    def _beside(self) -> dict[str, object]:
+        """Give the keys that may stand beside a fault's name, as they are in a file."""
+        return {
+            "who": self.who,
+            "with": self.with_,
+            "style": self.style,
+            "weights": self.weights,
+            "for": self.for_ns,
+            "application": self.application,
+        }
 
     @property
-    def action(self) -> Action:
-        """What is done."""
-        return next(name for name in ACTIONS if self._written(name) is not None)
+    def kind(self) -> FaultKind:
+        """The fault."""
+        return next(kind for kind in fault_kinds() if getattr(self, _field(kind)) is not None)
+
+    @property
+    def action(self) -> str:
+        """The fault's name."""
+        return self.kind.name
+
+    @property
+    def value(self) -> Any:
+        """What stands behind the fault's name."""
+        return getattr(self, _field(self.kind))
 
     @property
     def whom(self) -> str | int:
         """To whom: a name, how many, a share of those there, or all."""
-        if self.action in _SAMPLE_ONLY:
-            return 1 if self.who is None else self.who
-        whom = getattr(self, self.action)
-        assert isinstance(whom, str | int)  # noqa: S101  it is what the action stands for
-        return whom
+        whom = self.value if self.kind.value == "whom" else self.who
+        return 1 if whom is None else whom
 
 
-def require_able(scenario: Scenario) -> None:
-    """See that a scenario's events can happen, under its load and to its strategy's members.
-
-    Raises
-    ------
-    PydanticCustomError
-        One can't; it is located where it stands in the file.
-    """
-    if scenario.events and scenario.load.until is not None:
-        words = "until: verdict may end the load before anything happens; take it out"
-        raise refuse(words, "load.until", "events", complete=True)
-    for place, event in enumerate(scenario.events):
-        _require_in_time(scenario, place, event)
-        _require_sample(scenario, place, event)
-        _require_strategy(scenario, place, event)
-    try:
-        steps = script(scenario.events, scenario.instances())
-    except ImpossibleError as error:
-        words = f"at {format_duration(scenario.events[error.place].at_ns)}, {error.key}: {error}"
-        raise refuse(words, f"events.{error.place}.{error.key}", complete=True) from None
-    _require_room(scenario, steps)
+def _field(kind: FaultKind) -> str:
+    return f"{kind.name}_ns" if kind.value == "duration" else kind.name
 
 
-def _require_room(scenario: Scenario, steps: Sequence[PlannedFault]) -> None:
-    """See that the machine has room for all who ever come, and the strategy for all whom it is told of."""
-    engine, strategy = ENGINES.find(scenario.engine), scenario.strategy.made()
-    room = HOSTS[scenario.host].most_replicas
-    room = min(room, engine.most_replicas or room)
-    told = strategy.watched or scenario.membership == "followed"
-    all_instances = set(scenario.instances())
-    members = set(all_instances)
-    for step in steps:
-        all_instances.update(step.joined)
-        # A replacement changes the members itself, whoever else tells the strategy of them.
-        if step.action == "replace" or told:
-            members.difference_update(step.members if step.action in _ENDING else ())
-            members.update(step.joined)
-        if not step.joined:
-            continue
-        place = next(place for place, event in enumerate(scenario.events) if event is step.event)
-        at = f"events.{place}.{step.action}"
-        words = f"at {format_duration(step.at_ns)}, {step.action}:"
-        if len(all_instances) > room:
-            words += f" {len(all_instances)} instances in all are too many; {room} are possible"
-            raise refuse(words, at, complete=True)
-        if strategy.adopts and len(members) > (most := strategy.most_members or len(members)):
-            words += f" {len(members)} instances are too many; {strategy.name} has {most} at most"
-            raise refuse(words, at, complete=True, impossible=True)
+def _with_faults() -> type[EventBase]:
+    """Give the model that has a key for each kind of fault, those of other packages among them."""
+    keys: dict[str, Any] = {
+        _field(kind): (_VALUES[kind.value] | None, Field(default=None, description=kind.does))
+        for kind in fault_kinds()
+    }
+    return create_model("Event", __base__=EventBase, __module__=__name__, __doc__=EventBase.__doc__, **keys)
 
 
-def _require_in_time(scenario: Scenario, place: int, event: Event) -> None:
-    ends_ns = event.at_ns + (event.for_ns or 0)
-    if ends_ns >= scenario.load.duration_ns:
-        words = f"at {format_duration(ends_ns)} the load is over (load.duration: "
-        words += f"{format_duration(scenario.load.duration_ns)})"
-        raise refuse(words, f"events.{place}.{'for' if event.for_ns else 'at'}", complete=True)
-
-
-def _require_sample(scenario: Scenario, place: int, event: Event) -> None:
-    app, new = scenario.application, event.application
-    images = ENGINES.find(scenario.engine).images
-    if event.action in _SAMPLE_ONLY and (app.command or app.image) is not None:
-        words = f"{event.action}: only the sample can do that; take it out, or the command or image"
-        raise refuse(words, f"events.{place}.{event.action}", complete=True)
-    if new is None:
-        return
-    if new.image is not None and not images:
-        words = f"engine {scenario.engine!r} runs commands, no images; write a command, or engine: docker"
-        raise refuse(words, f"events.{place}.application.image", complete=True)
-    if images and new.command and not (new.image or app.image):
-        words = (
-            f"engine {scenario.engine!r} runs images; say which image has this command: write image as well"
-        )
-        raise refuse(words, f"events.{place}.application.command", complete=True)
-
-
-def _require_strategy(scenario: Scenario, place: int, event: Event) -> None:
-    strategy = scenario.strategy.made()
-    if event.action in {"start", "replace"} and strategy.policy == "none":
-        words = f"{event.action}: {strategy.name} leads to one instance, so nobody can join"
-        raise refuse(words, f"events.{place}.{event.action}", complete=True, impossible=True)
-    if event.weights and not strategy.weights:
-        words = f"weights: {strategy.name} can't give instances different shares; take them out"
-        raise refuse(words, f"events.{place}.weights", complete=True, impossible=True)
+if TYPE_CHECKING:
+    Event = EventBase
+else:
+    Event = _with_faults()

@@ -20,11 +20,12 @@ from pydantic import (
 from harness.engines import ENGINES, engine_kinds
 from harness.engines.workload import Limits, Workload
 from harness.errors import StrategyError
-from harness.faults.planning import script
+from harness.faults.planning import plan_faults
 from harness.hosts import HOSTS
 from harness.scenario.application import Application, Resources
 from harness.scenario.base import Model as _Model
-from harness.scenario.events import Event, require_able
+from harness.scenario.checks import require_able, require_routable
+from harness.scenario.events import Event
 from harness.scenario.fields import (
     WRITTEN,
     Confidence,
@@ -38,14 +39,14 @@ from harness.scenario.fields import (
 from harness.scenario.load import Load
 from harness.scenario.problems import expected, refuse, unknown
 from harness.scenario.recovers import Required
-from harness.scenario.routes import Route, replicas_in_all, require_routable, require_unlike
+from harness.scenario.routes import Route, replicas_in_all, require_unlike
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.faults.planning import PlannedFault
+    from harness.faults.population import PlannedFault
     from harness.strategies import base as strategies
     from harness.strategies.base import Strategy
 
@@ -176,7 +177,7 @@ class Scenario(_Model):
 
     def script(self) -> list[PlannedFault]:
         """Give what happens to instances, one step after the other."""
-        return script(self.events, self.instances())
+        return plan_faults(self.events, self.instances())
 
     def workload(self) -> Workload:
         """Give what the engine is to run."""

@@ -12,14 +12,9 @@ from harness.scenario.base import Model
 from harness.scenario.fields import HostName, RoutePath, Weight
 from harness.scenario.problems import refuse
 from harness.strategies import base as strategies
-from harness.strategies import find_strategy, strategy_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pydantic_core import PydanticCustomError
-
-    from harness.scenario.model import Scenario
 
 MOST_ROUTES: Final = 255
 """A record has a byte for the route's number."""
@@ -83,68 +78,6 @@ def require_unlike(routes: Mapping[str, Route]) -> None:
             key = "path" if one.path else "host"
             words = f"is that of route {first}, too: nobody could tell whose a request is; change one"
             raise refuse(words, f"routes.{second}.{key}")
-
-
-def require_routable(scenario: Scenario) -> None:
-    """See that a scenario's strategy and its load can do what its routes ask for.
-
-    Raises
-    ------
-    PydanticCustomError
-        They can't; it is located where that stands in the file.
-    """
-    if scenario.routes and (problem := _of_strategy(scenario) or _of_members(scenario) or _of_load(scenario)):
-        raise problem
-
-
-def _of_strategy(scenario: Scenario) -> PydanticCustomError | None:
-    strategy = scenario.strategy.made()
-    if strategy.routes:
-        return None
-    able = [name for name in strategy_names() if find_strategy(name).routes]
-    if strategy.name not in able:
-        words = (
-            f"routes: {strategy.name} leads each request to any instance, whatever is asked for; take them "
-            f"out, or take one of: {', '.join(able)}"
-        )
-        return refuse(words, "routes", complete=True, impossible=True)
-    words = f"{strategy.name} routes to instances of its configuration alone; write discovery: static"
-    return refuse(words, "strategy.discovery", "routes", impossible=True)
-
-
-def _of_members(scenario: Scenario) -> PydanticCustomError | None:
-    routes = scenario.routes
-    if scenario.replicas != (there := sum(route.replicas for route in routes.values())):
-        words = f"{scenario.replicas} is not what the routes have together ({there}); take it out"
-        return refuse(words, "replicas")
-    known = [name for route, one in routes.items() for name in one.instances(route)]
-    for name in scenario.weights:
-        if name not in known:
-            some = ", ".join(known[:3]) + (", ..." if len(known) > 3 else "")
-            return refuse(f"is the name of no route's instance; write some of {some}", f"weights.{name}")
-    if scenario.events:
-        words = "events: instances of routes can't come and go; take out the one or the other"
-        return refuse(words, "events", complete=True)
-    if scenario.membership != "static":
-        words = "instances of routes can't come and go; write membership: static"
-        return refuse(words, "membership")
-    return None
-
-
-def _of_load(scenario: Scenario) -> PydanticCustomError | None:
-    load, unit = scenario.load, scenario.strategy.made().unit
-    by_path = any(route.path is not None for route in scenario.routes.values())
-    if load.locustfile is not None:
-        words = "a locustfile's users ask what they like, and not for routes; take out the one or the other"
-        return refuse(words, "load.locustfile")
-    if by_path and load.path != "/":
-        return refuse("routes by path say what is asked for; take it out", "load.path")
-    if not by_path and (host := next((name for name in load.headers if name.lower() == "host"), None)):
-        return refuse("routes by host say the name that is asked; take it out", f"load.headers.{host}")
-    if load.until is not None and unit == "source":
-        words = "a verdict on client addresses of several routes is not waited for; take it out"
-        return refuse(words, "load.until")
-    return None
 
 
 def shares_of_load(routes: Mapping[str, Route]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from tests.scenario.conftest import RIGHT, load, refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.faults.planning import PlannedFault
+    from harness.faults.population import PlannedFault
 
 _FOUR = "strategy: dnat-random\nreplicas: 4\n"
 
@@ -25,8 +25,12 @@ def _steps(folder: Path, *events: str, head: str = _FOUR) -> list[PlannedFault]:
     [
         ("{at: 11s, stop: 1}", 15, "at 11s the load is over (load.duration: 10s)"),
         ("{at: 9s, replace: 1, with: a, style: rolling, for: 2s}", 61, "at 11s the load is over"),
-        ("{at: 1s, stop: 1, kill: 1}", 10, "an event is one of kill, stop, pause, resume, slow, fail, start"),
-        ("{at: 1s}", 10, "an event is one of kill, stop, pause, resume, slow, fail, start, replace"),
+        (
+            "{at: 1s, stop: 1, kill: 1}",
+            10,
+            "an event is one of fail, kill, pause, replace, resume, slow",
+        ),
+        ("{at: 1s}", 10, "an event is one of fail, kill, pause, replace, resume, slow, start, stop"),
         ("{at: 1s, stop: 10}", 25, "at 1s, stop: nobody would be left"),
         ("{at: 1s, pause: all}", 26, "at 1s, pause: nobody would be left"),
         ("{at: 1s, kill: 11}", 25, "at 1s, kill: 11 are too many; there are 10 then"),
@@ -39,7 +43,7 @@ def _steps(folder: Path, *events: str, head: str = _FOUR) -> list[PlannedFault]:
         ("{at: 1s, start: instance-4}", 26, "at 1s, start: instance-4 is there already"),
         ("{at: 1s, start: green-1}", 26, "at 1s, start: there is no green-1 then (there are: none)"),
         ("{at: 1s, fail: 101%}", 25, "events[0].fail: 101% is out of range; write 0% to 100%"),
-        ("{at: 1s, kill: 1, who: instance-1}", 10, "who belongs to slow and fail; take it out of kill"),
+        ("{at: 1s, kill: 1, who: instance-1}", 10, "who belongs to fail and slow; take it out of kill"),
         ("{at: 1s, start: 1, style: canary}", 10, "style belongs to replace; take it out of start"),
         ("{at: 1s, replace: all, style: rolling}", 10, "a replacement has a version and a style, as in"),
         ("{at: 1s, replace: all, with: a, style: canry}", 49, "events[0].style: unknown value 'canry'"),
