@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from harness.faults import FAULTS
 from harness.report.plots import PLOTS
+from tests.offered import offer
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Stored
@@ -31,15 +31,10 @@ def _install(guide: str, folder: Path) -> dict[str, str]:
     """Lay a guide's module and entry point out as pip does; gives the environment that finds them."""
     page = (_DOCS / guide).read_text(encoding="utf-8")
     blocks = dict(re.findall(r"```(python|toml)\n(.*?)```", page, re.DOTALL))
-    ((group, name, module, attribute),) = re.findall(
-        r'\[project\.entry-points\."(.+)"\]\n(\S+) = "(\w+):(\w+)"', blocks["toml"]
+    ((group, name, place),) = re.findall(
+        r'\[project\.entry-points\."(.+)"\]\n(\S+) = "(\S+)"', blocks["toml"]
     )
-    (folder / f"{module}.py").write_text(blocks["python"], encoding="utf-8")
-    info = folder / f"{module}-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{attribute}\n", encoding="utf-8")
-    return os.environ | {"PYTHONPATH": str(folder)}
+    return offer(folder, group, name, place, blocks["python"])
 
 
 def _harness(environment: dict[str, str], *arguments: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import click
 
 from harness.cli.options import output_option
+from harness.common.files import write_whole
 from harness.common.text import printable
 from harness.errors import ResultError
 
@@ -43,15 +43,10 @@ def report(results: tuple[Path, ...], output: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    hidden = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder; name a file in it", str(path))
-        try:
-            hidden.write_text(text, encoding="utf-8")
-            hidden.replace(path)
-        finally:
-            hidden.unlink(missing_ok=True)
+        write_whole(path, text)
     except OSError as error:
         shown = printable(str(path))
         raise ResultError(f"{shown}: the report can't be written: {error.strerror}; see --output") from error

@@ -31,15 +31,14 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, in place of an older one; its folder is made if need be.
+    """Write a text file whole or not at all, in place of an older one.
 
     Raises
     ------
     OSError
-        The folder can't be made, or not be written to.
+        Its folder is not there, or can't be written to.
     """
     hidden = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with hidden.open("w", encoding="utf-8") as file:
             file.write(text)

@@ -12,6 +12,8 @@ from harness.common.registry import Registry
 from harness.errors import EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.engines.kind import EngineKind
 
 _BUILT_IN = {
@@ -21,6 +23,11 @@ _BUILT_IN = {
 }
 
 ENGINES: Registry[EngineKind] = Registry("engine", "harness.engines", _BUILT_IN, EngineError)
+
+
+def engines_able(able: Callable[[EngineKind], bool]) -> str:
+    """Name the engines that can do something, as messages do: ``docker or podman``."""
+    return " or ".join(kind.name for kind in engine_kinds() if able(kind))
 
 
 def engine_kinds() -> list[EngineKind]:

@@ -103,6 +103,7 @@ def write_baseline(baseline: Baseline, folder: Path) -> Path:
     """
     path = folder / f"{baseline.name}.json"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, baseline.to_json())
     except OSError as error:
         shown = printable(str(path))

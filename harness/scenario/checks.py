@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from harness.common.quantities import format_duration
-from harness.engines import ENGINES
+from harness.engines import ENGINES, engines_able
 from harness.faults import FAULTS
 from harness.faults.planning import plan_faults
 from harness.faults.population import ImpossibleError
@@ -210,7 +210,8 @@ def _require_sample(scenario: Checked, place: int, event: Event) -> None:
     if new is None:
         return
     if new.image is not None and not images:
-        words = f"engine {scenario.engine!r} runs commands, no images; write a command, or engine: docker"
+        able = engines_able(lambda kind: kind.images)
+        words = f"engine {scenario.engine!r} runs commands, no images; write a command, or engine: {able}"
         raise refuse(words, f"events.{place}.application.image", complete=True)
     if images and new.command and not (new.image or app.image):
         words = (

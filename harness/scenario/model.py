@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.engines import ENGINES, engine_kinds
+from harness.engines import ENGINES, engine_kinds, engines_able
 from harness.engines.workload import Limits, Workload
 from harness.errors import StrategyError
 from harness.faults.planning import plan_faults
@@ -266,7 +266,7 @@ class Scenario(_Model):
             words = f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})"
             raise refuse(words, impossible=True)
         if engine and not ENGINES.find(engine).publishes and strategy.made().asks_engine:
-            able = " or ".join(kind.name for kind in engine_kinds() if kind.publishes)
+            able = engines_able(lambda kind: kind.publishes)
             words = f"engine {engine!r} has no containers for {strategy.name} to find; write engine: {able}"
             key = "program" if "program" in type(strategy.options).model_fields else "discovery"
             raise refuse(words, f"strategy.{key}", impossible=True)
@@ -340,7 +340,7 @@ class Scenario(_Model):
     def _limits_on_engine(cls, resources: Resources, info: ValidationInfo) -> Resources:
         engine = info.data.get("engine")
         if engine and resources != Resources() and not ENGINES.find(engine).limits:
-            able = " or ".join(kind.name for kind in engine_kinds() if kind.limits)
+            able = engines_able(lambda kind: kind.limits)
             raise refuse(
                 f"engine {engine!r} sets no limits; take it out, or write engine: {able}", "resources"
             )
@@ -353,7 +353,8 @@ class Scenario(_Model):
         if engine is None:
             return application
         if application.image is not None and not ENGINES.find(engine).images:
-            words = f"engine {engine!r} runs commands, no images; write a command, or engine: docker"
+            able = engines_able(lambda kind: kind.images)
+            words = f"engine {engine!r} runs commands, no images; write a command, or engine: {able}"
             raise refuse(words, "application.image")
         if ENGINES.find(engine).images and application.command and not application.image:
             words = f"engine {engine!r} runs images; say which image has this command: write image as well"
