@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from harness.analysis.early_stop import InterimLook
-from harness.analysis.summarise import Observed, summarise
+from harness.analysis.observed import Balancing, Observed
+from harness.analysis.summarise import summarise
+from harness.load.driver import PhaseResult
 from harness.recording.layout import NO_INSTANCE, NOT_THERE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.report.plots.distribution import distribution_figure
@@ -157,12 +159,9 @@ def _summarised(task: Task, recording: Recording) -> Callable[[], Summary]:
     seen = np.linspace(0, len(recording.rows), _LOOKS + 1, dtype=np.int64)[1:].tolist()
     looks = [InterimLook(records, wall_ns * records // len(recording.rows)) for records in seen]
     observed = Observed(
-        unit="connection",
-        expected_shares=[1 / task.case.instances] * task.case.instances,
-        wall_ns=wall_ns,
-        generator_cpu_ns=wall_ns // 2,
-        generator_wall_ns=wall_ns,
-        looks=looks if task.case.watched else None,
+        balancing=Balancing("connection", [1 / task.case.instances] * task.case.instances),
+        load=PhaseResult(tuple(task.case.names()), len(recording.rows), 0, {}, wall_ns, wall_ns // 2, None),
+        looks=[looks] if task.case.watched else None,
     )
     return lambda: summarise(scenario, recording, observed)
 

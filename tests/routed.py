@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analysis.summarise import Observed, summarise
+from harness.analysis.summarise import summarise
 from harness.recording.layout import NO_INSTANCE, dtype
 from harness.recording.table import Recording
 from harness.scenario import load_scenario
+from tests.observing import observed_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,5 @@ def routed_recording(counts: dict[tuple[int, int], int], names: Sequence[str] = 
 def judged(scenario: Scenario, recording: Recording, **observed: Any) -> Summary:
     """Judge it as a run of the scenario."""
     wall_ns = len(recording.rows) * GAP_NS
-    known: dict[str, Any] = {"unit": "request", "layer": 7, "expected_shares": SHARES, "wall_ns": wall_ns}
-    known |= {"generator_cpu_ns": 0, "generator_wall_ns": wall_ns}
-    return summarise(scenario, recording, Observed(**(known | observed)))
+    known: dict[str, Any] = {"unit": "request", "layer": 7, "shares": SHARES, "wall_ns": wall_ns}
+    return summarise(scenario, recording, observed_of(**(known | observed)))

@@ -10,16 +10,19 @@ import jsonschema
 import numpy as np
 import pytest
 
-from harness.analysis.summarise import Observed, summarise
+from harness.analysis.summarise import summarise
 from harness.errors import LoadError
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Resources
 from harness.summary.run import Summary, exit_status, summary_schema
 from harness.types import TOTAL
+from tests.observing import observed_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from harness.analysis.observed import Observed
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "summary.schema.json"
 
@@ -64,13 +67,12 @@ def observed(**changes: Any) -> Observed:
     """Stand in for what a run of two seconds over three replicas observed."""
     values: dict[str, Any] = {
         "unit": "connection",
-        "expected_shares": [1 / 3] * 3,
+        "shares": [1 / 3] * 3,
         "wall_ns": 2 * 10**9,
         "generator_cpu_ns": 10**9,
-        "generator_wall_ns": 2 * 10**9,
         "versions": {"python": "3.11"},
     }
-    return Observed(**(values | changes))
+    return observed_of(**(values | changes))
 
 
 def table(*counts: tuple[int | None, int | None]) -> dict[str, tuple[int | None, int | None]]:
@@ -148,7 +150,7 @@ def test_quantiles_have_intervals_where_there_is_enough() -> None:
 
 def test_nothing_measured_is_inconclusive_and_still_json() -> None:
     """Without requests there are nulls instead of made-up numbers."""
-    summary = summarise(scenario(), recording([0, 0, 0]), observed(wall_ns=0, generator_wall_ns=0))
+    summary = summarise(scenario(), recording([0, 0, 0]), observed(wall_ns=0))
     assert summary.verdict == "inconclusive"
     assert summary.tests.chi_square is None
     assert summary.latency_ns.p50 is None
@@ -176,7 +178,7 @@ def test_witnesses_that_agree() -> None:
         "instances": table((4, 8), (5, 10), (6, 12)),
         "kernel": table((4, None), (5, None), (6, None)),
     }
-    witnesses = summarise(scenario(), recording([4, 5, 6]), observed(witnesses=counted)).witnesses
+    witnesses = summarise(scenario(), recording([4, 5, 6]), observed(tables=counted)).witnesses
     assert witnesses.agree is True
     assert witnesses.differences == ()
     assert witnesses.kernel is not None
@@ -188,7 +190,7 @@ def test_witnesses_that_agree() -> None:
 def test_witnesses_that_differ_say_by_how_much() -> None:
     """A sentence for each instance, and an unknown count is a difference, no agreement."""
     counted = {"kernel": table((4, None), (3, None), (None, None))}
-    witnesses = summarise(scenario(), recording([4, 5, 6]), observed(witnesses=counted)).witnesses
+    witnesses = summarise(scenario(), recording([4, 5, 6]), observed(tables=counted)).witnesses
     assert witnesses.agree is False
     assert witnesses.differences == (
         "instance-2: client 5, kernel 3 connections",
@@ -201,7 +203,7 @@ def test_witnesses_that_differ_say_by_how_much() -> None:
 def test_a_proxys_own_connections_are_no_disagreement() -> None:
     """Behind a layer-7 proxy, clients' connections and instances' are not the same ones."""
     counted = {"instances": table((1, 8), (1, 10), (1, 12))}
-    seen = observed(unit="request", layer=7, witnesses=counted)
+    seen = observed(unit="request", layer=7, tables=counted)
     summary = summarise(scenario(), recording([4, 5, 6]), seen)
     assert summary.witnesses.agree is True
 
@@ -210,27 +212,27 @@ def test_one_witness_alone_agrees_with_nobody() -> None:
     """No second witness, or none that counted, is neither agreement nor difference."""
     assert summarise(scenario(), recording([4, 5, 6]), observed()).witnesses.agree is None
     counted = {"kernel": table((None, None), (None, None), (None, None))}
-    assert summarise(scenario(), recording([4, 5, 6]), observed(witnesses=counted)).witnesses.agree is None
+    assert summarise(scenario(), recording([4, 5, 6]), observed(tables=counted)).witnesses.agree is None
 
 
 def test_instances_with_names_of_their_own_are_compared_in_all() -> None:
     """Where nobody knows which instance is which, totals are compared."""
     counted = {"kernel": table((5, None), (6, None), (5, None))}
     rows = recording([4, 5, 6], named=False)
-    witnesses = summarise(scenario(), rows, observed(witnesses=counted)).witnesses
+    witnesses = summarise(scenario(), rows, observed(tables=counted)).witnesses
     assert witnesses.differences == ("in all: client 15, kernel 16 connections",)
 
 
 def test_weights_need_names() -> None:
     """Unequal expected shares can't be matched to instances that call themselves something else."""
     with pytest.raises(LoadError, match="let each answer with its name"):
-        summarise(scenario(), recording([4, 5, 6], named=False), observed(expected_shares=[0.5, 0.25, 0.25]))
+        summarise(scenario(), recording([4, 5, 6], named=False), observed(shares=[0.5, 0.25, 0.25]))
 
 
 @pytest.mark.parametrize(("cpu_ns", "limited"), [(899, False), (900, True), (1500, True)])
 def test_a_generator_that_is_busy_limits_the_load(cpu_ns: int, limited: bool) -> None:
     """From nine tenths of a core, the generator is the bottleneck."""
-    busy = observed(generator_cpu_ns=cpu_ns, generator_wall_ns=1000)
+    busy = observed(generator_cpu_ns=cpu_ns, wall_ns=1000)
     assert summarise(scenario(), recording([4, 5, 6]), busy).generator.limited is limited
 
 
@@ -298,7 +300,7 @@ def test_the_documented_schema_is_the_models() -> None:
 def test_a_summary_keeps_to_the_schema(counts: list[int]) -> None:
     """summary.json is valid after the documented schema, nulls too."""
     summary = summarise(
-        scenario(), recording(counts, failed=1), observed(witnesses={"kernel": table((4, None))})
+        scenario(), recording(counts, failed=1), observed(tables={"kernel": table((4, None))})
     )
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -309,9 +311,7 @@ def test_a_witness_that_knows_only_the_total_is_compared_with_the_total() -> Non
     """A published port counts what a sandbox gets, and not which instance in it."""
     rows = recording([4, 5, 6])
     for total, agree in ((15, True), (14, False)):
-        witnesses = summarise(
-            scenario(), rows, observed(witnesses={"kernel": {TOTAL: (total, None)}})
-        ).witnesses
+        witnesses = summarise(scenario(), rows, observed(tables={"kernel": {TOTAL: (total, None)}})).witnesses
         assert witnesses.agree is agree
         assert witnesses.kernel is not None
         assert witnesses.kernel.connections == total

@@ -31,7 +31,7 @@ def _asked(
         tolerance=0.2, confidence=0.95, recovers=required, script=lambda: range(steps or len(at_ms))
     )
     after = impacts(recording, happened, scenario, "connection")
-    found = recovers(scenario, recording, after, [one.row() for one in after])
+    found = recovers(scenario, after, [one.row() for one in after])
     assert found is not None
     return found
 
@@ -93,4 +93,4 @@ def test_of_events_that_follow_each_other_quickly_the_last_is_judged() -> None:
 def test_nothing_required_is_nothing_told() -> None:
     """As in most scenarios."""
     scenario: Any = SimpleNamespace(recovers=None)
-    assert recovers(scenario, crowd(range(0)), [], []) is None
+    assert recovers(scenario, [], []) is None

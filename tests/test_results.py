@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.analysis.summarise import Observed, summarise
+from harness.analysis.summarise import summarise
 from harness.errors import ResultError
 from harness.recording.layout import dtype
 from harness.recording.table import Recording
 from harness.report.plots.stored import pictures
 from harness.results.folder import PendingResult
 from harness.scenario import Resources
+from tests.observing import observed_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,12 +80,11 @@ def summary(recording: Recording) -> Summary:
         recovers=None,
         as_written=lambda: {"name": "two", "replicas": 2, "load": {"users": 4}},
     )
-    observed = Observed(
+    observed = observed_of(
         unit="connection",
-        expected_shares=[0.5, 0.5],
+        shares=[0.5, 0.5],
         wall_ns=10**9,
         generator_cpu_ns=1,
-        generator_wall_ns=10**9,
     )
     return summarise(scenario, recording, observed)
 

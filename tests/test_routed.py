@@ -82,7 +82,7 @@ def test_an_answer_of_another_routes_instance_fails_the_run(scenario: Callable[.
     counts = counts_of(9000, 9000, 4000, 4000, 4000) | {(0, 2): 5, (1, 0): 2}
     instances = {"api-1": 9002, "api-2": 9000, "web-1": 4005, "web-2": 4000, "web-3": 4000}
     table = {name: (None, count) for name, count in instances.items()}
-    summary = judged(scenario(), routed_recording(counts), witnesses={"instances": table})
+    summary = judged(scenario(), routed_recording(counts), tables={"instances": table})
     assert summary.witnesses.agree is True
     assert {row.name: row.requests for row in summary.instances} == instances
     assert (summary.verdict, summary.passed, exit_status(summary)) == ("even", False, 1)
@@ -144,7 +144,7 @@ def test_the_recording_gives_the_verdict_that_ended_the_load(
             break
     assert 0 < start < len(rows) - 800
     recording = replace(routed_recording({}), rows=rows[: start + 800])
-    summary = judged(until, recording, route_looks=watch.looks)
+    summary = judged(until, recording, looks=watch.all_looks)
     assert summary.verdict == verdict
     sequential = summary.tests.sequential
     assert sequential is not None

@@ -64,6 +64,11 @@ class EarlyStop:
         self._counted = 0
 
     @property
+    def all_looks(self) -> list[list[InterimLook]]:
+        """The looks taken so far, as one list of one distribution."""
+        return [self.looks]
+
+    @property
     def decided(self) -> bool:
         """Whether a verdict was reached."""
         return self.verdict != "inconclusive"

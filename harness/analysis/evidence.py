@@ -33,19 +33,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.analysis.early_stop import InterimLook
-    from harness.recording.table import Recording
+    from harness.analysis.units import Sample
     from harness.scenario import Scenario
-    from harness.stats.drift import Drift
     from harness.stats.equivalence import ToleranceVerdict
     from harness.stats.fairness import GoodnessOfFit
-    from harness.types import Unit
+    from harness.stats.sequential import SequentialTest
 
 _BAND = ("lower_bound", "upper_bound", "p_below", "p_above", "p_outside")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that follows from who was chosen when.
+    """All that follows from which instance was chosen when.
 
     Attributes
     ----------
@@ -65,81 +64,71 @@ class Evidence:
     residuals: tuple[float | None, ...] | None
 
 
-def evidence(  # noqa: PLR0913  the question has this many parts
-    scenario: Scenario,
-    recording: Recording,
-    unit: Unit,
-    shares: Sequence[float],
-    *,
-    looks: Sequence[InterimLook] | None,
-    wall_ns: int,
-) -> Evidence:
-    """Make all tests of a recording.
+def evidence(scenario: Scenario, sample: Sample) -> Evidence:
+    """Make all tests of a sample.
 
     Parameters
     ----------
-    scenario, recording
-        What was measured, and every request of it.
-    unit, shares
-        What the strategy balances, and each instance's expected share of it.
-    looks
-        The looks that could have ended the load; None where none could.
-    wall_ns
-        How long the load took.
+    scenario
+        What was measured, with the tolerance and the confidence to judge by.
+    sample
+        What the verdict is on.
     """
-    units = recording.units_by_instance(unit)
-    missing = recording.unattributed(unit)
-    drifted, order, rate_per_s = _in_time(recording, unit, wall_ns)
+    units, names = sample.balanced, sample.recording.instances
+    drifted = drift(windows_table(units.times_ns, units.choices, len(names)))
+    order = order_of_choices(units.choices, len(names))
     inflation = drifted.inflation if drifted else 1.0
-    sequential = None
-    if looks is None:
+    if sample.looks is None:
+        sequential = None
         judged = tolerance_verdict(
-            units,
-            shares,
+            units.counts,
+            sample.shares,
             scenario.tolerance,
             scenario.confidence,
-            missing,
-            names=recording.instances,
-            unit=unit,
+            units.missing,
+            names=names,
+            unit=sample.unit,
             dispersion=inflation,
             dispersion_dof=drifted.dof if drifted else None,
         )
-        intervals = simultaneous_intervals(units, scenario.confidence, "exact", dispersion=inflation)
+        intervals = simultaneous_intervals(units.counts, scenario.confidence, "exact", dispersion=inflation)
     else:
-        judged, test = replay(recording, looks, scenario, unit, shares)
+        judged, test = replay(sample.recording, sample.looks, scenario, sample.unit, sample.shares)
         intervals = test.intervals
-        rows = tuple(LookRow(**asdict(look)) for look in looks)
-        decided = next((look.elapsed_ns / 1e9 for look in looks[test.decided_at or 0 :]), None)
-        sequential = SequentialSummary(
-            looks=rows,
-            decided_after_s=None if test.decided_at is None else decided,
-            half_width=test.half_width if units.sum() else None,
-            fit_p_value=test.fit_p_value,
-        )
-    fit = goodness_of_fit(units, shares, alpha=judged.alpha, seed=scenario.seed) if units.sum() else None
+        sequential = _sequential(test, sample.looks, any_units=bool(units.counts.any()))
+    fit = None
+    if units.counts.any():
+        fit = goodness_of_fit(units.counts, sample.shares, alpha=judged.alpha, seed=scenario.seed)
     tests = Tests(
         chi_square=ChiSquareTest(**asdict(fit.chi_square)) if fit else None,
         fit=_fit(fit) if fit else None,
-        tolerance=_tolerance(recording.instances, judged, missing, inflation, rate_per_s),
+        tolerance=_tolerance(names, judged, units.missing, inflation, _late_rate_per_s(sample)),
         drift=DriftTest(**asdict(drifted)) if drifted else None,
-        order=order,
-        requests=_requests(recording, unit, shares),
+        order=OrderTest(**asdict(order)) if order else None,
+        requests=_requests(sample),
         sequential=sequential,
     )
     return Evidence(judged, tests, intervals, fit.residuals if fit else None)
 
 
-def _in_time(recording: Recording, unit: Unit, wall_ns: int) -> tuple[Drift | None, OrderTest | None, float]:
-    """Test whether the shares changed, and how one choice followed the other; give the choices' rate.
+def _sequential(test: SequentialTest, looks: Sequence[InterimLook], *, any_units: bool) -> SequentialSummary:
+    decided = next((look.elapsed_ns / 1e9 for look in looks[test.decided_at or 0 :]), None)
+    return SequentialSummary(
+        looks=tuple(LookRow(**asdict(look)) for look in looks),
+        decided_after_s=None if test.decided_at is None else decided,
+        half_width=test.half_width if any_units else None,
+        fit_p_value=test.fit_p_value,
+    )
 
-    Connections that are kept come to an end, and so do sources: the rate is that of the second half.
+
+def _late_rate_per_s(sample: Sample) -> float:
+    """Give the rate of choices in the second half of the load.
+
+    Connections that are kept come to an end, and so do sources: a longer load brings what its end brought.
     """
-    times_ns, choices = recording.choices(unit)
-    instances = len(recording.instances)
-    drifted = drift(windows_table(times_ns, choices, instances))
-    order = order_of_choices(choices, instances)
-    late = int(np.count_nonzero(times_ns - recording.started_ns > wall_ns / 2))
-    return drifted, OrderTest(**asdict(order)) if order else None, late / max(wall_ns, 1) * 2e9
+    since_ns = sample.balanced.times_ns - sample.recording.started_ns
+    late = int(np.count_nonzero(since_ns > sample.wall_ns / 2))
+    return late / max(sample.wall_ns, 1) * 2e9
 
 
 def _fit(fit: GoodnessOfFit) -> FitTest:
@@ -164,12 +153,12 @@ def _tolerance(
     )
 
 
-def _requests(recording: Recording, unit: Unit, shares: Sequence[float]) -> RequestsTest | None:
+def _requests(sample: Sample) -> RequestsTest | None:
     """Test the requests, too, where they are not what is balanced."""
-    requests = recording.requests_by_instance()
-    if unit == "request" or not requests.sum():
+    requests = sample.units["request"].counts
+    if sample.unit == "request" or not requests.any():
         return None
-    naive, effect = chi_square(requests, shares), design_effect(recording.requests_by_unit(unit))
+    naive, effect = chi_square(requests, sample.shares), design_effect(sample.balanced.sizes)
     return RequestsTest(
         chi_square=ChiSquareTest(**asdict(naive)),
         design_effect=effect,

@@ -187,6 +187,11 @@ class Impact:
         first = int(np.searchsorted(chosen.times_ns, self._event.began_ns + within_ns))
         return first < chosen.times_ns.size and self._distribution.outside(first)
 
+    def losses_to_the_end(self) -> tuple[int, int]:
+        """Count the requests under way at the event or begun after it, and of them the lost ones."""
+        since = self._times.ends_ns >= self._event.began_ns
+        return _count(since), _count(since & (self._times.rows["error"] != 0))
+
     def _by_the_gone(self) -> Mask:
         """Find the answers after the event of those who should get nothing from then on."""
         shares, names = self._event.shares, self._recording.instances

@@ -11,26 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.analysis.impact import Impact
-    from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.summary.events import EventRow
 
     Answer = tuple[Literal["yes", "no", "inconclusive"], str]
 
 
-def recovers(
-    scenario: Scenario, recording: Recording, after: Sequence[Impact], rows: Sequence[EventRow]
-) -> Recovers | None:
+def recovers(scenario: Scenario, after: Sequence[Impact], rows: Sequence[EventRow]) -> Recovers | None:
     """Compare what was required with what was measured.
 
     Parameters
     ----------
     scenario
         Has the requirement; None comes of one without.
-    recording
-        All requests of the load.
     after, rows
-        What came after each event that was carried out.
+        What each fault that was applied cost.
 
     Notes
     -----
@@ -45,7 +40,7 @@ def recovers(
     if required is None:
         return None
     within_s = None if required.within_ns is None else required.within_ns / 1e9
-    requests, lost = _losses_since_first(recording, rows)
+    requests, lost = after[0].losses_to_the_end() if after else (0, 0)
     answers: list[Answer] = []
     if missed := len(scenario.script()) - len(rows):
         answers.append(("inconclusive", f"the load was over before {missed} of its events"))
@@ -69,15 +64,6 @@ def recovers(
         passed=passed,
         reason="; ".join(words for answer, words in answers if answer == passed),
     )
-
-
-def _losses_since_first(recording: Recording, rows: Sequence[EventRow]) -> tuple[int, int]:
-    """Count the requests that were under way at the first event or began after it, and the lost ones."""
-    if not rows:
-        return 0, 0
-    ends_ns = recording.rows["start_ns"] + recording.rows["latency_ns"]
-    since = ends_ns >= recording.started_ns + round(rows[0].at_s * 1e9)
-    return int(since.sum()), int((since & (recording.rows["error"] != 0)).sum())
 
 
 def _in_time(within_s: float, after: Impact, row: EventRow) -> Answer:

@@ -7,12 +7,13 @@ with the scenario's (`harness.stats.multiplicity`).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from harness.analysis.early_stop import EarlyStop
 from harness.analysis.evidence import Evidence, evidence
+from harness.analysis.units import units_of
 from harness.recording.identities import relabel
 from harness.recording.layout import NO_INSTANCE
 from harness.scenario.routes import shares_of_load
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.analysis.early_stop import InterimLook
+    from harness.analysis.units import Sample
     from harness.recording.table import Recording
     from harness.scenario import Scenario
     from harness.types import Unit
@@ -90,7 +92,7 @@ class RoutedEarlyStop:
         self._watches = [EarlyStop(part.scenario, unit, part.instances, part.shares) for part in self._parts]
 
     @property
-    def looks(self) -> list[list[InterimLook]]:
+    def all_looks(self) -> list[list[InterimLook]]:
         """The looks taken so far, of each route; they count its records alone."""
         return [watch.looks for watch in self._watches]
 
@@ -113,55 +115,85 @@ class RoutedEarlyStop:
             watch.take(own, elapsed_ns, part.instances)
 
 
-def routed_evidence(  # noqa: PLR0913  the question has this many parts
-    scenario: Scenario,
-    recording: Recording,
-    unit: Unit,
-    shares: Sequence[float],
-    *,
-    looks: Sequence[Sequence[InterimLook]] | None,
-    wall_ns: int,
-) -> tuple[Evidence, tuple[RouteRow, ...]]:
+class OnRoute(NamedTuple):
+    """An instance's route, and the units on which it was the first of its route to answer."""
+
+    route: str
+    connections: int
+    sources: int
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What a recording shows of its routes.
+
+    Attributes
+    ----------
+    evidence
+        That of all routes together, with all instances in the recording's order.
+    rows
+        Each route's row of the summary.
+    instances
+        By instance, its route and what it counted there: a connection may have several routes.
+    """
+
+    evidence: Evidence
+    rows: tuple[RouteRow, ...]
+    instances: dict[str, OnRoute]
+
+
+def routed_evidence(
+    scenario: Scenario, sample: Sample, looks: Sequence[Sequence[InterimLook]] | None
+) -> Routed:
     """Make all tests of a recording's routes.
 
     Parameters
     ----------
-    scenario, recording, unit, shares, looks, wall_ns
-        As for `harness.analysis.evidence.evidence`, the shares as for `parts`, the looks of each route.
-
-    Returns
-    -------
-    tuple of Evidence and tuple of RouteRow
-        That of all routes together, with all instances in the recording's order, and each route's.
+    scenario, sample
+        As for `harness.analysis.evidence.evidence`, the shares as for `parts`.
+    looks
+        The looks of each route; None where no look could end the load.
     """
     found, rows = [], []
-    for part in parts(scenario, shares):
-        own = recording.of_route(part.number, part.instances)
-        looked = looks[part.number] if looks is not None else None
-        shown = evidence(part.scenario, own, unit, part.shares, looks=looked, wall_ns=wall_ns)
+    instances: dict[str, OnRoute] = {}
+    for part in parts(scenario, sample.shares):
+        recording = sample.recording.of_route(part.number, part.instances)
+        own = replace(
+            sample,
+            recording=recording,
+            units=units_of(recording),
+            shares=part.shares,
+            looks=None if looks is None else looks[part.number],
+        )
+        shown = evidence(part.scenario, own)
         found.append(shown)
-        rows.append(_row(scenario, recording, part, own, shown))
-    return _together(scenario, found, rows), tuple(rows)
+        rows.append(_row(scenario, sample.recording, part, own, shown))
+        counts = (own.units[kind].counts.tolist() for kind in ("connection", "source"))
+        instances |= {
+            name: OnRoute(part.name, connections, sources)
+            for name, connections, sources in zip(part.instances, *counts, strict=True)
+        }
+    return Routed(_together(scenario, found, rows), tuple(rows), instances)
 
 
-def _row(scenario: Scenario, recording: Recording, part: Part, own: Recording, shown: Evidence) -> RouteRow:
+def _row(scenario: Scenario, recording: Recording, part: Part, own: Sample, shown: Evidence) -> RouteRow:
     route = scenario.routes[part.name]
-    rows = recording.rows
+    rows, requests = recording.rows, own.recording.rows
     answered = np.count_nonzero((rows["route"] == part.number) & (rows["instance"] != NO_INSTANCE))
     return RouteRow(
         name=part.name,
         path=route.path,
         host=route.host,
         replicas=route.replicas,
-        requests=len(own.rows),
-        share=len(own.rows) / len(recording.rows) if len(recording.rows) else None,
+        requests=len(requests),
+        share=len(requests) / len(rows) if len(rows) else None,
         expected_share=shares_of_load(scenario.routes)[part.name],
-        errors=own.errors_by_class(),
-        misrouted=int(answered) - int(own.requests_by_instance().sum()),
+        errors=own.recording.errors_by_class(),
+        misrouted=int(answered) - int(own.units["request"].counts.sum()),
         verdict=shown.judged.verdict,
         reason=shown.judged.reason,
         tests=shown.tests,
-        latency_ns=LatencySummary(**quantiles_ns(own.latencies_ns())._asdict()),
+        latency_ns=LatencySummary(**quantiles_ns(own.recording.latencies_ns())._asdict()),
     )
 
 

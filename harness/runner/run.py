@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness._version import __version__
 from harness.common.signals import deferred
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from harness.analysis.early_stop import EarlyStop
+    from harness.analysis.early_stop import EarlyStop, InterimLook
     from harness.analysis.routes import RoutedEarlyStop
     from harness.common.channel import Message
     from harness.engines.containers import Images
@@ -330,11 +330,9 @@ class _Lab:
         return self._watch is not None and self._watch.decided
 
     @property
-    def looks(self) -> dict[str, Any]:
+    def looks(self) -> Sequence[Sequence[InterimLook]] | None:
         """The looks at the counts that could have ended the load, as `Observed` has them."""
-        if self._watch is None:
-            return {}
-        return {"route_looks" if self.scenario.routes else "looks": self._watch.looks}
+        return None if self._watch is None else self._watch.all_looks
 
     def _watching(self) -> EarlyStop | RoutedEarlyStop | None:
         if self.scenario.load.until != "verdict":
@@ -425,7 +423,13 @@ def _versions(host: Host, strategy: Strategy) -> dict[str, str]:
 
 def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     """Turn the records into numbers, and write all but the summary."""
-    from harness.analysis.summarise import Observed, summarise  # noqa: PLC0415  as above
+    from harness.analysis.observed import (  # noqa: PLC0415  as above
+        Balancing,
+        Environment,
+        Observed,
+        Readings,
+    )
+    from harness.analysis.summarise import summarise  # noqa: PLC0415  as above
     from harness.recording.table import Recording  # noqa: PLC0415  imported while the host warmed up
     from harness.report.plots.stored import pictures  # noqa: PLC0415  as above
 
@@ -433,26 +437,15 @@ def _judge(lab: _Lab, pending: PendingResult, repeat_index: int) -> Summary:
     scenario, rows = lab.scenario, lab.blocks.rows()
     recording = Recording.of_run(rows, driven.identities, scenario.all_instances(), tuple(scenario.routes))
     observed = Observed(
-        unit=lab.strategy.unit,
-        layer=lab.strategy.layer,
-        expected_shares=lab.strategy.expected_shares(lab.members),
-        wall_ns=driven.wall_ns,
-        generator_cpu_ns=driven.cpu_ns,
-        generator_wall_ns=driven.wall_ns,
-        cpu_ns=lab.cpu_ns,
-        witnesses=lab.tables,
-        versions=lab.versions,
+        balancing=Balancing(lab.strategy.unit, lab.strategy.expected_shares(lab.members), lab.strategy.layer),
+        load=driven,
+        readings=Readings(lab.tables, lab.cpu_ns, lab.memory_bytes),
+        environment=Environment(lab.versions, lab.host.cores, lab.host.emulated),
+        looks=lab.looks,
+        events=lab.happened,
         warnings=lab.warnings,
         interrupted=lab.interrupted,
         repeat_index=repeat_index,
-        **lab.looks,
-        user=driven.user,
-        unsent=driven.unsent,
-        workers=driven.workers,
-        cores=lab.host.cores,
-        emulated=lab.host.emulated,
-        memory_bytes=lab.memory_bytes,
-        happened=lab.happened,
     )
     summary = summarise(scenario, recording, observed)
     pending.write_applied(lab.notes)

@@ -68,7 +68,7 @@ def test_an_interrupted_run_does_not_pass(stored: Stored, harness: Harness) -> N
 def test_witnesses_that_contradict_each_other_do_not_pass(stored: Stored, harness: Harness) -> None:
     """Counts of which another witness has others prove nothing."""
     kernel = {f"instance-{i + 1}": (count - 1, None) for i, count in enumerate(EVEN)}
-    found = harness("check", stored(EVEN, observed={"witnesses": {"kernel": kernel}}), "--json")
+    found = harness("check", stored(EVEN, observed={"tables": {"kernel": kernel}}), "--json")
     assert statuses(found.stdout)["witnesses"] == "inconclusive"
     assert found.exit_code == 3
 

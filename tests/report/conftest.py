@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pytest
 
-from harness.analysis.summarise import Observed, summarise
+from harness.analysis.summarise import summarise
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Resources
+from tests.observing import observed_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,12 +75,11 @@ def measure() -> Measure:
         }
         known: dict[str, Any] = {
             "unit": "connection",
-            "expected_shares": [1 / len(counts)] * len(counts),
+            "shares": [1 / len(counts)] * len(counts),
             "wall_ns": 10**9,
             "generator_cpu_ns": 45 * 10**7,
-            "generator_wall_ns": 10**9,
         }
         facts: Any = SimpleNamespace(**(values | scenario))
-        return recording, summarise(facts, recording, Observed(**(known | (observed or {}))))
+        return recording, summarise(facts, recording, observed_of(**(known | (observed or {}))))
 
     return made_up

@@ -60,7 +60,7 @@ def test_unequal_expected_shares_can_be_drawn(tmp_path: Path, measure: Measure) 
     for replicas in (3, 60):
         weights = np.arange(1, replicas + 1)
         shares = (weights / weights.sum()).tolist()
-        _, summary = measure((weights * 10).tolist(), observed={"expected_shares": shares})
+        _, summary = measure((weights * 10).tolist(), observed={"shares": shares})
         save(distribution_figure(summary), tmp_path / "figure.png")
 
 

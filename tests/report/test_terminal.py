@@ -53,7 +53,7 @@ def test_everything_that_was_found_is_said(measure: Measure) -> None:
     """Counts, shares, tests, latency, errors, witnesses, generator, warnings, verdict and folder appear."""
     kernel = {"instance-1": (6000, None), "instance-2": (5000, None)}
     _, summary = measure(
-        [6000, 5000], failed=3, observed={"warnings": ["look out"], "witnesses": {"kernel": kernel}}
+        [6000, 5000], failed=3, observed={"warnings": ["look out"], "tables": {"kernel": kernel}}
     )
     text = rendered(summary)
     for part in (
@@ -188,7 +188,7 @@ def test_an_open_loop_says_how_late_it_was(measure: Measure) -> None:
 def test_differences_between_witnesses_are_said_up_to_five(measure: Measure) -> None:
     """Many differences are counted, not all printed."""
     kernel = {f"instance-{i}": (0, None) for i in range(1, 9)}
-    text = rendered(measure([5] * 8, observed={"witnesses": {"kernel": kernel}})[1], width=120)
+    text = rendered(measure([5] * 8, observed={"tables": {"kernel": kernel}})[1], width=120)
     assert "instance-5: client 5, kernel 0 connections" in text
     assert "instance-6: client" not in text
     assert "and 3 more differences" in text

@@ -1,0 +1,105 @@
+"""The units of a recording, counted once for all who ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from harness.analysis.early_stop import InterimLook
+    from harness.recording.table import Recording
+    from harness.types import Unit
+
+KINDS: tuple[Unit, ...] = ("connection", "request", "source")
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """All units of one kind in a recording; each value is computed when it is first needed, and kept.
+
+    Attributes
+    ----------
+    kind
+        What the units are.
+    """
+
+    kind: Unit
+    _recording: Recording
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """The units of each instance."""
+        return self._recording.units_by_instance(self.kind)
+
+    @cached_property
+    def missing(self) -> int:
+        """How many units no instance can be named for."""
+        if self.kind == "request":
+            return len(self._recording.rows) - int(self.counts.sum())
+        return len(self.sizes) - int(self.counts.sum())
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """The requests of each unit."""
+        return self._recording.requests_by_unit(self.kind)
+
+    @property
+    def total(self) -> int:
+        """How many units there are."""
+        return int(self.counts.sum()) + self.missing
+
+    @property
+    def times_ns(self) -> NDArray[np.int64]:
+        """When an instance was chosen for each unit that has one, on the monotonic clock, in order."""
+        return self._chosen[0]
+
+    @property
+    def choices(self) -> NDArray[np.uint32]:
+        """The instances that were chosen, in the order of `times_ns`."""
+        return self._chosen[1]
+
+    @cached_property
+    def _chosen(self) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        return self._recording.choices(self.kind)
+
+
+def units_of(recording: Recording) -> Mapping[Unit, Units]:
+    """Give the units of every kind."""
+    return {kind: Units(kind, recording) for kind in KINDS}
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What one verdict is on.
+
+    Attributes
+    ----------
+    recording
+        All requests, those before the first fault, or those of one route.
+    units
+        Its units of every kind.
+    unit, shares
+        What the strategy balances, and each instance's expected share of it.
+    wall_ns
+        How long the load took.
+    looks
+        The looks that could have ended the load; None where no look could.
+    """
+
+    recording: Recording
+    units: Mapping[Unit, Units]
+    unit: Unit
+    shares: Sequence[float]
+    wall_ns: int
+    looks: Sequence[InterimLook] | None = None
+
+    @property
+    def balanced(self) -> Units:
+        """The units that the strategy balances."""
+        return self.units[self.unit]
