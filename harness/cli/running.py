@@ -116,8 +116,8 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
     """
     from harness.load.driver import NO_WORKERS, Workers
     from harness.report.progress import Progress
-    from harness.runner.host_setup import one_machine
     from harness.runner.run import run as run_once
+    from harness.runner.setup import one_machine
     from harness.scenario import load_scenario
 
     loaded = load_scenario(scenario, _chosen(overrides, host, engine, workers))
@@ -272,7 +272,7 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
     from harness.report.format import standard_output
     from harness.report.progress import Progress
     from harness.report.suite import closing_line, render_suite
-    from harness.runner.host_setup import one_machine
+    from harness.runner.setup import one_machine
     from harness.suite.file import Planned, read_suite
     from harness.suite.running import SuiteRun
 

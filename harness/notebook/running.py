@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.errors import HarnessError
 from harness.notebook.result import Result
 from harness.report.progress import Progress
-from harness.runner.host_setup import one_machine
 from harness.runner.run import run as run_once
+from harness.runner.setup import one_machine
 from harness.scenario import load_scenario
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from harness.load.driver import NO_WORKERS, Driver, Workers, profile_for, raise_
 from harness.results.folder import PendingResult
 from harness.results.journal import Notes
 from harness.runner.counters import Counters
-from harness.runner.engine_setup import find_images, make_engine, require_programs
-from harness.runner.host_setup import make_host
+from harness.runner.setup import find_images, make_engine, make_host, require_programs
 from harness.types import Endpoint
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from harness.load.driver import OnProgress, PhaseResult
     from harness.recording.spool import Spool
     from harness.report.progress import Progress
-    from harness.runner.host_setup import AnyHost
+    from harness.runner.setup import AnyHost
     from harness.scenario import Scenario
     from harness.strategies.base import Strategy
     from harness.summary.run import Phases as PhaseSeconds

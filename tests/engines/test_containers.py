@@ -20,7 +20,7 @@ from harness.errors import EngineError, HarnessError
 from harness.hosts.address_plan import IPV4
 from harness.hosts.netns import NetnsHost
 from harness.images import Cache
-from harness.runner.engine_setup import make_engine
+from harness.runner.setup import make_engine
 from harness.scenario import load_scenario
 from harness.types import Endpoint
 
@@ -270,7 +270,7 @@ def test_all_that_a_program_says_is_heard_on_a_busy_machine(
 
 
 def test_a_program_that_is_missing_is_told_by_the_host(tmp_path: Path) -> None:
-    """`harness.runner.engine_setup` asks before; whoever does not, is told here."""
+    """`harness.runner.setup` asks before; whoever does not, is told here."""
     with NetnsHost("external", privileged=True) as host:
         host.start()
         host.link()
