@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from harness.analysis.observed import Readings
 from harness.engines.base import Served
 from harness.types import TOTAL
 
@@ -21,15 +22,8 @@ if TYPE_CHECKING:
 class Counters:
     """Notes where every count stands, to tell later what has come since.
 
-    No request may be under way, neither when it is made nor when it is asked.
-
-    Attributes
-    ----------
-    cpu_ns
-        Once collected: processor time of each role, and `softirq`, as `Host.cpu_ns` has it.
+    No request may be under way, neither when it is made nor when it collects.
     """
-
-    cpu_ns: dict[str, int]
 
     def __init__(
         self,
@@ -52,8 +46,8 @@ class Counters:
 
     def collect(
         self, all_instances: Sequence[str], *, changed: bool, followed: bool
-    ) -> tuple[dict[str, WitnessTable], list[str]]:
-        """Give each witness's table of connections and requests, and what spoils their word.
+    ) -> tuple[Readings, list[str]]:
+        """Give what each counter has counted since, and what spoils it, one sentence each.
 
         Parameters
         ----------
@@ -65,7 +59,7 @@ class Counters:
             Whether the strategy's members were changed, with which counts of the kernel's rules begin anew.
         """
         served, counted, dropped, cpu_ns = self._counts()
-        self.cpu_ns = {role: used - self._cpu_ns.get(role, 0) for role, used in cpu_ns.items()}
+        cpu_since_ns = {role: used - self._cpu_ns.get(role, 0) for role, used in cpu_ns.items()}
         names = [member.name for member in self._members]
         tables: dict[str, WitnessTable] = {}
         if served is not None and self._served is not None:
@@ -79,7 +73,7 @@ class Counters:
             }
         if counted is not None and self._counted is not None and not (followed and counted.by == "kernel"):
             if changed:
-                self._counted, counted = (replace(count, members=None) for count in (self._counted, counted))
+                counted = replace(counted, members=None)
             tables[counted.by] = _since(self._counted, counted, names)
         warnings = [*self._engine.died(), *self._host.died()]
         if dropped > self._dropped:
@@ -87,7 +81,7 @@ class Counters:
                 f"the kernel dropped {dropped - self._dropped:,} packets, its connection table being full "
                 "(net.netfilter.nf_conntrack_max): errors and latency are this machine's, not the strategy's"
             )
-        return tables, warnings
+        return Readings(tables, cpu_since_ns, self._engine.memory_bytes()), warnings
 
 
 def _since(before: Counted, now: Counted, names: Sequence[str]) -> WitnessTable:
