@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,20 @@ def _outputs(notebook: Any) -> Iterator[Any]:
             yield from cell.outputs
 
 
+def _tree(project: Path) -> list[str]:
+    """List the files of the project, but for Jupyter's own folders."""
+    own = ("ipython", "jupyter")
+    return sorted(
+        str(path) for path in project.rglob("*") if not path.relative_to(project).parts[0].startswith(own)
+    )
+
+
+def _git_status() -> str:
+    """Give what git sees as changed or new in the checkout, ignored files too."""
+    status = ["git", "status", "--porcelain", "--ignored", "--", "results", "notebooks", "scenarios"]
+    return subprocess.run(status, cwd=_ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def test_the_four_notebooks_are_there() -> None:
     """Those that docs/python.md names; no other is left untested for want of being found."""
     assert _NAMES == ["compare_strategies", "cost", "failover", "fairness"]
@@ -43,15 +58,16 @@ def test_the_four_notebooks_are_there() -> None:
 
 @pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, project: Path) -> None:
-    """Its own assertions hold, nothing is said on standard error, and its last cell's run leaves a result."""
+    """Its own assertions hold, nothing is said on standard error, and its last cell's run leaves no trace."""
+    before = _tree(project), _git_status()
     outputs = [*_outputs(_executed(path, project))]
     complaints = [
         output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"
     ]
     assert not complaints
     assert any("image/png" in output.get("data", ()) for output in outputs)
-    (made,) = (entry for entry in (project / "results").iterdir() if entry.name != "reference")
-    assert (made / "summary.json").is_file()
+    assert any("load: " in output.get("text", "") for output in outputs), "it ran a scenario"
+    assert (_tree(project), _git_status()) == before
 
 
 @pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
