@@ -93,7 +93,7 @@ def _coloured(state: State) -> str:
 
 
 def _give_no_color(command: click.Command) -> None:
-    """Let a command, and all below it, take --no-color: wherever somebody writes it, it is meant for all."""
+    """Let a command, and all below it, take --no-color, which applies wherever it stands."""
     command.params.append(
         click.Option(
             ["--no-color"],
@@ -120,7 +120,7 @@ _give_no_color(cli)
 
 
 def main() -> int:
-    """Run the command; whatever goes wrong is told in a line or two, never in a traceback."""
+    """Run the command; errors are printed in a line or two, never as a traceback."""
     # A run lasts seconds and ends with its process; the collector would walk half a million objects of
     # libraries many times over, and once more at the end: half a second in all.
     gc.disable()

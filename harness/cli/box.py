@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 @click.group()
 def box() -> None:
-    """Make and show the box of host vagrant.
+    """Build and list the box (the disk image) of host vagrant.
 
-    Where there is one that was made here, runs take it; else a stock Debian from Vagrant's catalogue,
-    or what the environment variable HARNESS_BOX names.
+    Runs use the box that was built here, if there is one; otherwise a stock Debian from Vagrant's
+    catalogue, or the box that the environment variable HARNESS_BOX names.
     """
 
 
 @box.command()
 def build() -> None:
-    """Make a box of Debian's packages, for libvirt, if it is not there.
+    """Build a box of Debian's packages, for libvirt, unless it exists.
 
-    It takes root, Debian, and two minutes. Another recipe, as a later version may have it, replaces it;
-    harness clean --boxes removes it.
+    It needs root and Debian, and takes two minutes. A later version with another recipe replaces the
+    box; harness clean --boxes removes it.
 
     \b
     Example:
@@ -42,12 +42,12 @@ def build() -> None:
 
 @box.command("list")
 def list_() -> None:
-    """Show the box that is there."""
+    """Show the stored box."""
     from harness.hosts.vm.box import VagrantBoxes
 
     found = VagrantBoxes().find()
     if found is None:
-        click.echo("there is none; harness box build makes it")
+        click.echo("there is none; harness box build builds it")
     else:
         _show(found)
 

@@ -1,4 +1,4 @@
-"""`harness completion`, and what a shell is told when somebody presses Tab."""
+"""`harness completion`, and the answers to a shell when Tab is pressed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ VARIABLE: Final = "_HARNESS_COMPLETE"
 """The environment variable by which the shell's script asks."""
 
 _SHELLS: Final = ("bash", "zsh", "fish")
-_DEPTH: Final = 3  # folders below where somebody is that are looked through for scenarios
+_DEPTH: Final = 3  # folders below the current one that are searched for scenarios
 _NOT_THERE: Final = {"results", "build", "node_modules", "site"}
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print a script by which SHELL completes commands, options, scenarios, results and strategies.
+    """Print a script for SHELL that completes commands, options, scenarios, results and strategies.
 
     \b
     Bash, for this session:   eval "$(harness completion bash)"
-    Bash, for all to come:    harness completion bash >> ~/.bashrc
+    Bash, for all later ones:   harness completion bash >> ~/.bashrc
     Zsh, after compinit:      harness completion zsh >> ~/.zshrc
     Fish:                     harness completion fish > ~/.config/fish/completions/harness.fish
     """
@@ -153,7 +153,7 @@ class Override(click.ParamType[Any]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the strategies; of other keys, values are anybody's."""
+        """Offer the strategies; the values of other keys are unknown."""
         del ctx, param
         from harness.strategies import strategy_names
 

@@ -32,7 +32,7 @@ MEANINGS: Final[dict[State, str]] = {
     "missing": "can be installed, or a part that it needs can",
     "lacking": "this kernel or user does not allow it, or a large program is absent; the rest works",
 }
-"""What each state means, for those who read the table."""
+"""What each state in the table means."""
 
 _APT: Final = "apt-get install "
 
@@ -99,7 +99,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _virtual_machine() -> Finding:
-    """Say who would run a virtual machine; none is brought up, which takes minutes."""
+    """Say what would run a virtual machine; none is brought up, which takes minutes."""
     from harness.hosts.vm.providers import choose
 
     try:

@@ -18,9 +18,9 @@ _WIDTH = 36  # of the column that is to be wrapped last
 
 @click.group()
 def images() -> None:
-    """Make, add and list the container images that runs load.
+    """Build, add and list the container images that runs load.
 
-    Runs make what they need by themselves; these commands do it beforehand.
+    Runs build the images that they need; these commands do it beforehand.
     """
 
 
@@ -32,12 +32,12 @@ def images() -> None:
     type=click.Choice(["auto", "registry", "packages"]),
     default="auto",
     show_default=True,
-    help="The official image, one made of packages, or the former where a registry answers.",
+    help="auto: the official image if a registry answers, else one built of packages.",
 )
 def build(names: tuple[str, ...], source: Source) -> None:
-    """Make the images NAME, all of the catalogue by default, as far as they are not there.
+    """Build the images NAME, by default all of the catalogue, unless they exist.
 
-    What is there stays as it is; after `harness clean --images`, all is made anew, of the newest
+    Existing images stay as they are. After `harness clean --images`, all are built again, of the newest
     packages.
 
     \b
@@ -63,7 +63,7 @@ def build(names: tuple[str, ...], source: Source) -> None:
 
 @images.command("list")
 def list_() -> None:
-    """List the images that are there."""
+    """List the stored images."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -75,7 +75,7 @@ def list_() -> None:
 
     found = Cache().images()
     if not found:
-        click.echo("there are none; harness images build makes them, and so do runs that need some")
+        click.echo("there are none; harness images build builds them, and so do runs that need some")
         return
     console = standard_output()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -98,8 +98,8 @@ def list_() -> None:
 def add(file: Path) -> None:
     """Add an image that `docker save` or `podman save` wrote to FILE; - is standard input.
 
-    Scenarios then name it as it was named there, and so do runs of the harness's own images: where
-    no registry can be reached, nginx:1.22.1 that was added is used as nginx.
+    Scenarios refer to it by the name that it has in FILE. An added image also replaces an official one
+    that no registry provides: an added nginx:1.22.1 is used as nginx.
 
     \b
     Examples:
@@ -118,12 +118,12 @@ def add(file: Path) -> None:
 
 
 @click.command()
-@click.option("--images", "of_images", is_flag=True, help="Remove all images of the cache, too.")
-@click.option("--boxes", "of_boxes", is_flag=True, help="Remove the box that was made, too.")
+@click.option("--images", "of_images", is_flag=True, help="Also remove all stored images.")
+@click.option("--boxes", "of_boxes", is_flag=True, help="Also remove the box that was built.")
 def clean(*, of_images: bool, of_boxes: bool) -> None:
-    """Destroy the virtual machine that a run has kept or left, and say what else is kept for later runs.
+    """Destroy the virtual machine that a run has kept or left, and list what else is kept for later runs.
 
-    Results are no part of that: they stay until somebody removes their folders.
+    Results are not removed.
     """
     from harness.hosts.vm.box import VagrantBoxes
     from harness.hosts.vm.machine import Machine

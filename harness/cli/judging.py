@@ -74,24 +74,24 @@ class _QuantileTolerance(_Increase):
     metavar="DIR|FILE",
     help="Compare with this baseline, or with the scenario's in this folder.",
 )
-@click.option("--tolerance", type=_Percentage(), metavar="10%", help="In place of the scenario's.")
+@click.option("--tolerance", type=_Percentage(), metavar="10%", help="Replace the scenario's tolerance.")
 @click.option(
     "--latency-tolerance",
     "latency",
     type=_QuantileTolerance(),
     multiple=True,
     metavar="p99=20%",
-    help="How much slower than the baseline is too slow: p50, p90, p99, p99.9 or max. May be repeated.",
+    help="Fail above this increase of p50, p90, p99, p99.9 or max over the baseline. May be repeated.",
 )
 @click.option(
     "--cpu-tolerance",
     "cpu",
     type=_Increase(),
     metavar="20%",
-    help="How much more processor time for each request than the baseline's is too much.",
+    help="Fail above this increase of processor time per request over the baseline.",
 )
-@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML, too.")
-@click.option("--github", is_flag=True, help="Print GitHub annotations, and add to the step's summary.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML.")
+@click.option("--github", is_flag=True, help="Print GitHub annotations, and add to the summary of the step.")
 @click.option("--json", "json_", is_flag=True, help="Print the checks as one line of JSON.")
 def check(  # noqa: PLR0913  one for each option
     results: tuple[Path, ...],
@@ -104,13 +104,13 @@ def check(  # noqa: PLR0913  one for each option
     github: bool,
     json_: bool,
 ) -> int:
-    """Pass or fail stored RESULTS: for a CI job, for instance.
+    """Pass or fail stored RESULTS, in a CI job for example.
 
-    A result is a folder that `harness run` left. Each is checked against its own scenario: is the
-    verdict the expected one, is everything there, do the witnesses agree? With a baseline, also:
-    are the shares what they were, have errors not risen, are latency and processor time no worse?
-    Several results of one scenario are compared together. What the data can't show is inconclusive,
-    never passed: latency, for instance, needs several runs on both sides.
+    A result is a folder that `harness run` wrote. Each is checked against its own scenario: the verdict
+    is the expected one, the result is complete, and the counts of client, instances and kernel or proxy
+    agree. With a baseline, shares and errors are compared with it; on request, latency and processor
+    time, too. Several results of one scenario are compared together. What the data cannot show is
+    inconclusive, never passed: latency, for example, needs several runs on both sides.
 
     \b
     Exit status: 0 all passed, 1 some failed, 3 none failed but some inconclusive, 2 for every error.
@@ -180,10 +180,10 @@ def _write(path: Path, text: str, mode: str) -> None:
 @click.argument("results", nargs=-1, required=True, type=ResultPath())
 @output_option(_BASELINES, "The folder for the baselines, one file for each scenario.", former="--baselines")
 def baseline(results: tuple[Path, ...], output: Path) -> int:
-    """Keep RESULTS as what later ones are compared with.
+    """Store RESULTS as the baseline that `harness check` compares later results with.
 
-    All results of one scenario make one baseline, in place of the one before. Only results that passed
-    are taken. Latency and processor time can be compared only where there are several.
+    All results of one scenario make one baseline, which replaces the former one. Only results that
+    passed are accepted. Latency and processor time can be compared only if there are several.
 
     \b
     Example:
@@ -203,18 +203,18 @@ def baseline(results: tuple[Path, ...], output: Path) -> int:
 
 @click.command()
 @click.argument("counts", nargs=-1, type=click.IntRange(0))
-@click.option(
-    "--expected", metavar="9:1", help="What the instances are to get, in relation; alike by default."
-)
+@click.option("--expected", metavar="9:1", help="The intended proportions.  [default: equal shares]")
 @click.option("--tolerance", type=_Percentage(), default="10%", show_default=True, metavar="PERCENT")
 @click.option("--confidence", type=_Percentage(), default="95%", show_default=True, metavar="PERCENT")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For simulated p-values.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of simulated p-values."
+)
 @click.option(
     "--intervals",
     type=click.Choice(["exact", "goodman", "sison-glaz"]),
     default="exact",
     show_default=True,
-    help="How the simultaneous intervals of the shares are made.",
+    help="The method of the simultaneous intervals of the shares.",
 )
 @click.option("--json", "json_", is_flag=True, help="Print everything as one line of JSON.")
 def fairness(  # noqa: PLR0913  one for each option
@@ -227,11 +227,11 @@ def fairness(  # noqa: PLR0913  one for each option
     intervals: str,
     json_: bool,
 ) -> int:
-    """Judge anybody's COUNTS: how many connections, requests or sources each instance got.
+    """Judge COUNTS from any source: how many connections, requests or sources each instance got.
 
-    Without COUNTS, they are read from standard input as CSV with two columns, name and count; a
-    header line is recognised. Units have to be chosen independently of each other: connections for a
-    layer-4 balancer, requests for a proxy, and not requests that share a connection.
+    Without COUNTS, the command reads CSV from standard input, with two columns, name and count; a header
+    line is recognised. The counted units have to be assigned independently of each other: connections for
+    a layer-4 balancer, requests for a proxy, but not requests that share a connection.
 
     \b
     Exit status: 0 even, 1 uneven, 3 inconclusive, 2 for every error.
@@ -272,17 +272,17 @@ def fairness(  # noqa: PLR0913  one for each option
     "--confidence",
     type=_Percentage(),
     metavar="PERCENTAGE",
-    help="How sure a difference must be; by default as in the first scenario.",
+    help="The confidence of intervals.  [default: the first scenario's]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one line of JSON.")
 def compare(results: tuple[Path, ...], confidence: float | None, *, as_json: bool) -> None:
-    """Compare RESULTS, of one strategy or of several: each with the first.
+    """Compare RESULTS of one strategy or of several: each with the first.
 
-    Results of one scenario are taken together, as its runs; if all are of one, each run stands for
-    itself. A folder of results stands for those in it. A difference is told with its interval, which
-    takes two runs or more on both sides; where chance alone may have made it, that is said. Where
-    instances are the same, so are their shares compared. Use harness check for a tolerance that
-    decides.
+    Results of one scenario are its runs, and are taken together; if all are of one scenario, each run
+    stands for itself. A folder stands for the results in it. Figures are means of the runs. Each difference
+    has an interval, which takes two runs or more on both sides; a difference that chance alone may have
+    made is marked. If instances are the same, their shares are compared, too. To pass or fail a result,
+    use harness check.
 
     \b
     Examples:

@@ -48,7 +48,7 @@ def _names() -> list[str]:
     type=RegisteredName("kind", _names),
     multiple=True,
     default=("all",),
-    help="What to draw; by default all that these results have. May be repeated.",
+    help="What to draw.  [default: all that these results have] May be repeated.",
 )
 @click.option(
     "--format",
@@ -56,15 +56,15 @@ def _names() -> list[str]:
     type=click.Choice(["png", "svg"]),
     default="png",
     show_default=True,
-    help="Of files.",
+    help="The format of the files.",
 )
 @output_option(Path("plots"), "The folder for the pictures; files of the same name are replaced.")
 def plot(results: tuple[Path, ...], kinds: tuple[str, ...], format_: str, output: Path) -> int:
-    """Draw RESULTs: who got how much, how long it took, what it costs, and how they compare.
+    """Draw RESULTs: shares, latency, cost, and how results compare.
 
-    A result is a folder that `harness run` left; a folder of results stands for all in it, and so does one
-    of condensed results, such as those in results/reference. What
-    `harness suite --json` printed can be named, too: its matrix has what was skipped or not possible.
+    A result is a folder that `harness run` wrote. A folder of results stands for all in it, condensed ones,
+    such as those in results/reference, too. The output of `harness suite --json` is accepted as well: its
+    matrix shows what was skipped or not possible.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`harness report`: results as a page that can be shown to others."""
+"""`harness report`: results as one HTML page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.errors import ResultError
 def report(results: tuple[Path, ...], output: Path) -> None:
     """Write RESULTS as one HTML page: the verdict in plain words, then tables, plots and evidence.
 
-    A result is a folder that `harness run` left; of a folder that holds many, such as a suite's, all are
-    taken, condensed ones too (docs/suites.md). The page is a single file that loads nothing from anywhere:
-    it can be mailed, kept, or printed.
+    A result is a folder that `harness run` wrote. A folder of results, such as a suite's, stands for all in
+    it, condensed ones, too (docs/suites.md). The page is a single file that loads nothing from elsewhere:
+    it can be mailed, stored or printed.
 
     \b
     Examples:

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from harness.scenario import Scenario
 
 _LISTEN = "0.0.0.0:5557"
-"""Where workers join unless somebody says otherwise: Locust's own port."""
+"""Where workers join by default: Locust's own port."""
 
 _OUTPUT = output_option(Path("results"), "The folder for the result folders.", former="--results")
 _ENGINE = click.option(
     "--engine",
     type=RegisteredName("engine", ENGINES.names),
-    help="What runs the instances, in place of what the scenario says; containers need root.",
+    help="Replace the scenario's engine, which runs the instances; docker and podman need root.",
 )
 
 
 _HOST = click.option(
     "--host",
     type=click.Choice([*HOSTS]),
-    help="The throw-away machine, in place of what the scenario says; vagrant has Docker.",
+    help="Replace the scenario's host, the throw-away machine; vagrant has Docker.",
 )
 _KEEP = click.option(
-    "--keep", is_flag=True, help="Leave a virtual machine up for the next run; harness clean ends it."
+    "--keep", is_flag=True, help="Keep a virtual machine for the next run; harness clean ends it."
 )
 
 
@@ -72,12 +72,12 @@ def _chosen(
     type=click.IntRange(0, 1000),
     default=0,
     metavar="N",
-    help="Wait for N more that join from other machines (`harness worker`).",
+    help="Wait for N workers from other machines (`harness worker`).",
 )
 @click.option(
     "--listen",
     metavar="ADDRESS:PORT",
-    help=f"Where they join, on the load's side of the host.  [default: {_LISTEN}]",
+    help=f"Where workers join, on the client side of the host.  [default: {_LISTEN}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one line a run.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
@@ -97,13 +97,13 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
 ) -> int:
     """Run SCENARIO and judge how even its distribution is.
 
-    It builds a throw-away host, starts the instances, exposes them by the scenario's strategy, drives
-    the load, and leaves a result folder. Nothing of this machine's own network is touched; root is
-    needed for containers only.
+    A run builds a throw-away host, starts the instances, exposes them by the scenario's strategy, drives
+    the load, and writes a result folder. It does not touch this machine's own network. Only containers
+    need root.
 
     \b
-    Exit status: 0 even (or whatever the scenario expects), 1 uneven, or not recovered from an event
-    as required, 3 inconclusive, 2 for every error, 130 after Ctrl-C.
+    Exit status: 0 even (or what the scenario expects), 1 uneven, or no recovery from an event as the
+    scenario requires, 3 inconclusive, 2 for every error, 130 after Ctrl-C.
 
     \b
     Examples:
@@ -163,11 +163,11 @@ def _place(listen: str) -> tuple[str, int]:
 @click.command()
 @click.option("--join", "address", required=True, metavar="ADDRESS[:PORT]", help="Where the run listens.")
 def worker(address: str) -> None:
-    """Be one of the processes that share the load of a run on another machine.
+    """Join a run on another machine as a process that sends a share of its load.
 
-    The run waits for it (`harness run … --await-workers`), gives it its share, and takes what it
-    records. This machine must reach both the run and the port that is measured. It ends with the run.
-    The run decides what is sent, so join only runs of people whom you trust.
+    The run waits for the worker (`harness run … --await-workers`), assigns its share, and collects its
+    records. This machine must reach both the run and the measured port. The worker ends with the run.
+    The run decides what is sent, so join only runs that you trust.
 
     \b
     Examples:
@@ -215,13 +215,13 @@ def _worse(one: int, other: int) -> int:
     "--repeat",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="How many times each scenario is run; by default as the files say.",
+    help="Run each scenario N times.  [default: as the files say]",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     metavar="N",
-    help="Shuffles the order of the runs; by default as the file says, or 0.",
+    help="Shuffle the order of the runs by this seed.  [default: as the file says, or 0]",
 )
 @click.option(
     "--set",
@@ -235,7 +235,7 @@ def _worse(one: int, other: int) -> int:
 @_HOST
 @_ENGINE
 @_KEEP
-@click.option("--json", "as_json", is_flag=True, help="Print what came of it as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one line of JSON.")
 @click.option("--quiet", is_flag=True, help="Print the last line only.")
 def suite(  # noqa: PLR0913, PLR0917  one for each option
     paths: tuple[Path, ...],
@@ -252,14 +252,13 @@ def suite(  # noqa: PLR0913, PLR0917  one for each option
 ) -> int:
     """Run many scenarios, and compare them in one table.
 
-    PATHS are scenario files, suite files (docs/suites.md), and folders, of which each *.yaml is
-    meant. All of them are checked before anything runs. One run follows the other, in rounds of a
-    shuffled order, so that a drift of the machine hits all scenarios alike. A scenario that fails
-    does not stop the others.
+    PATHS are scenario files, suite files (docs/suites.md), and folders with *.yaml files. All are
+    checked before anything runs. One run follows the other, in rounds of a shuffled order, so that a
+    drift of the machine affects all scenarios alike. A scenario that fails does not stop the others.
 
     \b
-    Exit status: 0 all as expected (what this kernel lacks is skipped and listed), 1 some not,
-    3 none worse than inconclusive, 2 for wrong files, 130 after Ctrl-C.
+    Exit status: 0 all as expected (what this kernel lacks is skipped and listed), 1 some not as
+    expected, 3 some inconclusive and none worse, 2 for wrong files, 130 after Ctrl-C.
 
     \b
     Examples:

@@ -29,7 +29,7 @@ def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
     """Check scenario and suite FILES without running them.
 
     \b
-    Every problem is told with its place: file:line:column. Exit status: 0 if all are right, else 2.
+    Every problem is printed with file:line:column. Exit status: 0 if all are right, else 2.
     """
     from harness.errors import ScenarioError
     from harness.suite.file import read_suite
@@ -72,13 +72,18 @@ class _Rate(click.ParamType[Any]):
     metavar="KEY=VALUE",
     help="Override a key, as in tolerance=5%.",
 )
-@click.option("--rate", type=_Rate(), metavar="3000/s", help="Requests; tells how long the load takes.")
-@click.option("--json", "as_json", is_flag=True, help="Print what it takes as one line of JSON.")
+@click.option(
+    "--rate",
+    type=_Rate(),
+    metavar="3000/s",
+    help="The rate of requests, to calculate how long the load takes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the sample size as one line of JSON.")
 def plan(scenario: Path, overrides: tuple[str, ...], rate: float | None, *, as_json: bool) -> None:
-    """Say what it takes to judge SCENARIO, and what a run would set up; nothing is run.
+    """Print how much data a verdict on SCENARIO takes, and what a run would set up. Nothing is run.
 
-    How many units (connections, requests or sources, whatever the strategy balances) show that a fair
-    strategy is fair, how long they take, and then, in order, every address, program, rule and
+    First, how many units (the connections, requests or sources that the strategy balances) show that a
+    fair strategy is fair, and how long they take. Then, in order, every address, program, rule and
     configuration file of a run.
 
     \b
@@ -106,7 +111,7 @@ def plan(scenario: Path, overrides: tuple[str, ...], rate: float | None, *, as_j
     "what", type=click.Choice(["scenario", "suite", "summary", "suite-summary"]), default="scenario"
 )
 def schema(what: str) -> None:
-    """Print the JSON Schema of scenario or suite files (for editors), or of what runs or suites print."""
+    """Print the JSON Schema of scenario or suite files, or of the JSON output of runs or suites."""
     from harness.scenario.schema import scenario_schema
     from harness.suite.schema import suite_schema
     from harness.summary.run import summary_schema

@@ -15,14 +15,13 @@ _RESULTS = Path("results")
 @click.command("list")
 @click.argument("what", type=click.Choice(["strategies", "engines", "faults", "plots", "results"]))
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
-@click.option("--markdown", is_flag=True, help="Of strategies: write a page with all that they say.")
-@click.option("--json", "as_json", is_flag=True, help="Of results: print them as one line of JSON.")
+@click.option("--markdown", is_flag=True, help="Of strategies: print a page of documentation.")
+@click.option("--json", "as_json", is_flag=True, help="Of results: print one line of JSON.")
 def list_(what: str, folder: Path | None, *, markdown: bool, as_json: bool) -> None:
-    """List the parts that there are, those of other packages among them, or the RESULTS in DIR.
+    """List the installed parts, those of other packages included, or the RESULTS in DIR.
 
-    Strategies, engines and faults are what scenarios can name, plots what `harness plot` draws. DIR is the
-    folder results, where none is named. The oldest result comes first. One whose run was killed is
-    `incomplete`, one that Ctrl-C ended `interrupted`.
+    Scenarios name strategies, engines and faults; `harness plot` draws plots. DIR is by default the folder
+    results. The oldest result comes first. `incomplete`: the run was killed. `interrupted`: Ctrl-C ended it.
 
     \b
     Examples:
@@ -87,14 +86,14 @@ def _list_results(folder: Path, *, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     default=_RESULTS,
     show_default=True,
-    help="The folder that a name is looked for in.",
+    help="The folder in which RESULT is looked up.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
 def show(result: str, results: Path, *, as_json: bool, quiet: bool) -> None:
-    """Show what a run printed, from its stored RESULT.
+    """Print again what a run printed, from its stored RESULT.
 
-    RESULT is a result's folder, its name below the folder of results, or the word latest.
+    RESULT is the folder of a result, its name in the folder of results, or the word latest.
 
     \b
     Examples:
