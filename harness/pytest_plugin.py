@@ -243,7 +243,7 @@ def _said(planned: Planned | NotPossible) -> dict[str, str | int]:
         return {"strategy": planned.strategy}
     scenario = planned.scenario
     strategy = scenario.strategy
-    return {"strategy": strategy.name, "unit": strategy.made().unit, "replicas": scenario.replicas}
+    return {"strategy": strategy.name, "unit": strategy.can.unit, "replicas": scenario.replicas}
 
 
 def _measured(config: pytest.Config, scenario: Scenario, repeat_index: int = 0) -> Outcome:

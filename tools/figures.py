@@ -69,10 +69,10 @@ class Row(NamedTuple):
     @property
     def alike(self) -> tuple[object, ...]:
         """What strategies must have in common to share a row of the short table."""
-        found = self.strategy
+        found, able = self.strategy, self.strategy.default_capabilities()
         verdicts = tuple(sorted({run.verdict for run in self.runs}))
         how = _how(self.costs) if self.costs else ""
-        return found.family, verdicts, found.keeps_source, found.needs_root, found.cooperation, how
+        return found.family, verdicts, able.keeps_source, able.needs_root, able.cooperation, how
 
 
 def main() -> int:

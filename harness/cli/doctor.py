@@ -157,7 +157,7 @@ def _strategy(
     if missing:
         mend = " && ".join(sorted({_as_root(install) for install in missing.values()}))
         return Finding("strategy", name, "missing", f"{', '.join(missing)} not found", mend)
-    if strategy.placement not in members:
+    if strategy.default_capabilities().placement not in members:
         return Finding("strategy", name, "missing", "needs engine process")
     return _tried("strategy", name, strategy.summary, lambda: _expose(strategy, host, members))
 
@@ -167,9 +167,10 @@ def _as_root(install: str) -> str:
 
 
 def _expose(strategy: type[Strategy], host: NetnsHost, members: dict[Placement, list[Member]]) -> None:
-    endpoint = Endpoint(host.address, _PORTS[strategy.placement])
+    able = strategy.default_capabilities()
+    endpoint = Endpoint(host.address, _PORTS[able.placement])
     tried = strategy(strategy.options_model())
-    some = members[strategy.placement][: strategy.most_members]
+    some = members[able.placement][: able.most_members]
     try:
         tried.expose(host, endpoint, some)
     except RefusedError:

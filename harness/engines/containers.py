@@ -94,7 +94,7 @@ class ContainerEngine:
         self._workload = workload
         self._strategy = strategy
         self._endpoint_port = workload.endpoint_port
-        self._port = workload.endpoint_port if strategy.placement == "host" else workload.port
+        self._port = workload.endpoint_port if strategy.can.placement == "host" else workload.port
         self._images = images
         self._names: list[str] = []  # each at its slot
         self._instances: dict[str, Container] = {}
@@ -130,7 +130,7 @@ class ContainerEngine:
         with ThreadPoolExecutor(_AT_ONCE) as workers, self._refused():
             network = self._network()
             plans = [self._plan(name, network, version or Version(), weights or {}) for name in names]
-            if self._strategy.published and self._strategy.placement == "own":
+            if self._strategy.can.published and self._strategy.can.placement == "own":
                 # One after another: it is to be seen which of them the port is refused to.
                 containers = [self._started(plan) for plan in plans]
             else:
@@ -138,7 +138,7 @@ class ContainerEngine:
         self._instances |= {container.name: container for container in containers}
         self._host.adopt([container.pid for container in containers if container.pid], "instances")
         self._wait_listening(containers, (version and version.image) or self._workload.image)
-        if first and self._strategy.placement == "own":
+        if first and self._strategy.can.placement == "own":
             self._daemon.open_forwarding(self._port)
         members = [
             Member(
@@ -165,15 +165,15 @@ class ContainerEngine:
         try:
             yield
         except EngineError as error:
-            if self._strategy.published and any(words in str(error) for words in _TAKEN):
+            if self._strategy.can.published and any(words in str(error) for words in _TAKEN):
                 raise RefusedError(str(error)) from error
             raise
 
     def _network(self) -> str:
         """Give the network that instances join: their own, the host's, or that of a sandbox."""
-        if self._strategy.placement == "host":
+        if self._strategy.can.placement == "host":
             return "host"
-        if self._strategy.placement == "own":
+        if self._strategy.can.placement == "own":
             return ""
         if self._sandbox is None:
             self._sandbox = self.containers.start(
@@ -191,7 +191,7 @@ class ContainerEngine:
     def _plan(self, name: str, network: str, version: Version, weights: Mapping[str, int]) -> Plan:
         app = self._workload
         told = {"INSTANCE": name, "HOSTNAME": name, "PORT": str(self._port)}
-        own = self._strategy.placement == "own"
+        own = self._strategy.can.placement == "own"
         if not own:
             told["REUSE_PORT"] = "1"
         sample = (app.image or version.image) is None
@@ -209,7 +209,7 @@ class ContainerEngine:
             network=network,
             aliases=(NAME,) if own else (),
             labels=self._strategy.labels(self._port, weights.get(name, 1)) if own else {},
-            published={self._port: self._endpoint_port} if own and self._strategy.published else {},
+            published={self._port: self._endpoint_port} if own and self._strategy.can.published else {},
             folders={_SHARED: _SHARED} if sample else {},
             limits=self._workload.limits,
             low_port=self._port < 1024,
@@ -217,7 +217,7 @@ class ContainerEngine:
         )
 
     def _address(self, container: Container) -> str:
-        if self._strategy.placement == "host":
+        if self._strategy.can.placement == "host":
             return self._host.address
         return self._sandbox.address if self._sandbox else container.address
 
@@ -229,7 +229,7 @@ class ContainerEngine:
         others: set[Listener] = set()
         while True:
             if died := self.containers.died(containers):
-                shared = self._strategy.placement != "own"
+                shared = self._strategy.can.placement != "own"
                 hint = "; all share one port, so each must set SO_REUSEPORT" if shared else ""
                 raise EngineError(f"{died[0]}; application: {what}{hint}")
             held = self._host.listeners([container.pid for container in silent])
@@ -262,14 +262,14 @@ class ContainerEngine:
                 self._images.proxy.reference,
                 [
                     f"/run/sameport/{self._strategy.name}",
-                    *([self._daemon.socket] if self._strategy.asks_engine else []),
+                    *([self._daemon.socket] if self._strategy.can.asks_engine else []),
                 ],
                 endpoint.port,
                 self._workload.proxy_limits,
-                trusted=self._strategy.image in CATALOGUE,
+                trusted=self._strategy.can.image in CATALOGUE,
             )
             return contained, Endpoint(IPV4.unspecified, endpoint.port)  # all that its container has
-        self._host.published = self._strategy.published
+        self._host.published = self._strategy.can.published
         return self._host, endpoint
 
     def end(self, names: Sequence[str], *, kill: bool) -> None:

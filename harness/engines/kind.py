@@ -91,7 +91,7 @@ def _make_process(
     from harness.engines.process import ProcessEngine  # noqa: PLC0415  a scenario is read without engines
 
     del images, own
-    return ProcessEngine(host, workload, strategy.placement)
+    return ProcessEngine(host, workload, strategy.can.placement)
 
 
 def _maker(name: str) -> MakeEngine:
@@ -105,7 +105,7 @@ def _maker(name: str) -> MakeEngine:
 
         if images is None:
             raise AssertionError(name)  # the runner finds images for every kind that runs them
-        relays = getattr(strategy.options, "userland_proxy", True)
+        relays = strategy.can.relays
         daemon = (DAEMONS[name] if own else MachinesDockerd)(host, userland_proxy=relays)
         return ContainerEngine(host, daemon, workload, strategy, images)
 

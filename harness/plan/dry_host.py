@@ -90,18 +90,18 @@ def provisioned(scenario: Scenario) -> list[Step]:
     strategy = scenario.strategy.made()
     host = DryHost(scenario.client, scenario.load.sources, HOSTS[scenario.host].address)
     endpoint = Endpoint(host.address, scenario.port)
-    members = members_of(scenario, strategy.placement)
+    members = members_of(scenario, strategy.can.placement)
     steps = host.steps
     steps.append(Machine(scenario.host, endpoint, scenario.client, host.sources[0], len(host.sources)))
-    steps.append(Instances(tuple(members), strategy.placement, scenario.application.command))
+    steps.append(Instances(tuple(members), strategy.can.placement, scenario.application.command))
     if ENGINES.find(scenario.engine).images:
         words = "instances are containers: their addresses are the engine's to give, so others than these"
-        if strategy.image:
+        if strategy.can.image:
             words += (
-                f"; the strategy's programs run in a container of the image {strategy.image}, on the "
+                f"; the strategy's programs run in a container of the image {strategy.can.image}, on the "
                 f"instances' network, which publishes port {scenario.port}"
             )
-        elif strategy.published:
+        elif strategy.can.published:
             words += f"; the engine publishes port {scenario.port}, in place of all that follows"
         steps.append(Remark(words))
     try:

@@ -69,24 +69,26 @@ def needs_of(scenario: Scenario) -> Needs:
         The tolerance is so small, or a share, that no number of units would show it.
     """
     strategy, load = scenario.strategy.made(), scenario.load
-    shares = strategy.expected_shares(members_of(scenario, strategy.placement))
+    shares = strategy.expected_shares(members_of(scenario, strategy.can.placement))
     early = load.until == "verdict"
     try:
-        units, half = (_units(scenario, strategy.unit, shares, power) for power in (POWER, 0.5))
+        units, half = (_units(scenario, strategy.can.unit, shares, power) for power in (POWER, 0.5))
     except ValueError as error:
         raise HarnessError(f"{scenario.name}: {error}; widen tolerance") from error
     each: int | None = 1
     limits = [] if load.requests is None else [load.requests]
     if load.locustfile is not None:
         each = None  # as its users like
-    elif strategy.unit != "request" and load.connections == "keep-alive":
+    elif strategy.can.unit != "request" and load.connections == "keep-alive":
         each, limits = None, [*limits, load.most_users]
-    elif strategy.unit != "request" and isinstance(load.connections, int):
+    elif strategy.can.unit != "request" and isinstance(load.connections, int):
         each = load.connections
         limits = [-(-requests // each) for requests in limits]
-    if strategy.unit == "source":
+    if strategy.can.unit == "source":
         limits.append(load.sources)  # each connection is made from the next one
-    return Needs(strategy.unit, units, half, early, each, min(limits, default=None), load.duration_ns / 1e9)
+    return Needs(
+        strategy.can.unit, units, half, early, each, min(limits, default=None), load.duration_ns / 1e9
+    )
 
 
 def _units(scenario: Scenario, unit: Unit, shares: Sequence[float], power: float) -> int:

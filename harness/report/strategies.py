@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.strategies.base import Strategy
+    from harness.strategies.capabilities import Capabilities
 
 _INTRODUCTION = """\
 # Strategies
@@ -57,17 +58,18 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
         for column in table.columns[:-2]:
             column.no_wrap = True
     for strategy in strategies:
-        summary = (strategy.name, strategy.unit, _yes(strategy.routes), strategy.policy, strategy.summary)
+        able = strategy.default_capabilities()
+        summary = (strategy.name, able.unit, _yes(able.routes), able.policy, strategy.summary)
         what.add_row(*(Text(printable(cell, console.encoding)) for cell in summary))
         abilities = (
             strategy.name,
-            _yes(strategy.weights),
-            _learns(strategy),
-            _yes(strategy.cooperation),
-            _yes(strategy.keeps_source),
-            _yes(strategy.health_checks),
+            _yes(able.weights),
+            _learns(able),
+            _yes(able.cooperation),
+            _yes(able.keeps_source),
+            _yes(able.health_checks),
             ", ".join(sorted(strategy.engines)) if strategy.engines else "all",
-            strategy.predicted,
+            able.predicted,
         )
         can.add_row(*(Text(printable(cell, console.encoding)) for cell in abilities))
     console.print(what)
@@ -102,21 +104,22 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
     )
     rows = [header, " | ".join(["---"] * 11)]
     for strategy in strategies:
+        able = strategy.default_capabilities()
         cells = (
             f"[`{strategy.name}`](#{strategy.name})",
-            strategy.unit,
-            strategy.policy,
+            able.unit,
+            able.policy,
             *map(
                 _yes,
                 (
-                    strategy.weights,
-                    strategy.routes,
-                    strategy.adopts,
-                    bool(strategy.follows),
-                    strategy.cooperation,
-                    strategy.keeps_source,
-                    strategy.needs_root,
-                    strategy.health_checks,
+                    able.weights,
+                    able.routes,
+                    able.discovery == "pushed",
+                    bool(able.follows),
+                    able.cooperation,
+                    able.keeps_source,
+                    able.needs_root,
+                    able.health_checks,
                 ),
             ),
         )
@@ -124,29 +127,31 @@ def _overview(strategies: Sequence[type[Strategy]]) -> str:
     return "\n".join(f"| {row} |" for row in rows) + "\n"
 
 
-def _learns(strategy: type[Strategy]) -> str:
+def _learns(able: Capabilities) -> str:
     """Say in a word how a strategy learns of its members: it is told of them, finds them itself, or both."""
-    if strategy.adopts:
-        return "both" if strategy.follows else "told"
-    return "itself" if strategy.follows else "no"
+    if able.discovery == "pushed":
+        return "both" if able.follows else "told"
+    return "itself" if able.follows else "no"
 
 
-def _membership(strategy: type[Strategy]) -> str:
+def _membership(able: Capabilities) -> str:
     """Say who tells a strategy of members that come and go, and what it finds out by itself."""
-    told = "taken over when it is told (`membership: followed`)" if strategy.adopts else "it can't be told"
-    return f"{told}; by itself: {strategy.follows or 'none'}"
+    pushed = able.discovery == "pushed"
+    told = "taken over when it is told (`membership: followed`)" if pushed else "it can't be told"
+    return f"{told}; by itself: {able.follows or 'none'}"
 
 
 def _section(strategy: type[Strategy]) -> str:
+    able = strategy.default_capabilities()
     facts = [
-        f"balances {strategy.unit}s at layer {strategy.layer}",
-        f"policy: {strategy.policy}",
-        f"predicted: {strategy.predicted}",
-        "members: " + _membership(strategy),
+        f"balances {able.unit}s at layer {able.layer}",
+        f"policy: {able.policy}",
+        f"predicted: {able.predicted}",
+        "members: " + _membership(able),
         f"engines: {', '.join(filter(strategy.runs_on, ENGINES.names()))}",
     ]
-    if strategy.most_members:
-        facts.append(f"at most {strategy.most_members} instance{'' if strategy.most_members == 1 else 's'}")
+    if able.most_members:
+        facts.append(f"at most {able.most_members} instance{'' if able.most_members == 1 else 's'}")
     if strategy.commands:
         needed = sorted({f"`{how}`" for how in strategy.commands.values()})
         facts.append(f"needs {', '.join(strategy.commands)} ({', '.join(needed)})")

@@ -173,7 +173,7 @@ def _early_stop(lab: Provisioned) -> EarlyStop | RoutedEarlyStop | None:
     from harness.analysis.early_stop import EarlyStop  # noqa: PLC0415  imported with the analysis
     from harness.analysis.routes import RoutedEarlyStop  # noqa: PLC0415  imported with the analysis
 
-    unit, shares = lab.strategy.unit, lab.strategy.expected_shares(lab.members)
+    unit, shares = lab.strategy.can.unit, lab.strategy.expected_shares(lab.members)
     if scenario.routes:
         return RoutedEarlyStop(scenario, unit, shares)
     return EarlyStop(scenario, unit, list(scenario.instances()), shares)
@@ -182,7 +182,7 @@ def _early_stop(lab: Provisioned) -> EarlyStop | RoutedEarlyStop | None:
 @contextmanager
 def _watched(lab: Provisioned, membership: Membership) -> Iterator[list[str]]:
     """Have a watcher tell the strategy of its members, where one is to; give what it could not follow."""
-    if not lab.strategy.watched and lab.scenario.membership == "static":
+    if not lab.strategy.can.watcher and lab.scenario.membership == "static":
         yield []
         return
     with Watcher(lab.engine, membership) as watcher:
@@ -206,9 +206,9 @@ def _interruption(load: PhaseResult, *, interrupted: bool) -> list[str]:
 def _never_updated(lab: Provisioned) -> list[str]:
     """Say where a strategy can't be told what the scenario would have it told."""
     replaced = any(event.action == "replace" for event in lab.scenario.events)
-    if lab.strategy.adopts or not (replaced or lab.scenario.membership == "followed"):
+    if lab.strategy.can.discovery == "pushed" or not (replaced or lab.scenario.membership == "followed"):
         return []
-    own = lab.strategy.follows
+    own = lab.strategy.can.follows
     means = f"instances come and go by its own means ({own})" if own else "it keeps what it began with"
     return [f"{lab.strategy.name} can't be told of members: {means}, so it was measured as static"]
 

@@ -68,7 +68,7 @@ def judge(collected: Collected, repeat_index: int) -> Judged:
         driven.spool.rows(), driven.load.identities, scenario.all_instances(), tuple(scenario.routes)
     )
     observed = Observed(
-        balancing=Balancing(strategy.unit, strategy.expected_shares(lab.members), strategy.layer),
+        balancing=Balancing(strategy.can.unit, strategy.expected_shares(lab.members), strategy.can.layer),
         load=driven.load,
         readings=collected.readings,
         environment=Environment(exposed.versions, lab.host.cores, lab.host.emulated),

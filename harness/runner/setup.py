@@ -91,7 +91,7 @@ def require_programs(scenario: Scenario, strategy: Strategy, host: AnyHost) -> N
         raise EngineError(
             f"engine {scenario.engine} needs {missing}, which is not on {where}: {install}{hint}"
         )
-    if strategy.image and engine.images:
+    if strategy.can.image and engine.images:
         return
     for missing in host.missing(list(strategy.commands)):
         install = strategy.commands[missing]
@@ -114,9 +114,9 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
 
     cache = Cache()
     proxy = None
-    if strategy.image:
-        own = strategy.image in CATALOGUE
-        proxy = (cache.require if own else cache.require_reference)(strategy.image, tell)
+    if strategy.can.image:
+        own = strategy.can.image in CATALOGUE
+        proxy = (cache.require if own else cache.require_reference)(strategy.can.image, tell)
     releases = (event.application for event in scenario.events)
     named = {release.image for release in releases if release is not None and release.image}
     versions = {image: cache.require_reference(image, tell) for image in sorted(named)}
@@ -124,7 +124,7 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
     if reference is None:
         return Images(cache.require("sample", tell), proxy=proxy, versions=versions)
     # Somebody else's image may know no program that does nothing.
-    sandbox = cache.require("sample", tell) if strategy.placement == "sandbox" else None
+    sandbox = cache.require("sample", tell) if strategy.can.placement == "sandbox" else None
     return Images(cache.require_reference(reference, tell), sandbox, proxy, versions)
 
 

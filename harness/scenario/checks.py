@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from harness.scenario.events import Event
     from harness.scenario.load import Load
     from harness.scenario.routes import Route
-    from harness.strategies.base import Strategy
+    from harness.strategies.capabilities import Capabilities
 
 
 class Chosen(Protocol):
     """A strategy with its options."""
 
-    def made(self) -> Strategy:
-        """Make it."""
+    @property
+    def name(self) -> str:
+        """The strategy's name."""
+
+    @property
+    def can(self) -> Capabilities:
+        """What it can do with these options."""
 
 
 class Checked(Protocol):
@@ -93,10 +98,10 @@ def require_routable(scenario: Checked) -> None:
 
 
 def _of_strategy(scenario: Checked) -> PydanticCustomError | None:
-    strategy = scenario.strategy.made()
-    if strategy.routes:
+    strategy = scenario.strategy
+    if strategy.can.routes:
         return None
-    able = [name for name in strategy_names() if find_strategy(name).routes]
+    able = [name for name in strategy_names() if find_strategy(name).default_capabilities().routes]
     if strategy.name not in able:
         words = (
             f"routes: {strategy.name} leads each request to any instance, whatever is asked for; take them "
@@ -127,7 +132,7 @@ def _of_members(scenario: Checked) -> PydanticCustomError | None:
 
 
 def _of_load(scenario: Checked) -> PydanticCustomError | None:
-    load, unit = scenario.load, scenario.strategy.made().unit
+    load, unit = scenario.load, scenario.strategy.can.unit
     by_path = any(route.path is not None for route in scenario.routes.values())
     if load.locustfile is not None:
         words = "a locustfile's users ask what they like, and not for routes; take out the one or the other"
@@ -167,10 +172,11 @@ def require_able(scenario: Checked) -> None:
 
 def _require_room(scenario: Checked, steps: Sequence[PlannedFault]) -> None:
     """See that the machine has room for all who ever come, and the strategy for all whom it is told of."""
-    engine, strategy = ENGINES.find(scenario.engine), scenario.strategy.made()
+    engine, strategy = ENGINES.find(scenario.engine), scenario.strategy
     room = HOSTS[scenario.host].most_replicas
     room = min(room, engine.most_replicas or room)
-    told = strategy.watched or scenario.membership == "followed"
+    can = strategy.can
+    told = can.watcher or scenario.membership == "followed"
     all_instances = set(scenario.instances())
     members = set(all_instances)
     for step in steps:
@@ -188,7 +194,7 @@ def _require_room(scenario: Checked, steps: Sequence[PlannedFault]) -> None:
         if len(all_instances) > room:
             words += f" {len(all_instances)} instances in all are too many; {room} are possible"
             raise refuse(words, at, complete=True)
-        if strategy.adopts and len(members) > (most := strategy.most_members or len(members)):
+        if can.discovery == "pushed" and len(members) > (most := can.most_members or len(members)):
             words += f" {len(members)} instances are too many; {strategy.name} has {most} at most"
             raise refuse(words, at, complete=True, impossible=True)
 
@@ -221,10 +227,10 @@ def _require_sample(scenario: Checked, place: int, event: Event) -> None:
 
 
 def _require_strategy(scenario: Checked, place: int, event: Event) -> None:
-    strategy = scenario.strategy.made()
-    if event.kind.joins and strategy.policy == "none":
+    strategy = scenario.strategy
+    if event.kind.joins and not strategy.can.joinable:
         words = f"{event.action}: {strategy.name} leads to one instance, so nobody can join"
         raise refuse(words, f"events.{place}.{event.action}", complete=True, impossible=True)
-    if event.weights and not strategy.weights:
+    if event.weights and not strategy.can.weights:
         words = f"weights: {strategy.name} can't give instances different shares; take them out"
         raise refuse(words, f"events.{place}.weights", complete=True, impossible=True)

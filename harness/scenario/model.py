@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from harness.faults.population import PlannedFault
     from harness.strategies import base as strategies
     from harness.strategies.base import Strategy
+    from harness.strategies.capabilities import Capabilities
 
 
 class StrategyChoice(_Model):
@@ -72,6 +73,11 @@ class StrategyChoice(_Model):
             "name": name,
             "options": _strategy(name).options_model.model_validate_json(options, strict=True),
         }
+
+    @property
+    def can(self) -> Capabilities:
+        """Tell what the strategy can do with these options."""
+        return find_strategy(self.name).capabilities(self.options)
 
     def made(self) -> Strategy:
         """Make the strategy itself."""
@@ -265,11 +271,10 @@ class Scenario(_Model):
             names = ", ".join(sorted(kind.engines or ()))
             words = f"{strategy.name} doesn't run on engine {engine!r} (its engines: {names})"
             raise refuse(words, impossible=True)
-        if engine and not ENGINES.find(engine).publishes and strategy.made().asks_engine:
+        if engine and not ENGINES.find(engine).publishes and strategy.can.asks_engine:
             able = engines_able(lambda kind: kind.publishes)
             words = f"engine {engine!r} has no containers for {strategy.name} to find; write engine: {able}"
-            key = "program" if "program" in type(strategy.options).model_fields else "discovery"
-            raise refuse(words, f"strategy.{key}", impossible=True)
+            raise refuse(words, f"strategy.{strategy.can.engine_option}", impossible=True)
         return strategy
 
     @field_validator("replicas")
@@ -290,7 +295,7 @@ class Scenario(_Model):
     @classmethod
     def _no_more_than_the_strategy_takes(cls, replicas: int, info: ValidationInfo) -> int:
         strategy = info.data.get("strategy")
-        if strategy and replicas > (most := find_strategy(strategy.name).most_members or replicas):
+        if strategy and replicas > (most := strategy.can.most_members or replicas):
             raise refuse(f"{replicas} is too many; {strategy.name} has {most} at most", impossible=True)
         return replicas
 
@@ -298,8 +303,8 @@ class Scenario(_Model):
     @classmethod
     def _weights_of_instances(cls, weights: dict[str, int], info: ValidationInfo) -> dict[str, int]:
         strategy, replicas = info.data.get("strategy"), info.data.get("replicas")
-        if weights and strategy and not strategy.made().weights:
-            able = [name for name in strategy_names() if find_strategy(name).weights]
+        if weights and strategy and not strategy.can.weights:
+            able = [name for name in strategy_names() if find_strategy(name).default_capabilities().weights]
             how = " with these options" if strategy.name in able else ""
             raise refuse(
                 f"{strategy.name} can't give instances different shares{how}; take it out, or take one of: "

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from dataclasses import fields
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.types import Counted, Endpoint, Layer, Member, Placement, Route, Unit
+from harness.strategies.capabilities import Capabilities, Discovery
+from harness.types import Counted, Endpoint, Family, Layer, Member, Placement, Route, Transport, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +22,18 @@ if TYPE_CHECKING:
     from harness.hosts.base import Host
 
 # Strategies of other packages import the types from here.
-__all__ = ["Counted", "Endpoint", "Layer", "Member", "Options", "Placement", "Route", "Strategy", "Unit"]
+__all__ = [
+    "Capabilities",
+    "Counted",
+    "Endpoint",
+    "Layer",
+    "Member",
+    "Options",
+    "Placement",
+    "Route",
+    "Strategy",
+    "Unit",
+]
 
 
 class Options(BaseModel):
@@ -43,6 +57,9 @@ FAMILIES = (
 class Strategy(ABC):
     """One way to put several instances on one port.
 
+    Its attributes are its capabilities, as `Capabilities` explains them, where options change none of them;
+    one whose options do says so in `capabilities`.
+
     Attributes
     ----------
     name
@@ -51,49 +68,9 @@ class Strategy(ABC):
         One line for tables and help.
     family
         The mechanism that it is a variant of, such as iptables, for tables in groups.
-    unit
-        What it balances; options may change it for one object.
-    layer
-        4 where a client's connection is one of an instance's, 7 where requests are passed on.
-    policy
-        How it chooses: random, round robin, hash, …
-    predicted
-        The distribution that theory predicts, in a few words.
-    engines
-        The engines on which it runs; None for all that there are.
-    image
-        Of which of the harness's own images its programs run, on an engine of containers; empty for
-        programs of the host itself.
-    published
-        Whether an engine that can publish a port does so in place of `expose`: the instances', or the
-        sandbox's.
-    asks_engine
-        Whether its programs ask the engine of the containers, by its socket.
-    watched
-        Whether a watcher of the engine's events is part of it, as of `nginx-events`.
-    placement
-        Where the instances run: each in a network namespace of its own, all in the host's, or all in
-        one sandbox.
-    most_members
-        How many members it can have; None for any number.
-    weights
-        Whether members may have different shares; options may change it for one object.
-    routes
-        Whether it can lead requests to different members, by path or by host; options may change it for
-        one object.
-    follows
-        By what it follows members that come and go without being told; empty where it does not.
-    adopts
-        Whether `update` changes whom it leads to; options may change it for one object.
-    cooperation
-        Whether the application has to do something for it, such as setting SO_REUSEPORT.
-    keeps_source
-        Whether instances see the client's own address.
-    needs_root
-        Whether its parts change the kernel's rules or use the container engine's socket, which takes root on
-        a machine of your own; a throw-away host needs none.
-    health_checks
-        Whether it can find out by itself that a member is ill.
+    adopts, watched
+        What strategies of other packages may say in place of `discovery` and `watcher`: whether `update`
+        changes where it leads to, and whether a watcher of the engine's events is part of it.
     way
         A packet's way from the client to an instance, as a small diagram.
     seams
@@ -116,14 +93,23 @@ class Strategy(ABC):
     engines: ClassVar[frozenset[str] | None] = None
     image: str = ""
     published: ClassVar[bool] = False
+    relays: ClassVar[bool] = True
     asks_engine: bool = False
-    watched: bool = False
+    engine_option: ClassVar[str] = "discovery"
     placement: ClassVar[Placement] = "own"
     most_members: ClassVar[int | None] = None
+    joinable: ClassVar[bool] = True
     weights: bool = False
     routes: bool = False
-    follows: ClassVar[str] = ""
+    discovery: Discovery = "pushed"
     adopts: bool = True
+    follows: ClassVar[str] = ""
+    watcher: ClassVar[bool] = False
+    watched: bool = False
+    transports: ClassVar[frozenset[Transport]] = frozenset({"tcp"})
+    families: ClassVar[frozenset[Family]] = frozenset({"ipv4"})
+    protocols: ClassVar[frozenset[str] | None] = None
+    terminates_tls: ClassVar[bool] = False
     cooperation: ClassVar[bool] = False
     keeps_source: ClassVar[bool] = False
     needs_root: ClassVar[bool] = False
@@ -141,6 +127,29 @@ class Strategy(ABC):
     def runs_on(cls, engine: str) -> bool:
         """Tell whether it runs on an engine, given by its name."""
         return cls.engines is None or engine in cls.engines
+
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do with these options; nothing is made or asked for it."""
+        made = cls(options)  # whose attributes may be its own, as those of other packages' strategies
+        values = {one.name: getattr(made, one.name) for one in fields(Capabilities)}
+        if not made.adopts:
+            values["discovery"] = "self" if made.follows else "static"
+        return Capabilities(**values | {"watcher": made.watcher or made.watched})
+
+    @classmethod
+    def default_capabilities(cls) -> Capabilities:
+        """Tell what it can do where no option is given; of options that must be given, it leaves out all."""
+        try:
+            options = cls.options_model()
+        except ValidationError:
+            options = cls.options_model.model_construct()
+        return cls.capabilities(options)
+
+    @cached_property
+    def can(self) -> Capabilities:
+        """Tell what this one can do."""
+        return self.capabilities(self.options)
 
     @abstractmethod
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:

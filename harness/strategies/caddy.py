@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked
+from harness.strategies.capabilities import Policy, table
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered, require_success
 from harness.types import Counted, authority
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from harness.strategies.base import Options
     from harness.types import Endpoint, Member
 
-_POLICIES = {
-    "round-robin": "round_robin",
-    "random": "random",
-    "least-connections": "least_conn",
-    "hash": "ip_hash",
-}
+_POLICIES = table(
+    Policy("round-robin", "request", "exactly by weight", "round_robin"),
+    Policy("random", "request", "multinomial", "random", weights=False),
+    Policy("least-connections", "request", "even where instances are alike", "least_conn", weights=False),
+    Policy("hash", "source", "over addresses, by rendezvous hashing", "ip_hash", weights=False),
+)
 # Each request is counted once, by the outermost handler: a group of routes, where they are by host.
 _REQUESTS = re.compile(
     r'^caddy_http_requests_total\{handler="(?:reverse_proxy|subroute)",.*\} (\S+)$', re.MULTILINE
@@ -96,6 +97,7 @@ class Caddy(Proxy):
     """Caddy, run from a Caddyfile."""
 
     name: ClassVar[str] = "caddy"
+    policies: ClassVar[Mapping[str, Policy]] = _POLICIES
     summary: ClassVar[str] = "Caddy as a reverse proxy"
     routes: bool = True
     follows: ClassVar[str] = "DNS, health checks"
@@ -120,8 +122,6 @@ class Caddy(Proxy):
 
     def __init__(self, options: CaddyOptions) -> None:
         super().__init__(options)
-        if options.policy != "round-robin":
-            self.weights = False
         self._socket = f"{self.folder}/admin.sock"
         self._reloaded = False
 
@@ -147,7 +147,7 @@ class Caddy(Proxy):
     def _policy(self, members: Sequence[Member]) -> str:
         weights = [member.weight for member in members]
         if len(set(weights)) == 1:
-            return _POLICIES[self.options.policy]
+            return str(self.policies[self.options.policy].written)
         return f"weighted_round_robin {' '.join(map(str, weights))}"
 
     def _start(self, host: Host) -> Service:

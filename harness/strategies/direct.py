@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.capabilities import Discovery
     from harness.types import Endpoint, Member, Placement, Unit
 
 
@@ -23,7 +24,8 @@ class Direct(Strategy):
     predicted: ClassVar[str] = "everything to the one"
     placement: ClassVar[Placement] = "host"
     most_members: ClassVar[int | None] = 1
-    adopts = False
+    discovery: Discovery = "static"
+    joinable: ClassVar[bool] = False
     family: ClassVar[str] = "nothing in between"
     keeps_source: ClassVar[bool] = True
     way: ClassVar[str] = """

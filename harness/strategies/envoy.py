@@ -14,6 +14,7 @@ from pydantic import Field
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import asked, wait_until
+from harness.strategies.capabilities import Policy, table
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
 from harness.types import Counted, Member, authority
 
@@ -30,23 +31,32 @@ _LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True)
-class _Policy:
-    """A load balancing policy: its name, the type of its settings, and these."""
+class _Extension:
+    """A load balancing policy as Envoy names it: the name, the type of its settings, and these."""
 
     name: str
     type: str
     settings: tuple[str, ...] = ()
 
 
-_POLICIES = {
-    "round-robin": _Policy("round_robin", "RoundRobin"),
-    "random": _Policy("random", "Random"),
-    "least-connections": _Policy("least_request", "LeastRequest", ("selection_method: FULL_SCAN",)),
-    "p2c": _Policy("least_request", "LeastRequest", ("choice_count: 2",)),
-    "hash": _Policy("ring_hash", "RingHash"),
-    "maglev": _Policy("maglev", "Maglev"),
-}
-_BY_SOURCE = ("hash", "maglev")
+_POLICIES = table(
+    Policy("round-robin", "request", "exactly by weight", _Extension("round_robin", "RoundRobin")),
+    Policy("random", "request", "multinomial", _Extension("random", "Random"), weights=False),
+    Policy(
+        "least-connections",
+        "request",
+        "even where instances are alike",
+        _Extension("least_request", "LeastRequest", ("selection_method: FULL_SCAN",)),
+    ),
+    Policy(
+        "p2c",
+        "request",
+        "more even than multinomial",
+        _Extension("least_request", "LeastRequest", ("choice_count: 2",)),
+    ),
+    Policy("hash", "source", "over addresses, by the ring", _Extension("ring_hash", "RingHash")),
+    Policy("maglev", "source", "over addresses, by Maglev's table", _Extension("maglev", "Maglev")),
+)
 
 _WAY = """
 client ==HTTP==> host:PORT  envoy: listener --> router --> cluster ==HTTP==> instance k
@@ -109,6 +119,7 @@ class Envoy(Proxy):
     """Envoy with one static listener and one cluster, or one for each route."""
 
     name: ClassVar[str] = "envoy"
+    policies: ClassVar[Mapping[str, Policy]] = _POLICIES
     routes: bool = True
     summary: ClassVar[str] = "Envoy, configured by a file, by DNS or by filesystem xDS"
     follows: ClassVar[str] = "DNS, a watched file, health checks"
@@ -135,10 +146,6 @@ class Envoy(Proxy):
 
     def __init__(self, options: EnvoyOptions) -> None:
         super().__init__(options)
-        if options.policy in _BY_SOURCE:
-            self.unit = "source"
-        if options.policy == "random":
-            self.weights = False
         self._epoch = 0
         self._updated = False
 
@@ -156,8 +163,8 @@ class Envoy(Proxy):
             "envoy.yaml.j2",
             endpoint=endpoint,
             admin=self._admin,
-            policy=_POLICIES[self.options.policy],
-            source_hash=self.options.policy in _BY_SOURCE,
+            policy=self.policies[self.options.policy].written,
+            source_hash=self.can.unit == "source",
             keep_alive=self.options.keep_alive,
             health_checks=self.options.health_checks,
             check_interval=_seconds(self.options.check_interval),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
 from harness.strategies.admin import wait_until
+from harness.strategies.capabilities import Policy, table
 from harness.strategies.haproxy_options import MOST_WEIGHT, HaproxyOptions, HaproxyTcpOptions
 from harness.strategies.haproxy_ring import ring_shares
 from harness.strategies.proxy import Proxy, grouped, limits, rendered
@@ -96,14 +97,17 @@ _TCP_SEAMS = f"""
 - A connection that is quiet for ten minutes is closed (`timeout client`, `timeout server`).
 {_COMMON_SEAMS.lstrip()}"""
 
-_BALANCE = {
-    "round-robin": ("balance roundrobin",),
-    "random": ("balance random(1)",),
-    "p2c": ("balance random(2)",),
-    "least-connections": ("balance leastconn",),
-    "hash": ("balance source",),
-    "consistent-hash": ("balance source", "hash-type consistent"),
-}
+
+def _policies(unit: Unit) -> dict[str, Policy]:
+    consistent = ("balance source", "hash-type consistent")
+    return table(
+        Policy("round-robin", unit, "exactly by weight", ("balance roundrobin",)),
+        Policy("random", unit, "multinomial, by the ring", ("balance random(1)",)),
+        Policy("p2c", unit, "by the ring where servers are equally busy", ("balance random(2)",)),
+        Policy("least-connections", unit, "even where instances are alike", ("balance leastconn",)),
+        Policy("hash", "source", "multinomial over addresses", ("balance source",)),
+        Policy("consistent-hash", "source", "over addresses, by the ring", consistent),
+    )
 
 
 class _Haproxy(Proxy):
@@ -147,7 +151,7 @@ class _Haproxy(Proxy):
             groups=grouped(members),
             connections=min(_MOST_CONNECTIONS, (files - _OTHER_FILES) // 2),
             workers=options.workers,
-            balance=_BALANCE[options.policy],
+            balance=self.policies[options.policy].written,
             base_weight=options.base_weight,
             check=self._checks,
             retries=options.retries,
@@ -314,6 +318,7 @@ class Haproxy(_Haproxy):
     """Requests, each to the next instance."""
 
     name: ClassVar[str] = "haproxy"
+    policies: ClassVar[Mapping[str, Policy]] = _policies("request")
     summary: ClassVar[str] = "HAProxy as a reverse proxy for HTTP"
     routes: bool = True
     way: ClassVar[str] = _WAY
@@ -334,6 +339,8 @@ class HaproxyTcp(_Haproxy):
     """Connections, each to the next instance."""
 
     name: ClassVar[str] = "haproxy-tcp"
+    policies: ClassVar[Mapping[str, Policy]] = _policies("connection")
+    protocols: ClassVar[frozenset[str] | None] = None
     summary: ClassVar[str] = "HAProxy as a TCP proxy"
     family: ClassVar[str] = "proxies for TCP"
     way: ClassVar[str] = _TCP_WAY

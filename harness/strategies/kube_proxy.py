@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.capabilities import Capabilities
     from harness.types import Endpoint, Member
 
 _SERVICE = "default/sameport"
@@ -67,6 +69,13 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
 - kube-proxy learns of a dead endpoint from Kubernetes' readiness probes; the rules by themselves do not.
 - All masqueraded connections to one endpoint share 64,512 source ports.
 """
+
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do: it keeps the client's address where it masquerades nothing."""
+        told = super().capabilities(options)
+        local = isinstance(options, TrafficPolicy) and options.external_traffic_policy == "local"
+        return replace(told, keeps_source=local)
 
     def __init__(self, options: TrafficPolicy) -> None:
         super().__init__(options)

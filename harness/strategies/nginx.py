@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.errors import HostError, StrategyError
+from harness.strategies.capabilities import Policy, table
 from harness.strategies.dns import NAME, TTL_S
 from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, grouped, limits, rendered
 from harness.types import Counted, Layer, Unit, bracketed
@@ -29,15 +30,19 @@ _LEAST_CONNECTIONS = 16_384  # of a worker; more cost memory, some 420 bytes eac
 _OTHER_FILES = 256  # logs, listeners, pipes between the processes
 _IDLE = 1_024  # idle connections to instances that each worker keeps
 
-_BALANCE = {
-    "round-robin": "",
-    "random": "random",
-    "p2c": "random two least_conn",
-    "least-connections": "least_conn",
-    "hash": "hash $remote_addr",
-    "consistent-hash": "hash $remote_addr consistent",
-    "ip-hash": "ip_hash",
-}
+
+def _policies(unit: Unit) -> tuple[Policy, ...]:
+    return (
+        Policy("round-robin", unit, "exactly by weight", ""),
+        Policy("random", unit, "multinomial", "random"),
+        Policy("p2c", unit, "more even than multinomial", "random two least_conn"),
+        Policy("least-connections", unit, "even where instances are alike", "least_conn"),
+        Policy("hash", "source", "multinomial over addresses", "hash $remote_addr"),
+        Policy("consistent-hash", "source", "over addresses, by the ring", "hash $remote_addr consistent"),
+    )
+
+
+_IP_HASH = Policy("ip-hash", "source", "multinomial over networks of /24", "ip_hash")
 _WAY = """
 client ==HTTP==> host:PORT  nginx: whichever worker accepts --> upstream ==HTTP==> instance k
                                    (chooses for each request)   (connections that each
@@ -201,7 +206,7 @@ class _Nginx(Proxy):
             workers=options.workers,
             files=files,
             connections=files - _OTHER_FILES,
-            balance=_BALANCE[options.policy],
+            balance=self.policies[options.policy].written,
             failures="max_fails=1 fail_timeout=10s" if options.health_checks else "max_fails=0",
             connect_timeout=options.connect_timeout,
             zone_kb=64 + 2 * len(members),
@@ -280,6 +285,7 @@ class Nginx(_Nginx):
     """Requests, each to the next instance."""
 
     name: ClassVar[str] = "nginx"
+    policies: ClassVar[Mapping[str, Policy]] = table(*_policies("request"), _IP_HASH)
     summary: ClassVar[str] = "nginx as a reverse proxy for HTTP"
     routes: bool = True
     way: ClassVar[str] = _WAY
@@ -311,6 +317,8 @@ class NginxStream(_Nginx):
     """Connections, each to the next instance."""
 
     name: ClassVar[str] = "nginx-stream"
+    policies: ClassVar[Mapping[str, Policy]] = table(*_policies("connection"))
+    protocols: ClassVar[frozenset[str] | None] = None
     summary: ClassVar[str] = "nginx as a TCP proxy (its stream module)"
     family: ClassVar[str] = "proxies for TCP"
     way: ClassVar[str] = _STREAM_WAY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.hosts.base import Host
     from harness.strategies.base import Options
+    from harness.strategies.capabilities import Capabilities
     from harness.types import Counted, Endpoint, Member
 
 _NGINX_PROXY = "nginxproxy/nginx-proxy:1.7.1"
@@ -77,14 +79,18 @@ class NginxEvents(Nginx):
     options_model: ClassVar[type[Options]] = NginxEventsOptions
     checker: ClassVar[tuple[str, ...]] = (*Nginx.checker[:-1], "/run/sameport/nginx-events/nginx.conf")
 
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do: nginx-proxy brings a watcher of its own."""
+        told = replace(super().capabilities(options), engine_option="program")
+        if isinstance(options, NginxEventsOptions) and options.program == "nginx-proxy":
+            return replace(told, discovery="self", asks_engine=True, image=_NGINX_PROXY)
+        return replace(told, watcher=True)
+
     def __init__(self, options: NginxEventsOptions) -> None:
         super().__init__(options)
         self._own_program = options.program == "watcher"
-        self.watched = self.adopts = self._own_program
-        self.asks_engine = not self._own_program
         self._state, self._since_s = "", 0.0
-        if not self._own_program:
-            self.image = _NGINX_PROXY
 
     def environment(self, port: int) -> Mapping[str, str]:
         """Say as nginx-proxy's README does what a container is to be found by."""

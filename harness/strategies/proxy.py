@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -19,11 +19,12 @@ from harness.strategies.base import Options, Strategy
 from harness.strategies.dns import Dns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jinja2 import Environment
 
     from harness.hosts.base import Finished, Host, Service
+    from harness.strategies.capabilities import Capabilities, Policy
     from harness.types import Endpoint, Layer, Member, Route, Unit
 
 
@@ -130,6 +131,8 @@ class Proxy(Strategy):
 
     Attributes
     ----------
+    policies
+        All policies that it has, by their names.
     folder
         Where it finds its files on the host.
     checker
@@ -146,21 +149,33 @@ class Proxy(Strategy):
     weights: bool = True
     health_checks: ClassVar[bool] = True
     follows: ClassVar[str] = "health checks"
+    policies: ClassVar[Mapping[str, Policy]]
+    protocols: ClassVar[frozenset[str] | None] = frozenset({"http1"})
     checker: ClassVar[tuple[str, ...]] = ()
     keeps_connections: ClassVar[frozenset[str]] = frozenset()
     options_model: ClassVar[type[Options]] = ProxyOptions
     options: Layer4Options
 
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do: its policy is a row of its table, and discovery takes some of it away."""
+        told = super().capabilities(options)
+        if not isinstance(options, Layer4Options):
+            return told
+        policy = cls.policies[options.policy]
+        return replace(
+            told,
+            unit=policy.unit,
+            policy=policy.name.replace("-", " "),
+            predicted=policy.predicted,
+            weights=policy.weights and options.discovery != "dns",  # an address has none
+            # Other discoveries find instances, and not which application each is.
+            routes=told.routes and options.discovery == "static",
+        )
+
     def __init__(self, options: Layer4Options) -> None:
         super().__init__(options)
         self.folder = f"/run/sameport/{self.name}"
-        self.policy = options.policy.replace("-", " ")
-        if "hash" in options.policy:
-            self.unit = "source"
-        if options.discovery == "dns":
-            self.weights = False  # an address has none
-        # Other discoveries find instances, and not which application each is.
-        self.routes = self.routes and options.discovery == "static"
         self._dns: Dns | None = None
         self._service: Service | None = None
 

@@ -6,6 +6,7 @@ nobody else can take it, and serves whom the rule does not see, such as clients 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.capabilities import Capabilities
     from harness.types import Counted, Endpoint, Member
 
 _INSTEAD = "so-reuseport-sandbox, dnat-random, nft-random, haproxy (`harness list strategies` has all)"
@@ -43,6 +45,7 @@ class Publish(IptablesStrategy):
     family: ClassVar[str] = "nothing in between"
     published: ClassVar[bool] = True
     policy = "none"
+    joinable: ClassVar[bool] = False
     predicted: ClassVar[str] = "everything to the one"
     options_model: ClassVar[type[Options]] = PublishOptions
     options: PublishOptions
@@ -59,6 +62,12 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
     def __init__(self, options: PublishOptions) -> None:
         super().__init__(options)
         self._relays: list[RelayProgram] = []
+
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do: an engine's own relay is one of its options."""
+        told = super().capabilities(options)
+        return replace(told, relays=options.userland_proxy) if isinstance(options, PublishOptions) else told
 
     def _rules(self, members: Sequence[Member]) -> list[str]:
         return [dnat(member) for member in members]

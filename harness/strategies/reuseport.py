@@ -8,6 +8,7 @@ of net/core/sock_reuseport.c), or to the one that a program attached to the grou
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.capabilities import Capabilities, Discovery
     from harness.types import Endpoint, Member, Placement
 
 _COOPERATION = """
@@ -41,7 +43,7 @@ class _Group(Strategy):
     policy = "kernel hash"
     predicted: ClassVar[str] = "multinomial"
     follows: ClassVar[str] = "the kernel forgets a closed socket"
-    adopts = False
+    discovery: Discovery = "self"
     family: ClassVar[str] = "sockets that share a port"
     cooperation: ClassVar[bool] = True
     keeps_source: ClassVar[bool] = True
@@ -110,6 +112,9 @@ client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses 
         return Counted(counted.by, counted.what, counted.total)
 
 
+_STEERING = {"random": "random", "cpu": "by processor"}
+
+
 class Steering(Options):
     """How the attached program chooses."""
 
@@ -128,7 +133,7 @@ class SoReuseportBpf(SoReuseportHost):
     predicted: ClassVar[str] = "multinomial; by processor: as packets come"
     options_model: ClassVar[type[Options]] = Steering
     options: Steering
-    adopts = True
+    discovery: Discovery = "pushed"
     way: ClassVar[str] = """
 client --> host:PORT --> BPF program: a number below N --> socket of instance k
 """
@@ -139,9 +144,11 @@ client --> host:PORT --> BPF program: a number below N --> socket of instance k
   number, and a number beyond the end falls back to the hash.
 """
 
-    def __init__(self, options: Steering) -> None:
-        super().__init__(options)
-        self.policy = "by processor" if options.policy == "cpu" else options.policy
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do: how it chooses is an option."""
+        told = super().capabilities(options)
+        return replace(told, policy=_STEERING[options.policy]) if isinstance(options, Steering) else told
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Attach the program to the group."""

@@ -6,12 +6,14 @@ import json
 import re
 import signal
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from harness.errors import HostError, StrategyError
 from harness.strategies.admin import ask, asked, wait_until
+from harness.strategies.capabilities import Policy, table
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered
 from harness.types import Counted
 
@@ -20,9 +22,15 @@ if TYPE_CHECKING:
 
     from harness.hosts.base import Host, Service
     from harness.strategies.base import Options
+    from harness.strategies.capabilities import Capabilities
     from harness.types import Endpoint, Member
 
-_STRATEGIES = {"round-robin": "wrr", "p2c": "p2c", "least-time": "leasttime", "hash": "hrw"}
+_POLICIES = table(
+    Policy("round-robin", "request", "exactly by weight", "wrr"),
+    Policy("p2c", "request", "more even than multinomial", "p2c", weights=False),
+    Policy("least-time", "request", "none: the quickest instance", "leasttime"),
+    Policy("hash", "source", "over addresses, by rendezvous hashing", "hrw"),
+)
 _REVISION_PATH = "/.sameport/revision"
 _OWN_PORTS = (9100, 9101, 9102)  # for metrics and the API: those that the endpoint has not
 _REQUESTS = re.compile(
@@ -89,6 +97,7 @@ class Traefik(Proxy):
     """
 
     name: ClassVar[str] = "traefik"
+    policies: ClassVar[Mapping[str, Policy]] = _POLICIES
     routes: bool = True
     summary: ClassVar[str] = "Traefik, with its members in a file or found by their labels"
     follows: ClassVar[str] = "a watched file, containers' labels, health checks"
@@ -103,17 +112,21 @@ class Traefik(Proxy):
     options_model: ClassVar[type[Options]] = TraefikOptions
     options: TraefikOptions
 
+    @classmethod
+    def capabilities(cls, options: Options) -> Capabilities:
+        """Tell what it can do: it finds containers by their labels where the engine is asked."""
+        told = super().capabilities(options)
+        if isinstance(options, TraefikOptions) and options.discovery == "docker":
+            return replace(told, asks_engine=True, discovery="self")
+        return told
+
     def __init__(self, options: TraefikOptions) -> None:
         super().__init__(options)
-        if options.policy == "p2c":
-            self.weights = False
         self._revision = 0
-        self.asks_engine = options.discovery == "docker"
-        self.adopts = not self.asks_engine  # containers are found by their labels
 
     def labels(self, port: int, weight: int) -> Mapping[str, str]:
         """Name the service that a container is of: one for all that have the same weight."""
-        if not self.asks_engine:
+        if not self.can.asks_engine:
             return {}
         balancer = f"traefik.http.services.weight-{weight}.loadbalancer"
         every = self.options.check_interval
@@ -123,7 +136,7 @@ class Traefik(Proxy):
         return {
             "traefik.enable": "true",
             f"{balancer}.server.port": str(port),
-            f"{balancer}.strategy": _STRATEGIES[self.options.policy],
+            f"{balancer}.strategy": self.policies[self.options.policy].written,
             f"{balancer}.serverstransport": "instances@file",
         } | {f"{balancer}.healthcheck.{key}": value for key, value in checks.items()}
 
@@ -138,7 +151,7 @@ class Traefik(Proxy):
             port=endpoint.port,
             metrics_port=_metrics_port(endpoint),
             api_port=_api_port(endpoint),
-            engine=host.engine_socket if self.asks_engine else "",
+            engine=host.engine_socket if self.can.asks_engine else "",
             folder=self.folder,
             watch=self.options.discovery == "file",
         )
@@ -153,11 +166,11 @@ class Traefik(Proxy):
         text = rendered(
             "traefik-instances.yaml.j2",
             groups=grouped(members),
-            by_weight=sorted(shares.items()) if self.asks_engine else [],
+            by_weight=sorted(shares.items()) if self.can.asks_engine else [],
             revision=self._revision,
             revision_path=_REVISION_PATH,
-            strategy=_STRATEGIES[self.options.policy],
-            weighted=self.weights,
+            strategy=self.policies[self.options.policy].written,
+            weighted=self.can.weights,
             keep_alive=self.options.keep_alive,
             health_checks=self.options.health_checks,
             check_interval=self.options.check_interval,
@@ -188,7 +201,7 @@ class Traefik(Proxy):
             raise StrategyError("traefik has not been started")
         try:
             wait_until(self._service, endpoint.port, "has not read its members", in_force)
-            if self.asks_engine:
+            if self.can.asks_engine:
                 wait_until(self._service, endpoint.port, "has not found its members", found)
             if self.options.health_checks:
                 wait_until(self._service, endpoint.port, "has not checked its members", checked)

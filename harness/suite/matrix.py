@@ -241,7 +241,7 @@ def _unit(written: Any) -> str | None:
     """Give what a strategy balances, which its options may change; None if there is no such strategy."""
     choice = {"name": written} if isinstance(written, str) else written
     try:
-        return StrategyChoice.model_validate(choice, by_alias=True, context=WRITTEN).made().unit
+        return StrategyChoice.model_validate(choice, by_alias=True, context=WRITTEN).can.unit
     except ValidationError:
         return None  # told when the scenario is checked
 

@@ -183,7 +183,7 @@ def _outcomes_of(scenario: Scenario, repeat: int, outcomes: list[RunOutcome]) ->
         strategy=scenario.strategy.name,
         expect=scenario.expect,
         replicas=scenario.replicas,
-        unit=scenario.strategy.made().unit,
+        unit=scenario.strategy.can.unit,
         repeat=repeat,
         outcomes=tuple(outcomes),
     )

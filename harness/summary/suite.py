@@ -227,7 +227,7 @@ def membership_of(summary: Summary) -> Membership:
     if summary.scenario.get("membership") == "followed":
         return "followed"
     try:
-        return "by itself" if find_strategy(summary.strategy).follows else "static"
+        return "by itself" if find_strategy(summary.strategy).default_capabilities().follows else "static"
     except (KeyError, StrategyError):
         return "static"
 

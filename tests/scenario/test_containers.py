@@ -77,7 +77,7 @@ def test_traefik_finds_labels_of_containers_only(folder: Path) -> None:
     """Processes have none."""
     text = "strategy: {name: traefik, discovery: docker}\nreplicas: 2\n"
     assert "engine 'process' has no containers for traefik to find" in refused(folder, text)
-    assert load(folder, f"{text}engine: podman\n").strategy.made().asks_engine
+    assert load(folder, f"{text}engine: podman\n").strategy.made().can.asks_engine
 
 
 @pytest.mark.parametrize("size", ["6m", "64m", "2g", "7000k", "6291457b"])

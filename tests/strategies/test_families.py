@@ -55,7 +55,7 @@ def _strings(value: object) -> Iterator[str]:
 def test_strategy_writes_ipv6_before_a_port_in_brackets(name: str, address: str, port: int) -> None:
     """In rules, configurations and what programs are told: brackets around each that a port follows."""
     endpoint = Endpoint(IPV6.endpoint, 80)
-    routed = Route("api", "/api") if find_strategy(name).routes else None
+    routed = Route("api", "/api") if find_strategy(name).default_capabilities().routes else None
     text = _texts(name, endpoint, [Member("one", address, port, 1, routed)])
     bare = re.compile(rf"(?<![\[\w:]){re.escape(address)}:{port}(?!\d)")
     assert address in text

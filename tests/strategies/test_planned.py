@@ -99,7 +99,7 @@ class _Overheard:
 
 def _scenario(folder: Path, choice: str, *overrides: str) -> Scenario:
     name = choice.split(",", 1)[0]
-    replicas = min(3, find_strategy(name).most_members or 3)
+    replicas = min(3, find_strategy(name).default_capabilities().most_members or 3)
     file = folder / "x.yaml"
     file.write_text(f"strategy: {{name: {choice}}}\nreplicas: {replicas}\n")
     return load_scenario(file, overrides)
@@ -132,12 +132,12 @@ def test_every_strategy_asks_a_real_host_for_just_what_was_planned(
     scenario = _scenario(tmp_path, choice)
     strategy = scenario.strategy.made()
     machine, instances, *steps = provisioned(scenario)
-    members = lab.start(scenario.replicas, strategy.placement)
+    members = lab.start(scenario.replicas, strategy.can.placement)
     host = _Overheard(lab.host)
     with suppress(KernelLacksError, RefusedError):  # up to there, it has asked
         strategy.expose(host, ENDPOINT, members)
     assert machine == Machine("netns", ENDPOINT, "external", lab.host.sources[0], len(lab.host.sources))
-    assert instances == Instances(tuple(members), strategy.placement, None)
+    assert instances == Instances(tuple(members), strategy.can.placement, None)
     planned = _as_on(host, [step for step in steps if not isinstance(step, Remark)])
     assert host.steps[: len(planned)] == planned
     rest = host.steps[len(planned) :]
@@ -221,7 +221,7 @@ def test_planning_executes_nothing_and_writes_nothing(
     public_tmp_path.chmod(0o777)
     texts = []
     for choice in _CHOICES:
-        replicas = min(3, find_strategy(choice.split(",", 1)[0]).most_members or 3)
+        replicas = min(3, find_strategy(choice.split(",", 1)[0]).default_capabilities().most_members or 3)
         texts.append(f"strategy: {{name: {choice}}}\nreplicas: {replicas}\n")
     finished = subprocess.run(
         [

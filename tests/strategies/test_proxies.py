@@ -33,6 +33,8 @@ from tests.strategies.conftest import ENDPOINT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from harness.strategies.capabilities import Capabilities
+
 _CLIENTS = Path(__file__).with_name("clients.py")
 _MOST_INSTANCES = 4
 _SOURCES = 400
@@ -53,6 +55,10 @@ pytestmark = pytest.mark.host
 def _found(name: str) -> type[Proxy] | None:
     found = find_strategy(name)
     return found if issubclass(found, Proxy) else None
+
+
+def _able(proxy: type[Proxy]) -> Capabilities:
+    return proxy.default_capabilities()
 
 
 _PROXIES = {name: found for name in strategy_names() if (found := _found(name))}
@@ -86,7 +92,7 @@ _DISCOVERIES = [
     (name, discovery)
     for name in _PROXIES
     for discovery in _values(name, "discovery")
-    if not _made(name, discovery=discovery).asks_engine
+    if not _made(name, discovery=discovery).can.asks_engine
 ]
 _CHOICES = [
     (name, policy, discovery)
@@ -97,8 +103,8 @@ _CHOICES = [
 _WEIGHED = [
     (name, policy)
     for name, policy, discovery in _CHOICES
-    if discovery == "static" and _made(name, policy=policy).weights
-    if policy not in _BY_LOAD and _made(name, policy=policy).unit != "source"
+    if discovery == "static" and _made(name, policy=policy).can.weights
+    if policy not in _BY_LOAD and _made(name, policy=policy).can.unit != "source"
 ]
 
 
@@ -130,7 +136,7 @@ class Bench:
 
     def ask(self, proxy: Proxy, count: int) -> list[str]:
         """Ask in turn: on one connection, or on one each where the proxy balances connections."""
-        names: list[str] = self.clients("ask", count=count, anew=proxy.layer == 4)
+        names: list[str] = self.clients("ask", count=count, anew=proxy.can.layer == 4)
         return names
 
     def served(self) -> Counter[str]:
@@ -159,7 +165,7 @@ def _agree(proxy: Proxy, bench: Bench, members: Sequence[Member], counts: Counte
     """See that the proxy counted what the client did, for each member if it can."""
     counted = proxy.counted(bench.host, ENDPOINT, members)
     assert counted is not None
-    kind = "connections" if proxy.layer == 4 else "requests"
+    kind = "connections" if proxy.can.layer == 4 else "requests"
     assert (counted.by, counted.what, counted.total) == ("proxy", kind, counts.total())
     if counted.members is not None:
         assert list(counted.members) == [counts[member.name] for member in members]
@@ -173,7 +179,7 @@ def test_shares_are_as_predicted_and_all_witnesses_agree(
     proxy, before = _made(name, policy=policy, discovery=discovery), bench.served()
     with bench.exposed(proxy, bench.members):
         _agree(proxy, bench, bench.members, Counter())
-        if proxy.unit == "source":
+        if proxy.can.unit == "source":
             names = [bench.clients("ask_from", sources=bench.host.sources) for _ in range(2)]
             assert names[0] == names[1], "an address is led to another instance the second time"
             counts, asked = Counter(names[0]), Counter(names[0] + names[1])
@@ -184,7 +190,7 @@ def test_shares_are_as_predicted_and_all_witnesses_agree(
     each = [counts[member.name] for member in bench.members]
     if policy == "round-robin":
         assert max(each) - min(each) <= _ROUNDS
-    elif policy in _BY_LOAD and proxy.layer == 4:  # the connection before may still be ending, or not
+    elif policy in _BY_LOAD and proxy.can.layer == 4:  # the connection before may still be ending, or not
         assert min(each) > 0
     elif policy not in _UNPREDICTED:
         assert chi_square(each, proxy.predicted_shares(bench.members)).p_value > _RARE
@@ -209,7 +215,7 @@ _BY_HOST = (Route("a", host="a.example"), Route("b", host="b.a.example"), Route(
 
 
 @pytest.mark.parametrize("routes", [_BY_PATH, _BY_HOST], ids=["path", "host"])
-@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if proxy.routes])
+@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if _able(proxy).routes])
 def test_requests_go_to_the_instances_of_their_route(
     bench: Bench, name: str, routes: Sequence[Route]
 ) -> None:
@@ -250,7 +256,7 @@ def test_an_update_under_load_loses_no_request(bench: Bench, name: str, discover
             assert [user["opened"] for user in seen] == [1] * _USERS
         assert bench.served() - before == Counter(answer for user in seen for _, answer in user["answers"])
         later = {answer for user in seen for marked, answer in user["answers"] if marked}
-        if proxy.layer == 4:  # a connection stays with its instance; new ones go to the new members
+        if proxy.can.layer == 4:  # a connection stays with its instance; new ones go to the new members
             assert all(len({answer for _, answer in user["answers"]}) == 1 for user in seen)
             later = set(bench.ask(proxy, 60))
         assert later == {member.name for member in new}
@@ -289,7 +295,7 @@ HTTPServer(("198.18.37.99", 8081), Handler).serve_forever()
 """
 
 
-@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if proxy.layer == 7])
+@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if _able(proxy).layer == 7])
 def test_instances_are_told_whom_a_request_is_from_and_to(bench: Bench, name: str) -> None:
     """X-Forwarded-For has the client's address, and Host is as the client wrote it."""
     teller = bench.host.serve("teller", [sys.executable, "-c", _TELL])
@@ -300,7 +306,7 @@ def test_instances_are_told_whom_a_request_is_from_and_to(bench: Bench, name: st
     assert told == [f"{bench.host.sources[7]} 198.18.37.99"]
 
 
-@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if proxy.health_checks])
+@pytest.mark.parametrize("name", [name for name, proxy in _PROXIES.items() if _able(proxy).health_checks])
 def test_health_checks_leave_out_whom_nobody_answers_for(bench: Bench, name: str) -> None:
     """Where one of three members refuses connections, the others serve all; checks are not counted."""
     dead, asked = replace(bench.members[2], port=9), Counter[str]()
@@ -415,7 +421,10 @@ def test_the_program_itself_finds_every_configuration_right(
             if not _PROXIES[name].checker and len({*values, weight == 1}) > 1:
                 continue  # it has to be started each time: all on and all off will do
             proxy = _made(name, **options)
-            members = [replace(bench.members[0], weight=weight if proxy.weights else 1), *bench.members[1:]]
+            members = [
+                replace(bench.members[0], weight=weight if proxy.can.weights else 1),
+                *bench.members[1:],
+            ]
             asked += 1
             if proxy.checker:
                 proxy._dns = Dns(bench.host) if discovery == "dns" else None

@@ -30,7 +30,7 @@ def _strategy(name: str, **options: str) -> Strategy:
 def test_connections_spread_as_predicted_and_all_witnesses_agree(lab: Lab, name: str) -> None:
     """Each socket of the group gets its share of 2,000 connections."""
     strategy = _strategy(name)
-    members = lab.start(4, strategy.placement)
+    members = lab.start(4, strategy.can.placement)
     strategy.expose(lab.host, ENDPOINT, members)
     counts = lab.counted(strategy, members, 2_000)
     assert chi_square(counts, strategy.predicted_shares(members)).p_value > 1e-6
@@ -39,7 +39,7 @@ def test_connections_spread_as_predicted_and_all_witnesses_agree(lab: Lab, name:
 def test_the_published_port_counts_what_the_sandbox_gets(lab: Lab) -> None:
     """The rule knows how many connections there were, but not whom they went to."""
     strategy = _strategy("so-reuseport-sandbox")
-    members = lab.start(2, strategy.placement)
+    members = lab.start(2, strategy.can.placement)
     strategy.expose(lab.host, ENDPOINT, members)
     lab.ask(30)
     counted = strategy.counted(lab.host, ENDPOINT, members)
@@ -52,7 +52,7 @@ def test_the_published_port_counts_what_the_sandbox_gets(lab: Lab) -> None:
 def test_a_program_by_processor_keeps_a_processors_connections_together(lab: Lab) -> None:
     """All connections of a client that stays on one processor go to the same instance."""
     strategy = _strategy("so-reuseport-bpf", policy="cpu")
-    members = lab.start(4, strategy.placement)
+    members = lab.start(4, strategy.can.placement)
     strategy.expose(lab.host, ENDPOINT, members)
     assert len(set(lab.ask_from_one_processor(200))) == 1
     strategy = _strategy("so-reuseport-bpf")

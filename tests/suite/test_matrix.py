@@ -99,8 +99,7 @@ def test_weights_that_a_strategy_can_not_give_are_not_possible(files: Files) -> 
     able = [
         name
         for name in strategy_names()
-        if find_strategy(name)(find_strategy(name).options_model()).weights
-        and find_strategy(name).runs_on("process")
+        if find_strategy(name).default_capabilities().weights and find_strategy(name).runs_on("process")
     ]
     assert list(files.planned(text)) == [f"{name}-weights-a-1-b-3" for name in able]
     for one in files.not_possible(text).values():
