@@ -68,7 +68,7 @@ def render_suite(summary: SuiteSummary, console: Console) -> None:
         for table in _tables(rows, console):
             console.print(table)
             console.print()
-        console.print(Text("cpu: mean microseconds per request; columns overlap, so do not add them up", "dim"))
+        console.print(Text("cpu: mean microseconds per request; columns overlap: do not add them up", "dim"))
         notes = ["p (Holm): chi-square's, adjusted for the number of scenarios"]
         if summary.repeat > 1:
             notes.append("several runs: medians, and the range below; p of all runs together")
