@@ -145,7 +145,8 @@ def test_parts_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     records["start_ns"] += rng.integers(10**7, size=100)
     whole = read(records)
     expected = facts(whole)
-    monkeypatch.setattr("harness.recording.table._PART", 7)
+    monkeypatch.setattr("harness.recording.table.PART", 7)
+    monkeypatch.setattr("harness.recording.counting.PART", 7)
     parted = read(records)
     assert facts(parted) == expected
     parted.to_parquet(tmp_path / "requests.parquet")

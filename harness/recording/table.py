@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.errors import LoadError, ResultError
 from harness.recording.arrow import MAYBE, PROTOCOL_S_OWN, UNITS, as_column, as_dictionary, fill
+from harness.recording.counting import PART, by_instance, first_answers, occurrences
 from harness.recording.identities import own_names, relabel
 from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, dtype
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.types import Unit
-
-# Rows that are handled at a time where all at once would take much more memory than the rows themselves.
-_PART = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +129,8 @@ class Recording:
         instances = tuple(instance_names) if named else own_names(given.instances, len(instance_names))
         place = {name: index for index, name in enumerate(instances)}
         places = np.array([place[name] for name in given.instances], dtype=np.uint32)
-        for begin in range(0, len(rows), _PART):
-            numbers = rows["instance"][begin : begin + _PART]
+        for begin in range(0, len(rows), PART):
+            numbers = rows["instance"][begin : begin + PART]
             identified = numbers != NO_INSTANCE
             numbers[identified] = places[numbers[identified]]
         return replace(given, instances=instances, named=named)
@@ -206,18 +204,21 @@ class Recording:
 
     def requests_by_instance(self) -> NDArray[np.int64]:
         """Count the requests that each instance answered, with an error or without."""
-        return self._count(self.rows["instance"])
+        return by_instance(self.rows["instance"], len(self.instances))
 
     def connections_by_instance(self) -> NDArray[np.int64]:
         """Count connections by the instance that answered first on each.
 
         A layer-7 proxy sends the requests of one connection to several instances.
         """
-        return self._count(self.rows["instance"][self.first_answers("connection")])
+        return self._by_first_answer("connection")
 
     def sources_by_instance(self) -> NDArray[np.int64]:
         """Count client addresses by the instance that answered first to each."""
-        return self._count(self.rows["instance"][self.first_answers("source")])
+        return self._by_first_answer("source")
+
+    def _by_first_answer(self, unit: Unit) -> NDArray[np.int64]:
+        return by_instance(self.rows["instance"][self.first_answers(unit)], len(self.instances))
 
     def units_by_instance(self, unit: Unit) -> NDArray[np.int64]:
         """Count what the strategy balances for each instance."""
@@ -229,7 +230,7 @@ class Recording:
         """Count requests that no instance can be named for, or connections or sources without any other."""
         if unit == "request":
             return int(np.count_nonzero(self.rows["instance"] == NO_INSTANCE))
-        return int(np.count_nonzero(self._requests_of(unit))) - len(self.first_answers(unit))
+        return int(np.count_nonzero(occurrences(self.rows[unit]))) - len(self.first_answers(unit))
 
     def choices(self, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Give when an instance was chosen for each unit, and which: units that have one, in order of time.
@@ -252,7 +253,7 @@ class Recording:
         """Count the requests of each unit, of those with any."""
         if unit == "request":
             return np.ones(len(self.rows), dtype=np.int64)
-        counts = self._requests_of(unit)
+        counts = occurrences(self.rows[unit])
         return counts[counts > 0]
 
     def latencies_ns(self) -> NDArray[np.int64]:
@@ -283,42 +284,11 @@ class Recording:
     # Kept, since every count of connections needs them: for ten million they take half a second each time.
     @cached_property
     def _first_on_connections(self) -> NDArray[np.uint32]:
-        return self._first("connection")
+        return first_answers(self.rows["connection"], self.rows["instance"])
 
     @cached_property
     def _first_to_sources(self) -> NDArray[np.uint32]:
-        return self._first("source")
-
-    def _first(self, column: str) -> NDArray[np.uint32]:
-        # Values are numbered from 0, so a table takes the place of sorting, which takes half a minute for
-        # ten million. Of assignments to one place numpy keeps the last: reversed, the first answer.
-        values = self.rows[column]
-        none = np.uint32(0xFFFFFFFF)  # a connection's number has 32 bits, too
-        rows = np.full(int(values.max(initial=0)) + 1, none, dtype=np.uint32)
-        for end in range(len(values), 0, -_PART):
-            begin = max(end - _PART, 0)
-            identified = np.flatnonzero(self.rows["instance"][begin:end] != NO_INSTANCE)[::-1]
-            rows[values[begin:end][identified]] = identified + begin
-        found: NDArray[np.uint32] = rows[rows != none]
-        return found
-
-    def _requests_of(self, column: str) -> NDArray[np.int64]:
-        """Count the requests for each value of a column, from 0."""
-        values = self.rows[column]
-        counts = np.zeros(int(values.max(initial=0)) + 1, dtype=np.int64)
-        for begin in range(0, len(values), _PART):
-            part = values[begin : begin + _PART]
-            lowest = int(part.min())  # numbers rise with time: a part's are few of all
-            found = np.bincount(part - lowest)
-            counts[lowest : lowest + len(found)] += found
-        return counts
-
-    def _count(self, instance: NDArray[np.uint32]) -> NDArray[np.int64]:
-        counts = np.zeros(len(self.instances), dtype=np.int64)
-        for begin in range(0, len(instance), _PART):
-            part = instance[begin : begin + _PART]
-            counts += np.bincount(part[part != NO_INSTANCE], minlength=len(counts))
-        return counts
+        return first_answers(self.rows["source"], self.rows["instance"])
 
     def to_parquet(self, path: Path) -> None:
         """Write one row a request.
@@ -354,14 +324,14 @@ class Recording:
             column_encoding=dict.fromkeys([*UNITS, "connection"], "DELTA_BINARY_PACKED"),
         ) as writer:
             writer.write_table(first)
-            for begin in range(_PART, len(self.rows), _PART):
+            for begin in range(PART, len(self.rows), PART):
                 writer.write_table(self._table(begin, own))
 
     def _table(self, begin: int, own: Sequence[str]) -> Any:
         """Give the Arrow table of a part of the rows, with the columns of the protocol's own."""
         import pyarrow as pa  # noqa: PLC0415  as in to_parquet
 
-        rows = self.rows[begin : begin + _PART]
+        rows = self.rows[begin : begin + PART]
         none = rows["instance"] == NO_INSTANCE
         columns: dict[str, Any] = {
             "intended_start_ns": as_column(rows["intended_start_ns"] - self.started_ns),
