@@ -70,7 +70,7 @@ def test_every_command_of_the_harness_is_one(page: str, line: str) -> None:
     except click.BadParameter:
         # The part of another package, which the page itself writes.
         assert page.startswith("writing-a-")
-        assert f'name="{line.split()[-1]}"' in (_ROOT / "docs" / page).read_text("utf-8")
+        assert f'name="{line.rsplit(maxsplit=1)[-1]}"' in (_ROOT / "docs" / page).read_text("utf-8")
     for word in words:
         if word.endswith((".yaml", "/")) and not word.startswith(_MADE_UP):
             assert (_ROOT / word).exists(), (page, line)
