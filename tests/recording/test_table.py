@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Ints: TypeAlias = "Sequence[int] | np.ndarray[Any, Any]"
 NAMES = ["instance-1", "instance-2", "instance-3"]
-_REFERENCE = Path(__file__).parents[1] / "results" / "reference"
+_REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 
 def rows(instance: Ints, connection: Ints | None = None, error: Ints | None = None) -> np.ndarray[Any, Any]:

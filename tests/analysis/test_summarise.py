@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.observed import Observed
 
-SCHEMA = Path(__file__).parent.parent / "docs" / "summary.schema.json"
+SCHEMA = Path(__file__).parents[2] / "docs" / "summary.schema.json"
 
 
 def scenario(**changes: Any) -> Any:
