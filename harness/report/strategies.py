@@ -23,26 +23,25 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # Strategies
 
-Every way to put several instances on one port that the harness knows. This page is made from what the
-strategies say of themselves: `harness list strategies --markdown`.
+All strategies of the harness: ways to put several instances on one port. This page is generated from the
+strategies' own descriptions: `harness list strategies --markdown`.
 
 %(families)s
-- **unit**: what is balanced, and so what the verdict is about: connections, requests, or sources (client
-  addresses).
-- **layer**: 4 where a client's connection is one of an instance's, 7 where requests are passed on one by one.
-- **predicted**: the distribution that theory predicts. *Multinomial* is what independent random choices give;
-  *exactly* means in turn.
-- **weights**: whether instances can have different shares (`weights:` in a scenario).
-- **routes**: whether it can lead requests to different instances by path or host (`routes:` in a scenario).
-- **told**: whether it takes over members that it is told of: by a watcher (`membership: followed`), or by a
-  replacement (`events:` in a scenario). One that can't be told keeps what it began with, or follows by
-  itself.
-- **follows**: by what it learns, without being told, that an instance has come or gone.
-- **cooperation**: whether the application has to do something for it.
-- **keeps source**: whether an instance sees the client's own address.
-- **needs root**: whether it changes the kernel's rules or uses the container engine's socket, which
+- **unit**: what the strategy balances, and so what the verdict counts: connections, requests, or sources
+  (client addresses).
+- **layer**: 4 if each client connection belongs to one instance, 7 if requests are passed on one by one.
+- **predicted**: the distribution that theory predicts. *Multinomial* results from independent random choices,
+  *exactly* from turns.
+- **weights**: instances can have different shares (`weights:` in a scenario).
+- **routes**: requests can go to different instances by path or host (`routes:` in a scenario).
+- **discovery**: how the strategy learns that instances have come or gone. *pushed*: by a watcher
+  (`membership: followed`) or a replacement (`events:` in a scenario). *self*: by its own means, such as
+  health checks or DNS. *static*: not at all.
+- **cooperation**: the application must do something, such as set SO_REUSEPORT.
+- **keeps source**: instances see the client's own address.
+- **needs root**: the strategy changes the kernel's rules or uses the container engine's socket, which
   takes root on a machine of your own.
-- **health checks**: whether it can find out by itself that an instance is ill.
+- **health checks**: the strategy can detect unhealthy instances.
 
 `PORT` is the endpoint's port in the diagrams.
 """
@@ -51,7 +50,7 @@ strategies say of themselves: `harness list strategies --markdown`.
 def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
     """Print what each strategy is, and what it can do."""
     what = Table("strategy", "unit", "routes", "policy", "summary", box=SIMPLE_HEAD)
-    can = Table("strategy", "weights", "members", "cooperation", "source", "health", box=SIMPLE_HEAD)
+    can = Table("strategy", "weights", "discovery", "cooperation", "source", "health", box=SIMPLE_HEAD)
     can.add_column("engines", overflow="fold")
     can.add_column("predicted", min_width=11)
     for table in (what, can):
@@ -64,7 +63,7 @@ def render_strategies(strategies: Sequence[type[Strategy]], console: Console) ->
         abilities = (
             strategy.name,
             _yes(able.weights),
-            _learns(able),
+            _learns(able).replace("pushed, self", "both"),
             _yes(able.cooperation),
             _yes(able.keeps_source),
             _yes(able.health_checks),
@@ -99,46 +98,36 @@ def _families(strategies: Sequence[type[Strategy]]) -> str:
 
 def _overview(strategies: Sequence[type[Strategy]]) -> str:
     header = (
-        "strategy | unit | policy | weights | routes | told | follows | cooperation | keeps source | "
-        "needs root | health checks"
+        "strategy | unit | policy | weights | routes | discovery | cooperation | keeps source | needs root | "
+        "health checks"
     )
-    rows = [header, " | ".join(["---"] * 11)]
+    rows = [header, " | ".join(["---"] * 10)]
     for strategy in strategies:
         able = strategy.default_capabilities()
         cells = (
             f"[`{strategy.name}`](#{strategy.name})",
             able.unit,
             able.policy,
-            *map(
-                _yes,
-                (
-                    able.weights,
-                    able.routes,
-                    able.discovery == "pushed",
-                    bool(able.follows),
-                    able.cooperation,
-                    able.keeps_source,
-                    able.needs_root,
-                    able.health_checks,
-                ),
-            ),
+            _yes(able.weights),
+            _yes(able.routes),
+            _learns(able),
+            *map(_yes, (able.cooperation, able.keeps_source, able.needs_root, able.health_checks)),
         )
         rows.append(" | ".join(cells))
     return "\n".join(f"| {row} |" for row in rows) + "\n"
 
 
 def _learns(able: Capabilities) -> str:
-    """Say in a word how a strategy learns of its members: it is told of them, finds them itself, or both."""
-    if able.discovery == "pushed":
-        return "both" if able.follows else "told"
-    return "itself" if able.follows else "no"
+    """Name a strategy's discovery: changes are pushed to it, it finds them itself, both, or neither."""
+    found = [name for name, has in (("pushed", able.discovery == "pushed"), ("self", able.follows)) if has]
+    return ", ".join(found) or "static"
 
 
 def _membership(able: Capabilities) -> str:
-    """Say who tells a strategy of members that come and go, and what it finds out by itself."""
-    pushed = able.discovery == "pushed"
-    told = "taken over when it is told (`membership: followed`)" if pushed else "it can't be told"
-    return f"{told}; by itself: {able.follows or 'none'}"
+    """Describe by what means a strategy learns of members that come and go."""
+    pushed = "pushed (`membership: followed`)" if able.discovery == "pushed" else ""
+    itself = f"self ({able.follows})" if able.follows else ""
+    return ", ".join(filter(None, (pushed, itself))) or "static"
 
 
 def _section(strategy: type[Strategy]) -> str:
@@ -147,7 +136,7 @@ def _section(strategy: type[Strategy]) -> str:
         f"balances {able.unit}s at layer {able.layer}",
         f"policy: {able.policy}",
         f"predicted: {able.predicted}",
-        "members: " + _membership(able),
+        "discovery: " + _membership(able),
         f"engines: {', '.join(filter(strategy.runs_on, ENGINES.names()))}",
     ]
     if able.most_members:
@@ -159,10 +148,10 @@ def _section(strategy: type[Strategy]) -> str:
     text += "".join(f"- {fact}\n" for fact in facts)
     text += f"\n```text\n{strategy.way.strip(chr(10))}\n```\n"
     if options := list(_options(strategy)):
-        rows = ["option | values | default | what it says", "--- | --- | --- | ---", *options]
+        rows = ["option | values | default | meaning", "--- | --- | --- | ---", *options]
         text += "\n" + "\n".join(f"| {row} |" for row in rows) + "\n"
     if strategy.seams:
-        text += f"\nWhat surprises people:\n\n{strategy.seams.strip(chr(10))}\n"
+        text += f"\nCaveats:\n\n{strategy.seams.strip(chr(10))}\n"
     return text
 
 

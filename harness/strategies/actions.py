@@ -1,4 +1,4 @@
-"""What a strategy asks of its host, as data: planned before a run, or noted while it exposes and updates."""
+"""Actions of a strategy on its host, as data: planned before a run, or logged during expose and update."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Spawned:
-    """A program that goes on and is told what to do over a channel."""
+    """A program that goes on and receives messages over a channel."""
 
     argv: tuple[str, ...]
     kind: Literal["start"] = "start"
@@ -44,7 +44,7 @@ class Spawned:
 
 @dataclass(frozen=True)
 class Told:
-    """What the last spawned program is told."""
+    """A message to the program spawned last."""
 
     message: dict[str, Any]
     kind: Literal["tell"] = "tell"

@@ -1,4 +1,4 @@
-"""Asking a program on the host through its administration interface, and waiting for what it says."""
+"""Requests to a program's administration interface on the host, and waiting for its answers."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def ask(host: Host, place: int | str, path: str, method: str = "GET", body: str 
     Parameters
     ----------
     host, place
-        Whom: a TCP port of the host's loopback, or the path of a Unix socket.
+        A TCP port of the host's loopback, or the path of a Unix socket.
     path, method, body
         What; a body is JSON.
 
     Raises
     ------
     HostError
-        Nobody listens there, or what comes is no answer.
+        No program listens there, or it sends no HTTP answer.
     """
     with closing(HTTPConnection("localhost")) as connection:
         connection.sock = host.connect(place)
@@ -57,7 +57,7 @@ def ask(host: Host, place: int | str, path: str, method: str = "GET", body: str 
 
 
 def asked(host: Host, place: int | str, path: str, method: str = "GET", body: str = "") -> str:
-    """Ask over HTTP, as `ask` does, and give the body of a good answer.
+    """Send a request, as `ask` does, and give the body of a good answer.
 
     Raises
     ------

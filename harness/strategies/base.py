@@ -1,4 +1,4 @@
-"""What a strategy is: data that says what it does, and three things to do.
+"""The interface of a strategy: data that describes it, and three methods.
 
 A strategy puts N members behind one endpoint of a host. It knows nothing of load and statistics.
 """
@@ -72,9 +72,9 @@ class Strategy(ABC):
         What strategies of other packages may say in place of `discovery` and `watcher`: whether `update`
         changes where it leads to, and whether a watcher of the engine's events is part of it.
     way
-        A packet's way from the client to an instance, as a small diagram.
+        The path of a packet from the client to an instance, as a small diagram.
     seams
-        What surprises people: a Markdown list.
+        Caveats: a Markdown list.
     commands
         Programs that must be on the host, each with the command that installs it.
     versions
@@ -195,6 +195,6 @@ class Strategy(ABC):
         return self.expected_shares(members)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
-        """Read what the kernel or a program counted since `expose`; None where nobody did."""
+        """Read what the kernel or a program counted since `expose`; None where neither did."""
         del host, endpoint, members
         return None

@@ -40,32 +40,32 @@ client ==HTTP==> host:PORT  caddy: server --> reverse_proxy ==HTTP==> instance k
 """
 _SEAMS = """
 - Every change of the configuration, also of one upstream over the API, replaces the whole server. Requests
-  under way are finished, but clients' idle connections are closed without a word: who just then sends a
-  request has lost it. Only with `discovery: dns` do clients keep their connections.
-- Each reload also opens a new listening socket (SO_REUSEPORT) and closes the old: connections that nobody
-  has yet accepted on that one are reset.
-- A reload sets its counters to zero: after one, nobody but client and instances tells the counts.
-- `weighted_round_robin` serves a heavy upstream all its turns in one go: 3 to 1 is A A A B. If an upstream
-  is ill, its turns go to the next: where 6 of 6, 3 and 1 was down, the others got 7 and 3 of ten. Unequal
-  weights turn `round-robin` into it; other policies take none.
-- `least_conn` counts requests under way, and draws among those that have equally few.
-- `random_choose 2`, the less busy one of two drawn at random, is not offered here: in Caddy 2.11.7 the first
-  of ten idle upstreams gets 20 % and the second nothing (caddyserver/caddy#7873 mends the drawing).
-- Names are looked up by a request, once the last answer is older than `refresh`, and all others wait for it.
-  Answers come in another order each time, so round robin starts anew with each. Health checks are not made
-  of instances that come from a name.
-- It serves while its first health checks are still under way, and takes all for well until then.
-- 32 idle connections are kept for each upstream, if not told otherwise; here 100,000.
-- An instance that has gone with its address refuses nothing: requests wait for a connection
-  (`dial_timeout`, 5 s) until a health check has failed, and one is enough (`health_fails`). It begins up to a
-  second after the death and waits for one: 1 to 2 s, in which clients who give up after a second lost the
-  dead one's quarter, 182 to 220 of 2,500 requests. With `check_interval: 200ms` it was over after 0.40 s, and
-  50 were lost. With `connect_timeout: 200ms` and `retries: 2`, 13 of 2,507 got 502, and 83 took longer by
-  0.2 or 0.4 s: a retry takes the next turn, and that can be the dead one's again.
-- A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
-  HTTP client, without a word.
-- Counting (`metrics`) is off if not asked for, and costs every request some observations of histograms.
-- It adds X-Forwarded-For and Via, and passes on the client's Host.
+  in flight are finished, but idle client connections are closed without notice: a request sent at that moment
+  is lost. Clients keep their connections only with `discovery: dns`.
+- Each reload also opens a new listening socket (SO_REUSEPORT) and closes the old one: connections not yet
+  accepted on the old one are reset.
+- A reload resets Caddy's counters: after one, only client and instances have counts.
+- `weighted_round_robin` gives a heavy upstream all its turns in a row: 3 to 1 is A A A B. The turns of an
+  unhealthy upstream go to the next one: with weights 6, 3 and 1 and the first one down, the others got 7
+  and 3 of ten. Unequal weights turn `round-robin` into it; other policies take no weights.
+- `least_conn` counts requests in flight, and draws among the upstreams with the fewest.
+- `random_choose 2`, the less busy of two drawn at random, is not offered here: in Caddy 2.11.7 the first
+  of ten idle upstreams gets 20 % and the second nothing (caddyserver/caddy#7873 corrects the drawing).
+- A request looks the name up once the last answer is older than `refresh`, and all others wait for it.
+  Answers come in another order each time, so round robin restarts with each. Instances found by a name get
+  no health checks.
+- Caddy serves before its first health checks have ended, and takes all instances for healthy until then.
+- By default 32 idle connections are kept for each upstream; here 100,000.
+- A dead instance whose address is gone refuses nothing: requests wait for a connection (`dial_timeout`, 5 s)
+  until one health check has failed (`health_fails`). The check begins up to a second after the death and
+  times out after a second: 1 to 2 s. Clients that give up after a second lost the dead instance's quarter in
+  that time, 182 to 220 of 2,500 requests. With `check_interval: 200ms` it was over after 0.40 s, and
+  50 were lost. With `connect_timeout: 200ms` and `retries: 2`, 13 of 2,507 got 502, and 83 took 0.2 or 0.4 s
+  longer: a retry takes the next turn, which can be the dead instance's again.
+- If a kept connection turns out closed, Go's HTTP client repeats a repeatable request on another one, without
+  notice.
+- Counters (`metrics`) are off by default, and cost every request some observations of histograms.
+- Caddy adds X-Forwarded-For and Via, and passes on the client's Host.
 """
 
 
@@ -79,7 +79,7 @@ class CaddyOptions(CheckedOptions, ProxyOptions):
     )
     discovery: Literal["static", "dns", "api"] = Field(
         default="static",
-        description="Where it learns its members: the Caddyfile (`caddy reload`), a name that it looks up, "
+        description="Source of the members: the Caddyfile (`caddy reload`), a name that Caddy looks up, "
         "or its admin API.",
     )
 
@@ -152,7 +152,7 @@ class Caddy(Proxy):
 
     def _start(self, host: Host) -> Service:
         self._reloaded = False
-        # It writes down who it is, and how it ended.
+        # Caddy stores its identity and its last configuration there.
         env = {"XDG_DATA_HOME": f"{self.folder}/data", "XDG_CONFIG_HOME": f"{self.folder}/config"}
         if self.options.workers != "auto":
             env["GOMAXPROCS"] = str(self.options.workers)
@@ -188,7 +188,7 @@ class Caddy(Proxy):
             raise StrategyError(str(error)) from error
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
-        """Read the requests that came to the proxy; None after a reload, which forgets them."""
+        """Read the requests that came to the proxy; None after a reload, which resets the counter."""
         del endpoint, members
         if self._reloaded:
             return None

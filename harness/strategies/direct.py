@@ -32,7 +32,7 @@ class Direct(Strategy):
 client --> host:PORT, where the instance listens
 """
     seams: ClassVar[str] = """
-- There is nothing to balance: its latency and cost are the measure of what the other strategies add.
+- There is nothing to balance: its latency and cost are the baseline for the other strategies.
 """
 
     def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:

@@ -19,13 +19,13 @@ client --> host:PORT --> nat table: PREROUTING (or OUTPUT for clients on the hos
 _SEAMS = """
 - The choice is made once for a connection, by its first packet: all requests on a kept-alive connection
   go to the same instance.
-- Rules keep pointing at an instance that has died: its share of the connections fails until they are changed.
-- After a change, established connections stay where connection tracking has them.
+- Rules keep pointing at a dead instance: its share of the connections fails until the rules are changed.
+- After a change, connection tracking keeps established connections at their instance.
 """
 
 
 class _Cascade(IptablesStrategy):
-    """Rules that are asked one after another."""
+    """Rules that are evaluated one after another."""
 
     way: ClassVar[str] = _WAY
     seams: ClassVar[str] = _SEAMS

@@ -1,4 +1,4 @@
-"""A name server on the host that knows where the members are: dnsmasq, as small networks run it."""
+"""A name server on the host with the members' addresses: dnsmasq, as small networks run it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Dns:
         """
         self._published_s = time.monotonic()
         if self._host.resolver is not None:
-            return  # it knows them before anybody here does
+            return  # it has them already
         lines = [f"{member.address} {NAME} {member.name}.{NAME}\n" for member in members]
         self._host.write(HOSTS_FILE, "".join(lines))
         if self._service is None:
@@ -99,9 +99,9 @@ class Dns:
         return set(_addresses(told, len(asked), count))
 
     def wait_forgotten(self) -> None:
-        """Wait until nobody may use an answer of before `publish` any more.
+        """Wait until every answer from before `publish` has expired.
 
-        Those who count in whole seconds, as nginx does, keep it for nearly twice its time.
+        Clients that count in whole seconds, such as nginx, keep it for nearly twice its time.
         """
         time.sleep(max(0.0, self._published_s + 2 * TTL_S - time.monotonic()))
 

@@ -1,4 +1,4 @@
-"""Envoy: a proxy made for being told by others what to do."""
+"""Envoy: a proxy made to be configured by other programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.types import Endpoint
 
 _DRAIN_S = 5
-"""How long an Envoy that was replaced may finish what it has begun."""
+"""How long a replaced Envoy may take to finish its requests."""
 _LOOK_EVERY_S = 0.02
 
 
@@ -66,37 +66,37 @@ client ==HTTP==> host:PORT  envoy: listener --> router --> cluster ==HTTP==> ins
 """
 _SEAMS = """
 - Each worker has a round robin of its own, which begins at a random place: N requests in a row need not reach
-  N instances, but the counts of one worker never differ by more than one turn. Each worker has connections of
-  its own to each instance, too.
-- Unequal weights are kept by an earliest-deadline-first schedule, which begins at a random place as well, and
-  anew after every change of the set. `random` pays no heed to weights. With unequal weights,
-  `least-connections` and `p2c` become that schedule, with weights that fall as requests are under way.
-- What Envoy calls LEAST_REQUEST is by default the less busy one of two drawn at random: `p2c` here.
-  `least-connections` looks at all of them.
-- Circuit breakers turn away what goes beyond 1,024 connections, or 1,024 requests at a time, to all instances
-  together: 503 with `upstream_rq_pending_overflow`. Here it is a million.
+  N instances, but the counts of one worker never differ by more than one turn. Each worker also has its own
+  connections to each instance.
+- Unequal weights use an earliest-deadline-first schedule, which also begins at a random place, and anew after
+  every change of the set. `random` ignores weights. With unequal weights, `least-connections` and `p2c`
+  become that schedule, with weights that fall with the requests in flight.
+- Envoy's LEAST_REQUEST is by default the less busy of two drawn at random: `p2c` here. `least-connections`
+  compares all of them.
+- Circuit breakers reject what exceeds 1,024 connections, or 1,024 requests at a time, to all instances
+  together: 503 with `upstream_rq_pending_overflow`. Here the limit is a million.
 - `discovery: file` and `dns` change the set without touching clients' connections; no request is lost.
 - `discovery: static` changes it by a hot restart. The listening sockets pass to the new process, so no new
-  connection is lost. The old one answers what comes over its connections with `Connection: close`; whoever
-  asks nothing for 5 s (`--parent-shutdown-time-s`) is disconnected without a word, and a request that takes
-  longer is cut off. The per-instance counts end with the old process, and the cluster's, which the new one
-  takes over, miss some: none are told after it. Who ends the old process himself, instead of leaving it to
-  the new one, may stop that one's main thread for ever.
-- Hot restart puts a file in /dev/shm and never takes it away.
+  connection is lost. The old process answers requests on its connections with `Connection: close`. It closes
+  a connection without requests after 5 s (`--parent-shutdown-time-s`) without notice, and cuts off a request
+  that takes longer. The counts of each instance end with the old process, and those of the cluster, which
+  the new one takes over, miss some: there are no proxy counts after a hot restart. The new process has to end
+  the old one; if something else does, the new one's main thread may stop for ever.
+- Hot restart puts a file in /dev/shm and never removes it.
 - With health checks, an instance that leaves the set is kept until it fails one, unless
-  `ignore_health_on_host_removal` is set, as here; and as long as there is no traffic, checks are made once a
-  minute, unless `no_traffic_interval` says otherwise.
+  `ignore_health_on_host_removal` is set, as here. Without traffic, checks are made once a minute, unless
+  `no_traffic_interval` is set.
 - Changes of health and weight reach the workers up to a second late (`update_merge_window`, here 0), also
   the first good check of a new instance.
-- It sends no request again unless a `retry_policy` says so (`retries`); where an instance closes a kept
-  connection in the very moment, the client gets 503.
-- An instance that has gone with its address refuses nothing: requests wait for a connection
-  (`connect_timeout`, 5 s) until two health checks have failed (`unhealthy_threshold`). The first begins up to
-  a second after the death and waits for one, the second begins a second later and waits as long: 3 to 4 s,
-  in which clients who give up after a second lost the dead one's quarter, 414 to 477 of 2,500 requests. With
-  `check_interval: 200ms` it was over after 0.78 s, and 98 were lost; with `connect_timeout: 200ms` and
-  `retries: 2` none of 2,504 was, and 224 took 0.05 to 0.23 s longer. A retry avoids whom it has tried.
-- It adds X-Forwarded-For and X-Request-Id.
+- Envoy repeats a request only with a `retry_policy` (`retries`). If an instance closes a kept connection just
+  as a request is sent, the client gets 503.
+- A dead instance whose address is gone refuses nothing: requests wait for a connection (`connect_timeout`,
+  5 s) until two health checks have failed (`unhealthy_threshold`). The first begins up to a second after the
+  death and times out after a second, the second begins a second later and takes as long: 3 to 4 s. Clients
+  that give up after a second lost the dead instance's quarter in that time, 414 to 477 of 2,500 requests.
+  With `check_interval: 200ms` it was over after 0.78 s, and 98 were lost; with `connect_timeout: 200ms` and
+  `retries: 2` none of 2,504 was, and 224 took 0.05 to 0.23 s longer. A retry avoids instances already tried.
+- Envoy adds X-Forwarded-For and X-Request-Id.
 """
 
 
@@ -110,8 +110,8 @@ class EnvoyOptions(CheckedOptions, ProxyOptions):
     )
     discovery: Literal["static", "dns", "file"] = Field(
         default="static",
-        description="Where it learns its members: its configuration (changed by a hot restart), a name that "
-        "it looks up every second, or a file that it watches (filesystem xDS).",
+        description="Source of the members: the configuration (changed by a hot restart), a name that "
+        "Envoy looks up every second, or a file that it watches (filesystem xDS).",
     )
 
 

@@ -40,60 +40,59 @@ client ==TCP==> host:PORT  haproxy: frontend --> backend ==TCP==> instance k
                                      its threads)   and copies bytes)
 """
 _COMMON_SEAMS = """
-- What is drawn at random is a place on the ring that serves consistent hashing. A server has 16 points on
-  it for each unit of its weight, at hashes of its id and the point's number (src/lb_chash.c), and gets the
-  values that are nearest to them. So with ten servers of weight 1, `random` gives the tenth 34 % more than
-  its share and the seventh 29 % less, in every run alike; with four, 15.6 % more to 25.9 % less. 3,000
-  connections that others had measured as 850, 533, 763, 854 are the ring's 867, 556, 728, 849. Measured
-  here with ten: +35 % to -28 % of 43,943 requests at weight 1, +9 % to -14 % at 10, +4 % to -5 % at 100
-  and at 256, of which +2 % to -2 % are the ring's. `base_weight: 100` mends it. `consistent-hash` looks up
-  the same ring.
-- `balance random`, with no number, draws two and takes the less busy one: `p2c` here. The documentation
-  has it that this rids it of the ring's bias. It does so only where requests are under way that tell
-  servers apart: of two that are equally busy, it takes the later draw (src/backend.c, get_server_rnd).
+- `random` draws a place on the ring that serves consistent hashing. A server has 16 points on the ring for
+  each unit of its weight, at hashes of its id and the point's number (src/lb_chash.c), and gets the nearest
+  values. So with ten servers of weight 1, `random` gives the tenth 34 % more than its share and the seventh
+  29 % less, in every run alike; with four, 15.6 % more to 25.9 % less. A published measurement of 3,000
+  connections as 850, 533, 763, 854 fits the ring's 867, 556, 728, 849. Measured here with ten: +35 % to -28 %
+  of 43,943 requests at weight 1, +9 % to -14 % at 10, +4 % to -5 % at 100 and at 256, of which +2 % to -2 %
+  are the ring's. `base_weight: 100` corrects it. `consistent-hash` uses the same ring.
+- `balance random`, with no number, draws two servers and takes the less busy one: `p2c` here. According to
+  the documentation, this removes the ring's bias. It does so only if requests in flight tell the servers
+  apart: of two equally busy ones, it takes the later draw (src/backend.c, get_server_rnd).
   With weight 1, two users came to the ring's own +34 % to -25 %, 16 users to +19 % to -19 %, and 200 to
   +9 % to -11 %.
-- All threads take turns together: `round-robin` is exact. It is limited to 4,095 servers.
+- All threads share one round robin, so `round-robin` is exact. It is limited to 4,095 servers.
 - A weight is 256 at most, `base_weight` included.
-- An instance that refuses a connection costs no request: another one is tried at once (`option redispatch
-  1`). Without health checks that happens again at each of its turns.
-- An instance that has gone with its address, as a container that is killed has, refuses nothing: an attempt
-  to connect waits (`timeout connect`; 5 s, since the manual wants it to outlast a lost packet or two). Two
-  health checks have to fail until then: the first begins up to a second after the death and waits for one,
-  the second begins a second later and waits as long, which makes 3 to 4 s. Of clients who give up after a
-  second, the dead one's quarter was lost for so long: 379 to 499 of 2,500 requests in five runs. Retries
-  can't help who is not told of a failure.
-- `connect_timeout: 200ms` tells it in time, and another instance is tried: none of 2,505 requests was lost in
-  one run, and in another one, which the dead instance was just answering; 505 took 0.2 s longer
-  (`scenarios/failover/kill-one-haproxy-tuned.yaml`). Both are needed: with `retries: 0` as well, 438 got 503;
-  with 1.5 s, clients had given up before, and 442 were lost. `check_interval: 200ms` alone makes the window
-  0.7 s, and 91 requests were lost; with both, none was, and 87 took longer.
+- If an instance refuses a connection, no request is lost: HAProxy tries another one at once (`option
+  redispatch 1`). Without health checks that happens again at each of the instance's turns.
+- A dead instance whose address is gone, such as a killed container, refuses nothing: an attempt to connect
+  waits (`timeout connect`; 5 s, since the manual wants it to outlast a lost packet or two) until two health
+  checks have failed. The first begins up to a second after the death and times out after a second, the
+  second begins a second later and takes as long: 3 to 4 s. Clients that give up after a second lost the dead
+  instance's quarter in that time: 379 to 499 of 2,500 requests in five runs. Retries don't help before
+  HAProxy has noticed a failure.
+- With `connect_timeout: 200ms` it notices in time, and tries another instance: none of 2,505 requests was
+  lost in one run, and one in another, which the dead instance was just answering; 505 took 0.2 s longer
+  (`scenarios/failover/kill-one-haproxy-tuned.yaml`). Both options are needed: with `retries: 0`, 438 got 503;
+  with 1.5 s, clients had given up before, and 442 were lost. `check_interval: 200ms` alone shortens the time
+  to 0.7 s, and 91 requests were lost; with both, none was, and 87 took longer.
 - `discovery: static` changes the set by a reload: a new process takes the listening sockets over from the
-  old one (`expose-fd listeners`), which ends when its last connection has. Counts end with their process;
-  no statistics are told after it.
-- `discovery: api` adds servers through the runtime socket, which HAProxy 2.6 does with dynamic policies
-  only (`hash` is a fixed table), in maintenance at first, without what `default-server` says, and not
-  beyond a reload. `del server` wants maintenance and no connection, not even an idle one; so who leaves
-  stays, in maintenance.
+  old one (`expose-fd listeners`), which ends with its last connection. Counts end with their process;
+  there are no statistics after a reload.
+- `discovery: api` adds servers through the runtime socket. HAProxy 2.6 does that with dynamic policies
+  only (`hash` is a fixed table), in maintenance at first, without the settings of `default-server`, and not
+  beyond a reload. `del server` requires maintenance and no connection, not even an idle one; so servers that
+  leave the set stay, in maintenance.
 - `discovery: dns` has a fixed number of places (`server-template`), here twice the instances and at least
-  ten to spare; more need a reload. Who gets which place is up to the order of the answer. An address that
-  comes takes the place of one that goes.
+  ten to spare; more need a reload. The order of the answer decides the places. A new address
+  takes the place of one that has gone.
 """
 _SEAMS = f"""
-- With `discovery: dns` and kept connections to instances, a place that gets another address goes on using
-  the connections that it has, as long as they stay busy: after one of two instances was replaced and
-  another added, the one that had left went on getting its third of all requests, and its successor none
-  (HAProxy 2.6.12). So `keep_alive` is off there unless the scenario says otherwise.
-- A reload closes clients' connections on which nothing is under way. A client that sends its next request
-  in that moment has to send it again; `option idle-close-on-response` would wait for one more request
-  instead, which the old process would give to an instance of the old set.
+- With `discovery: dns` and kept connections to instances, a place with a new address keeps using its old
+  connections as long as they stay busy: after one of two instances was replaced and another added, the
+  removed one still got its third of all requests, and its successor none (HAProxy 2.6.12). So `keep_alive`
+  is off there unless the scenario sets it.
+- A reload closes idle client connections. A client that sends its next request in that moment has to send it
+  again; `option idle-close-on-response` would wait for one more request instead, which the old process would
+  give to an instance of the old set.
 - `http-reuse` is `safe` by default: a client's first request has a connection of its own. Here it is
   `always`.
 {_COMMON_SEAMS.lstrip()}"""
 _TCP_SEAMS = f"""
 - The choice is made once for a connection: all requests on a kept-alive connection go to the same
   instance.
-- Instances see the host's address, and nothing tells them the client's (the PROXY protocol could).
+- Instances see the host's address, not the client's (the PROXY protocol could pass it on).
 - A connection that is quiet for ten minutes is closed (`timeout client`, `timeout server`).
 {_COMMON_SEAMS.lstrip()}"""
 

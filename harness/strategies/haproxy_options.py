@@ -15,11 +15,11 @@ _MOST_THREADS = 64
 _Policy = Literal["round-robin", "random", "p2c", "least-connections", "hash", "consistent-hash"]
 _Discovery = Literal["static", "dns", "api"]
 _POLICY = (
-    "How an instance is chosen. p2c: the one with fewer connections of two drawn at random, which is what "
-    "HAProxy itself understands by random; hash and consistent-hash: by the client's address."
+    "How an instance is chosen. p2c: the one with fewer connections of two drawn at random, which HAProxy "
+    "itself calls random; hash and consistent-hash: by the client's address."
 )
 _DISCOVERY = (
-    "static: the instances stand in the configuration; dns: HAProxy asks for their addresses as it runs; "
+    "static: the configuration lists the instances; dns: HAProxy looks their addresses up at run time; "
     "api: changes are made through its runtime socket."
 )
 _WORKERS = "Threads of the one process; auto is one for each processor core."
@@ -27,10 +27,10 @@ _KEEP_ALIVE = (
     "Whether connections to instances are kept for further requests. With discovery dns it is off if left "
     "out: a kept connection outlives its address there."
 )
-_RETRIES = "How many more instances are tried where one can't be connected to."
+_RETRIES = "How many more instances are tried if connecting to one fails."
 _BASE_WEIGHT = (
-    "What each weight is multiplied by; HAProxy's weights end at 256. For what is drawn at "
-    "random or by consistent-hash, more makes shares more exact."
+    "Factor of each weight; HAProxy's weights end at 256. With random and consistent-hash, a "
+    "larger one makes shares more exact."
 )
 
 

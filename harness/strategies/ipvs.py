@@ -32,7 +32,7 @@ _SEAMS = """
   the machine's administrator can load: `sudo modprobe ip_vs`.
 - The choice is made once for a connection, when its first packet has arrived for the host itself (the nat
   table's PREROUTING comes before).
-- A server that leaves is given weight 0: it keeps its connections and gets no more.
+- A server that leaves gets weight 0: it keeps its connections and gets no new ones.
 """
 
 

@@ -57,8 +57,8 @@ client --> host:PORT --> table sameport-PORT: chain prerouting (or output for cl
 _SEAMS = """
 - The choice is made once for a connection, by its first packet: all requests on a kept-alive connection
   go to the same instance.
-- The map keeps pointing at an instance that has died: its share of the connections fails until it is changed.
-- A weight is so many of the map's numbers; the choice costs the same for any number of members.
+- The map keeps pointing at a dead instance: its share of the connections fails until the map is changed.
+- A weight is a number of the map's entries; the choice costs the same for any number of members.
 """
 
 
@@ -139,7 +139,7 @@ class NftRoundRobin(_Nft):
 
 
 class NftHash(_Nft):
-    """A hash of the client's address: whoever comes again comes to the same instance."""
+    """A hash of the client's address: a returning client reaches the same instance."""
 
     name: ClassVar[str] = "nft-hash"
     summary: ClassVar[str] = "one nftables rule, a hash of the client's address looked up in a map"

@@ -53,37 +53,36 @@ client ==TCP==> host:PORT  nginx: whichever worker accepts --> upstream ==TCP==>
                                   (chooses for each connection, and copies bytes)
 """
 _COMMON_SEAMS = """
-- Without a shared-memory `zone`, each worker takes turns for itself, and counts failures and connections
-  for itself, too. Here all workers share one (ngx_http_upstream_module, directive zone).
+- Without a shared-memory `zone`, each worker has its own round robin and its own counts of failures and
+  connections. Here all workers share one zone (ngx_http_upstream_module, directive zone).
 - The open-source nginx has no active health checks. With `health_checks`, an instance that failed once is
-  left out for 10 s (`max_fails=1 fail_timeout=10s`, nginx's own default); a client's request tries it
-  first. Without, it is tried for ever (`max_fails=0`). Either way a failed try goes on to the next
-  instance.
+  left out for 10 s (`max_fails=1 fail_timeout=10s`, nginx's own default); then a client's request tries it
+  again. Without, every turn tries it (`max_fails=0`). Either way a failed try goes on to the next instance.
 - `p2c` (`random two least_conn`) draws two different instances, and takes the second unless it is busier.
   With weights 9 and 1 and little load, that is nearly always the light one: 196 of 1,000 requests went to
-  the heavy one. Give it equal weights only.
-- It tells how many requests and connections it got, but not for which instance.
-- With `discovery: dns`, nginx asks for the name as it runs, since the address stands in a variable. There
-  is no upstream block then: no weights, no policy, no failures remembered. Each choice begins at a random
+  the heavy one. Use equal weights only.
+- nginx counts its requests and connections, but not by instance.
+- With `discovery: dns`, nginx looks the name up at run time, since the address stands in a variable. There
+  is no upstream block then: no weights, no policy, no memory of failures. Each choice begins at a random
   place of the answer (src/core/ngx_resolver.c, ngx_resolver_export), so it is random. A worker keeps an
   answer for up to 2 s with valid=1s, as it counts in whole seconds. From 1.27.3 on, `server NAME resolve`
   does that in an upstream.
 """
 _SEAMS = f"""
-- A change of the configuration starts new workers, and the old ones close connections on which nothing is
-  under way. A client that sends its next request in that moment finds its connection closed, and has to
-  send it again; `keepalive_min_timeout` mends that from 1.27.4 on.
+- A change of the configuration starts new workers, and the old ones close idle connections. A client that
+  sends its next request in that moment finds its connection closed, and has to send it again;
+  `keepalive_min_timeout` prevents that from 1.27.4 on.
 - Connections to instances are kept only with `keepalive`, `proxy_http_version 1.1` and an empty Connection
   header; up to 1.29.6 the default is HTTP/1.0 and a new connection for each request.
 - `keepalive_requests` is 1,000 by default: a busy client's connection is closed after so many. Here it is
   a million.
-- `ip-hash` knows the first three bytes of an IPv4 address only: a whole /24 goes to one instance.
+- `ip-hash` uses only the first three bytes of an IPv4 address: a whole /24 goes to one instance.
 - With `discovery: dns`, connections to instances are not kept.
 {_COMMON_SEAMS.lstrip()}"""
 _STREAM_SEAMS = f"""
 - The choice is made once for a connection: all requests on a kept-alive connection go to the same
   instance.
-- Instances see the host's address, and nothing tells them the client's.
+- Instances see the host's address, not the client's.
 - A change of the configuration starts new workers; an old one goes on until its last connection has ended.
 - On Debian the stream module is a package of its own (libnginx-mod-stream), to be loaded by `load_module`.
 {_COMMON_SEAMS.lstrip()}"""
@@ -91,10 +90,10 @@ _POLICY = (
     "How an instance is chosen. p2c: the one with fewer connections of two drawn at random; hash: by "
     "the client's address{}. With discovery dns it is random and nothing else."
 )
-_DISCOVERY = "static: the instances stand in the configuration; dns: nginx asks for addresses as it runs."
+_DISCOVERY = "static: the configuration lists the instances; dns: nginx looks addresses up at run time."
 _HEALTH_CHECKS = (
-    "Whether an instance that fails is left out for ten seconds. nginx sees failures of what it passes on; "
-    "it asks nobody by itself."
+    "Whether an instance that fails is left out for ten seconds. nginx notices failures of requests that it "
+    "passes on; it sends no checks."
 )
 
 # Every worker and what it calls itself: one that is to end says so there.
@@ -233,7 +232,7 @@ class _Nginx(Proxy):
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Reload, and wait until no worker with the old configuration takes anything new.
 
-        With dns, wait until nobody may use an old answer any more.
+        With dns, wait until every old answer has expired.
         """
         if self._dns is not None:
             self._dns.publish(members)

@@ -38,7 +38,7 @@ class NginxEventsOptions(NginxOptions):
 
     discovery: Literal["events"] = Field(  # type: ignore[assignment]  # it has no other
         default="events",
-        description="Where it learns its members: a watcher of the engine's events tells it.",
+        description="Source of the members: a watcher of the engine's events.",
     )
     program: Literal["watcher", "nginx-proxy"] = Field(
         default="watcher",
@@ -70,11 +70,12 @@ class NginxEvents(Nginx):
     options: NginxEventsOptions
     seams: ClassVar[str] = f"""
 - A watcher reads the engine's events, writes the configuration from a template, and has nginx read it
-  (`nginx -s reload`): what nginx-proxy does with docker-gen. Docker tells of an end once it has come:
-  between that and the reload, requests that meet the dead instance are tried again on the next one
+  (`nginx -s reload`), as nginx-proxy does with docker-gen. Docker's event comes after the end of a container.
+  Between the end and the reload, requests to the dead instance are tried again on the next one
   (`proxy_next_upstream`); those that it had begun to answer are lost.
-- With `program: nginx-proxy`, the image {_NGINX_PROXY} does all of that itself. Its own
-  template decides what nginx does; it counts for nobody, so no proxy is among the witnesses.\
+- With `program: nginx-proxy`, the image {_NGINX_PROXY} does all of that. Its own template
+  decides what nginx does. It has no counters to read, so no proxy is among the witnesses (the cross-checked
+  counters).\
 {Nginx.seams}"""
     options_model: ClassVar[type[Options]] = NginxEventsOptions
     checker: ClassVar[tuple[str, ...]] = (*Nginx.checker[:-1], "/run/sameport/nginx-events/nginx.conf")

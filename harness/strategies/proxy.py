@@ -220,17 +220,17 @@ class Proxy(Strategy):
 
 
 class CheckedOptions(Options):
-    """Options of those proxies that ask instances how they are, and try others where one can't be reached."""
+    """Options of proxies with health checks and retries."""
 
     check_interval: Span = Field(
         default="1s",
-        description="With health checks, how often an instance is asked, and how long its answer may take.",
+        description="With health checks, the time between two checks, and the limit for an answer.",
     )
     retries: int = Field(
         default=0,
         ge=0,
         le=10,
-        description="How many more instances are tried where one can't be connected to.",
+        description="How many more instances are tried if connecting to one fails.",
     )
 
 
@@ -254,11 +254,11 @@ class Limits:
 
 
 ASK_LIMITS = "ulimit -Hn; nproc; cat /proc/self/uid_map"
-"""What `limits` has a shell on the host tell."""
+"""The shell command by which `limits` reads them."""
 
 
 def limits(host: Host) -> Limits:
-    """Ask a host what it grants its programs."""
+    """Read a host's limits for its programs."""
     files, cores, *mapped = host.run(["sh", "-c", ASK_LIMITS]).stdout.splitlines()
     users = sum(int(line.split()[2]) for line in mapped)
     return Limits(int(files), int(cores), only_root=users == 1)

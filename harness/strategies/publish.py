@@ -1,7 +1,7 @@
 """Publishing a port, as a container engine does for one container: a DNAT rule and a relay.
 
-The rule is for everybody who comes over the network; the relay listens on the port itself, so that
-nobody else can take it, and serves whom the rule does not see, such as clients on loopback.
+The rule matches all clients on the network. The relay listens on the port itself, so that no other program
+can take it, and serves clients that the rule does not match, such as those on loopback.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class PublishOptions(Options):
 
     userland_proxy: bool = Field(
         default=True,
-        description="Whether a relay serves the port, too, as Docker's `--userland-proxy`: for those "
-        "whom the rule does not see.",
+        description="Whether a relay serves the port, too, as Docker's `--userland-proxy`: for clients "
+        "that the rule does not match.",
     )
 
 
@@ -54,8 +54,8 @@ client elsewhere --> host:PORT --> nat table: DNAT --> the one instance
 client on 127.0.0.1 --> PORT --> relay --> the one instance
 """
     seams: ClassVar[str] = """
-- A published port leads to one instance. The second that wants it fails: "port is already allocated".
-- The relay listens on the port although the rule takes the traffic: that keeps others from binding it.
+- A published port leads to one instance. A second instance fails: "port is already allocated".
+- The relay listens on the port although the rule takes the traffic, so that no other program can bind it.
 - Through the relay, instances see the host's address; through the rule, the client's.
 """
 
@@ -101,7 +101,7 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
         super().withdraw(host, endpoint)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
-        """Read the connections that the rule has taken, whoever made it."""
+        """Read the connections that the rule has taken, also of a rule that the engine made."""
         return counted_anywhere(host, members) if host.published else super().counted(host, endpoint, members)
 
     def _stop_relays(self) -> None:

@@ -34,7 +34,7 @@ class _End:
     unsent: bytes = b""
     connecting: bool = False
     read_all: bool = False  # its peer has said that nothing more comes
-    told_all: bool = False  # its peer has been told so
+    told_all: bool = False  # the end has been passed on to its peer
     wanted: int = 0  # the events that are waited for
 
 

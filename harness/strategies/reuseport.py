@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 _COOPERATION = """
 - The application must set SO_REUSEPORT before it binds, or the second instance fails with "Address already
   in use"; and all instances must run as the same user (socket(7)).
-- An instance that dies is out of the group at once, and nobody has to be told. But connections that wait in
-  its backlog are reset, unless net.ipv4.tcp_migrate_req is set (kernel documentation, ip-sysctl).
-- While one joins or leaves, a connection that is just being made may be looked up in another socket, and is
-  then reset.
+- A dead instance leaves the group at once, without any message. But connections that wait in its backlog are
+  reset, unless net.ipv4.tcp_migrate_req is set (kernel documentation, ip-sysctl).
+- While an instance joins or leaves, the kernel may look a half-made connection up in another socket, and
+  resets it then.
 """
 
 
@@ -42,7 +42,7 @@ class _Group(Strategy):
     unit: Unit = "connection"
     policy = "kernel hash"
     predicted: ClassVar[str] = "multinomial"
-    follows: ClassVar[str] = "the kernel forgets a closed socket"
+    follows: ClassVar[str] = "the kernel drops a closed socket"
     discovery: Discovery = "self"
     family: ClassVar[str] = "sockets that share a port"
     cooperation: ClassVar[bool] = True
@@ -105,7 +105,7 @@ client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses 
             super().withdraw(host, endpoint)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
-        """Read how many connections the published port took; whom they went to, no rule knows."""
+        """Read how many connections the published port took; the rule does not count by instance."""
         sandbox = members[:1]
         published = host.published
         counted = counted_anywhere(host, sandbox) if published else super().counted(host, endpoint, sandbox)

@@ -55,7 +55,7 @@ def borrow_listener(port: int) -> socket.socket:
     Raises
     ------
     OSError
-        Nobody listens there, or its process can't be reached.
+        No process listens there, or it can't be reached.
     """
     sockets = listening_sockets(os.getpid())
     wanted = {f"socket:[{inode}]" for inode, held in sockets.items() if held.port == port}

@@ -44,33 +44,33 @@ client ==HTTP==> host:PORT  traefik: entry point --> router --> service ==HTTP==
                             (chooses for each request)       (a connection that it keeps)
 """
 _SEAMS = """
-- It listens before it has read its members: whoever asks then gets 404. Wait for more than the port.
-- A `serversTransport` of one's own keeps 2 idle connections for each server unless `maxIdleConnsPerHost` says
-  otherwise (Go's default; Traefik's own default transport has 200): 32 users then made 3,787 connections for
-  6,400 requests, and 32 with the 100,000 that it says here.
-- A changed file is in force at once, but the next change waits for `providersThrottleDuration`: 2 s if not
-  told otherwise, 0.1 s here. With `watch: false` (`discovery: static`), SIGHUP makes it read the file again.
+- Traefik listens before it has read its members: requests at that time get 404. Wait for more than the port.
+- A `serversTransport` of one's own keeps 2 idle connections for each server unless `maxIdleConnsPerHost` is
+  set (Go's default; Traefik's own default transport has 200): 32 users then made 3,787 connections for
+  6,400 requests, and 32 with the 100,000 that are set here.
+- A changed file is in force at once, but the next change waits for `providersThrottleDuration`: 2 s by
+  default, 0.1 s here. With `watch: false` (`discovery: static`), SIGHUP makes Traefik read the file again.
   Clients' connections survive both; no request is lost.
-- Its round robin goes by earliest deadline first, and spreads a heavy server's turns over the round. Where
-  it starts, and in which order it goes, is new with every configuration.
-- `p2c` takes the less busy one of two servers drawn at random, and pays no heed to weights.
-- `least-time` measures in whole milliseconds: servers that answer faster all count 0, and take turns. One
-  that needs longer than a millisecond once is passed over until the others have done the same.
-- Its first health check comes after the first interval, of 1 s here; until then it takes all for well.
-- An instance that has gone with its address refuses nothing: requests wait for a connection (`dialTimeout`,
-  5 s) until a health check has failed, and one is enough. It begins up to a second after the death and waits
-  for one: 1 to 2 s, in which clients who give up after a second lost the dead one's quarter, 224 to 239 of
-  2,500 requests. With `check_interval: 200ms` it was over after 0.28 s, and 35 were lost. With
-  `connect_timeout: 200ms` and `retries: 2` two of 2,503 were, and 142 took longer by 0.2 or 0.4 s: a retry
-  takes the next turn, and that can be the dead one's again.
-- A request whose kept connection turns out closed is sent again on another if it may be repeated, by Go's
-  HTTP client, without a word.
-- It counts requests for all servers together, and only once it has passed on an answer.
-- With `discovery: docker`, a container's labels say which service it is of. Docker tells that one has ended
-  once it has: until then, and for as long as Traefik takes to write its configuration anew, requests that
-  meet it fail with 502; nobody retries them unless a middleware does. Labels can't say how services share
-  the requests of a router, so weights need a file beside them (`weight-9@docker`).
-- It adds X-Forwarded-For and passes on the client's Host.
+- Round robin goes by earliest deadline first, and spreads a heavy server's turns over the round. Its start
+  and its order are new with every configuration.
+- `p2c` takes the less busy of two servers drawn at random, and ignores weights.
+- `least-time` measures in whole milliseconds: servers that answer faster all count 0, and take turns. A
+  server that once needs longer than a millisecond is passed over until the others have, too.
+- The first health check comes after the first interval, of 1 s here; until then all count as healthy.
+- A dead instance whose address is gone refuses nothing: requests wait for a connection (`dialTimeout`, 5 s)
+  until one health check has failed. The check begins up to a second after the death and times out after a
+  second: 1 to 2 s. Clients that give up after a second lost the dead instance's quarter in that time, 224 to
+  239 of 2,500 requests. With `check_interval: 200ms` it was over after 0.28 s, and 35 were lost. With
+  `connect_timeout: 200ms` and `retries: 2` two of 2,503 were, and 142 took 0.2 or 0.4 s longer: a retry
+  takes the next turn, which can be the dead instance's again.
+- If a kept connection turns out closed, Go's HTTP client repeats a repeatable request on another one, without
+  notice.
+- Traefik counts requests for all servers together, and only after it has passed on an answer.
+- With `discovery: docker`, a container's labels name its service. Docker's event comes after the end of a
+  container: until then, and until Traefik has rewritten its configuration, requests to that container fail
+  with 502, without a retry unless a middleware has one. Labels can't give the shares of services within a
+  router, so weights need a file beside them (`weight-9@docker`).
+- Traefik adds X-Forwarded-For and passes on the client's Host.
 """
 
 
@@ -84,8 +84,8 @@ class TraefikOptions(CheckedOptions, ProxyOptions):
     )
     discovery: Literal["static", "file", "docker"] = Field(
         default="static",
-        description="Where it learns its members: a file that it reads when told to, one that it watches, or "
-        "labels of containers, on an engine that has them.",
+        description="Source of the members: a file that Traefik reads on a signal, a file that it watches, "
+        "or labels of containers, on an engine that has them.",
     )
 
 

@@ -23,7 +23,7 @@ _ANSWER_DEADLINE_S = 20
 
 
 class PortTakenError(StrategyError):
-    """Somebody listens on the port already."""
+    """Another program listens on the port already."""
 
 
 class RelayProgram:
@@ -32,7 +32,7 @@ class RelayProgram:
     Raises
     ------
     PortTakenError
-        Somebody listens there already.
+        Another program listens there already.
     StrategyError
         It does not start; the message holds its words.
     """
@@ -123,7 +123,7 @@ client --> host:PORT --> relay (one thread, bytes copied twice) --> connection o
             self._relay = None
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
-        """Ask the relay what it gave to whom."""
+        """Read the relay's counts of each member."""
         del host, endpoint
         if self._relay is None:
             return None
