@@ -50,7 +50,7 @@ strategies' own descriptions: `harness list strategies --markdown`.
 def render_strategies(strategies: Sequence[type[Strategy]], console: Console) -> None:
     """Print what each strategy is, and what it can do."""
     what = Table("strategy", "unit", "routes", "policy", "summary", box=SIMPLE_HEAD)
-    can = Table("strategy", "weights", "discovery", "cooperation", "source", "health", box=SIMPLE_HEAD)
+    can = Table("strategy", "weights", "members", "cooperation", "source", "health", box=SIMPLE_HEAD)
     can.add_column("engines", overflow="fold")
     can.add_column("predicted", min_width=11)
     for table in (what, can):
