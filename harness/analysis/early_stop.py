@@ -123,7 +123,7 @@ class EarlyStop:
             ordered = np.zeros(len(self.names), dtype=np.int64)
             np.add.at(ordered, [place[name] for name in identities], counts[: len(identities)])
             return ordered
-        # With names of their own it makes no difference who is who, as long as all are to get the same.
+        # With names of their own, the order of instances makes no difference if all shares are alike.
         alike = max(self.expected_shares) - min(self.expected_shares) < 1e-9
         return counts if alike and len(counts) == len(self.names) else None
 

@@ -193,7 +193,7 @@ class Impact:
         return _count(since), _count(since & (self._times.rows["error"] != 0))
 
     def _by_the_gone(self) -> Mask:
-        """Find the answers after the event of those who should get nothing from then on."""
+        """Find the answers after the event by instances whose share is 0 from then on."""
         shares, names = self._event.shares, self._recording.instances
         gone = [i for i, name in enumerate(names) if name in self._event.members and not shares.get(name)]
         mask: Mask = np.isin(self._column("instance"), gone)
@@ -231,7 +231,7 @@ class Impact:
 
     @cached_property
     def _distribution(self) -> Distribution | None:
-        """Give the units to judge; None where it isn't known who should get what."""
+        """Give the units to judge; None where the shares are unknown."""
         if not self._recording.named or not self._event.shares:
             return None
         return Distribution(
@@ -244,7 +244,7 @@ class Impact:
 
     def _told_recovery(self) -> EventRecovery:
         if self._distribution is None:
-            reason = "answers give no names of the scenario's instances, so nobody knows who should get what"
+            reason = "answers give no names of the scenario's instances, so their shares are unknown"
             return EventRecovery(
                 state="unknown", after_s=None, unit=self._unit, units=0, needed=None, reason=reason
             )

@@ -1,4 +1,4 @@
-"""The units of a recording, counted once for all who ask."""
+"""The units of a recording: times, choices and counts, each computed once."""
 
 from __future__ import annotations
 

@@ -22,15 +22,15 @@ class FaultEvent:
         What was done (a key of `harness.scenario.Event`) to whom; of a replacement, those whose place was
         taken, none of a canary's.
     began_ns, done_ns
-        When it was asked for, and when the engine said that it was done: those who were to end had ended,
-        those who were to come listened.
+        When it was asked for, and when the engine said that it was done: instances that were to end had
+        ended, those that were to start listened.
     followed_ns
         When the strategy had taken over the members that there are since: the watcher told it, or a
-        replacement did, whose cut this is. None where nobody tells it.
+        replacement did, whose cut this is. None where no component tells it.
     joined
-        Who came by it.
+        The instances that it started.
     shares
-        Each instance's intended share of the units from then on, by its name; who is gone or frozen has 0.
+        Each instance's intended share of the units from then on, by its name; 0 if it is gone or frozen.
     label
         What it was, for people, as in "kill instance-4".
     """

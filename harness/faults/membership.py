@@ -58,7 +58,7 @@ class Membership:
                 before = self._members.get(change.name)
                 members[change.name] = replace(change.member, weight=before.weight if before else 1)
             if members == self._members or not members:
-                return  # there is nobody that could be named to anybody
+                return  # a strategy needs one member at least
             self._set(members, [(change.name, change.member is not None)])
 
     def switch(self, leave: Sequence[str], join: Sequence[Member], weights: Mapping[str, int]) -> int:

@@ -26,7 +26,7 @@ def relabel(rows: NDArray[np.void], names: Sequence[str], among: Sequence[str]) 
     names
         What it is an index into.
     among
-        What it is to be an index into; who is none of these becomes `NO_INSTANCE`.
+        What it is to be an index into; an unknown name becomes `NO_INSTANCE`.
     """
     place = {name: number for number, name in enumerate(among)}
     places = np.array([*(place.get(name, NO_INSTANCE) for name in names), NO_INSTANCE], dtype=np.uint32)

@@ -1,7 +1,7 @@
 """The packed record: what the generator writes for every request, and how it is read back.
 
 Little-endian, without padding; `harness/load/wire/record.h` has the same layout. Users in Python pack
-with `STRUCT`; whoever reads uses `as_array`. This module is imported by both sides, so numpy is loaded
+with `STRUCT`; readers use `as_array`. This module is imported by both sides, so numpy is loaded
 only where it is used.
 """
 
@@ -42,7 +42,7 @@ NOT_THERE: Final = -1
 """A time that there is none of."""
 
 NO_INSTANCE: Final = 0xFFFFFFFF
-"""The instance of a request that nobody is known to have answered."""
+"""The instance of a request whose instance is unknown."""
 
 ERRORS: Final = (
     "none",
@@ -50,7 +50,7 @@ ERRORS: Final = (
     "reset",  # the connection was reset, before the answer or in it
     "timed_out",  # connection and answer were not complete in time
     "truncated",  # the connection was closed before the answer was complete
-    "malformed",  # the answer is not HTTP, too large, or followed by what nobody asked for
+    "malformed",  # the answer is not HTTP, too large, or followed by bytes that no request asked for
     "unreachable",  # the network knows no way to the endpoint
     "unidentified",  # a good answer that doesn't name its instance
     "status",  # an answer with status 400 or above

@@ -154,7 +154,7 @@ class Recording:
         if instances is None or instances == len(self.instances):
             return replace(self, rows=rows)
         seen = np.unique(rows["instance"][rows["instance"] != NO_INSTANCE]).tolist()
-        # With names of their own, nobody knows who was there first but those who answered.
+        # With names of their own, only those that answered are known to have been there first.
         order = range(len(self.instances)) if self.named else dict.fromkeys([*seen, *range(instances)])
         kept = sorted([*order][:instances])
         if not set(seen) <= set(kept):
@@ -166,7 +166,7 @@ class Recording:
         return replace(self, rows=rows, instances=tuple(self.instances[place] for place in kept))
 
     def of_route(self, route: int, instances: Sequence[str]) -> Recording:
-        """Give the requests of one route alone; who answered and is none of its instances is nobody there.
+        """Give the requests of one route alone; answers by instances of other routes have none there.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What others than the client counted of the measured part: the instances, and the kernel."""
+"""Counters other than the client's, read before and after the load: instances, kernel and proxy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Counters:
-    """Notes where every count stands, to tell later what has come since.
+    """Reads every counter when it is made, and gives the differences later.
 
     No request may be under way, neither when it is made nor when it collects.
     """
@@ -63,7 +63,7 @@ class Counters:
         names = [member.name for member in self._members]
         tables: dict[str, WitnessTable] = {}
         if served is not None and self._served is not None:
-            # Those who came later had counted nothing, and those who never came have nothing to tell.
+            # Instances that joined later had counted nothing, and those that never joined never will.
             pairs = zip_longest(served, self._served, fillvalue=Served(0, 0))
             since = [now - before for now, before in pairs]
             since += [Served(0, 0)] * (len(all_instances) - len(since))
