@@ -73,8 +73,9 @@ def overview(results: Sequence[Stored]) -> Table:
     columns = tuple([Column(word, number=False) for word in words] + [Column(word) for word in numbers])
     rows = tuple(_overview_row(number, one, roles) for number, one in enumerate(results, 1))
     note = (
-        "Latency is that of successful requests. Processor times overlap where the kernel does not keep "
-        "interrupts apart: compare a column's figures, and don't add columns up."
+        "Latency is that of successful requests; p50 is the median. Requests/s and processor times are means "
+        "over the run. Processor times overlap where the kernel does not keep interrupts apart: compare the "
+        "figures of a column, and do not add columns up."
     )
     if any(one.summary.generator.limited for one in results):
         note += " *: the load generator was the limit."

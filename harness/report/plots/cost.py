@@ -107,7 +107,9 @@ def cost_figure(summaries: Sequence[Summary]) -> Picture:
             (panel[1] - 0.98) / height,
         )
         axes = figure.add_axes(box)
-        axes.set_title(name, fontsize=10, loc="left", parse_math=False)
+        several = any(mark.cpu_us.low != mark.cpu_us.high for mark in panels[where])
+        title = f"{name}; medians and ranges of runs" if several else name
+        axes.set_title(title, fontsize=10, loc="left", parse_math=False)
         _draw(axes, panels[where], tolerances[where])
     handles: dict[str, object] = {}
     for axes in figure.axes:
@@ -182,7 +184,7 @@ def _draw(axes: Axes, marks: Sequence[_Mark], tolerances: Sequence[float]) -> No
         )
         tip(dot, mark.text)
     _scale(axes, marks, tolerances[-1])
-    axes.set_xlabel("processor time of all processes (µs a request)", fontsize=SMALL)
+    axes.set_xlabel("mean processor time of all processes (µs a request)", fontsize=SMALL)
     axes.set_ylabel("worst deviation from the expected share (%)", fontsize=SMALL)
     whole_grid(axes)
     _label(axes, marks)
