@@ -38,14 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         dest="harness_paths",
         metavar="PATH",
-        help="Run the scenarios of this file, suite file or folder as tests. May be repeated. Where no other "
-        "tests are named, these are all.",
+        help="Run the scenarios of this file, suite file or folder as tests. May be repeated. Without other "
+        "test paths, only scenarios run.",
     )
     group.addoption(
         "--harness-results",
         dest="harness_results",
         metavar="DIR",
-        help="The folder that result folders are made in; by default one of pytest's temporary folders.",
+        help="The folder for the result folders; by default one of pytest's temporary folders.",
     )
     group.addoption(
         "--harness-set",

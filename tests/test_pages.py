@@ -90,6 +90,17 @@ def test_every_command_stands_on_the_page_of_commands() -> None:
         assert f"harness {name}" in text, name
 
 
+def test_the_readme_shows_the_output_that_the_tutorial_explains() -> None:
+    """One real run, in both; the README has its last lines."""
+    shown = re.findall(
+        r"^ {4}(?:[a-z-]+[0-9]*|) {2,}.*\n", (_ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    printed = [line for line in shown if not line.lstrip().startswith(("image", "port", "identity"))]
+    assert len(printed) >= 9
+    tutorial = (_ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    assert [line for line in printed if line not in tutorial] == []
+
+
 def test_the_readme_is_of_a_newcomers_length() -> None:
     """What is longer belongs into docs/; a third is the table that is the answer."""
     assert len((_ROOT / "README.md").read_text("utf-8").splitlines()) <= 110

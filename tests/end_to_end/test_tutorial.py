@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"`(my-[a-z]+\.yaml)`")
+_PRINTED = (_ROOT / "docs" / "tutorial.md").read_text("utf-8").partition("## Reading")[2].partition("- **")[0]
+_LABELS = re.findall(r"^ {4}([a-z-]+) {2,}\S", _PRINTED, re.MULTILINE)
+"""What begins the lines of output that the page shows and explains."""
 _STATUS = re.compile(r"  # exit status (\d)$")
 _IMAGE = "Your own image"
 _LONGEST_S = 240
@@ -105,6 +108,8 @@ def _follow(steps: list[Step], clone: Path, user: tuple[str, ...] = (), **variab
         )
         assert done.returncode == step.status, f"{step.text}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
+        if step.text == "make run":
+            assert not [label for label in _LABELS if f"\n{label} " not in done.stdout], done.stdout
 
 
 def test_the_tutorial_is_read_whole() -> None:
@@ -115,6 +120,7 @@ def test_the_tutorial_is_read_whole() -> None:
     assert ". .venv/bin/activate" in [step.text for step in steps]
     assert steps[-1].section == "A check in CI"
     assert len(steps) > 20
+    assert {"chi-square", "latency", "witnesses", "verdict"} <= {*_LABELS}
 
 
 def test_the_tutorial_works_as_an_ordinary_user(clone: Path, ordinary_user: tuple[str, ...]) -> None:
