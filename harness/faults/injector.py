@@ -92,9 +92,10 @@ class FaultInjector:
         self._thread = threading.Thread(target=self._carry_out, name="events", daemon=True)
         self._events: list[FaultEvent] = []
         self._failure: HarnessError | None = None
+        self._began_s = 0.0
 
     def __enter__(self) -> Self:
-        self._begin_s = time.monotonic()
+        self._began_s = time.monotonic()
         self._thread.start()
         return self
 
@@ -104,7 +105,7 @@ class FaultInjector:
 
     def _carry_out(self) -> None:
         for fault in self._faults:
-            if self._over.wait(max(0.0, self._begin_s + fault.at_ns / 1e9 - time.monotonic())):
+            if self._over.wait(max(0.0, self._began_s + fault.at_ns / 1e9 - time.monotonic())):
                 return
             began_ns = time.monotonic_ns()
             try:
