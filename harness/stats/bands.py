@@ -104,7 +104,7 @@ def binomial_evidence(  # noqa: PLR0913  the question has this many parts
 
 
 def estimated(p_values: Floats, dof: int | None) -> Floats:
-    """Make p-values as much larger as a dispersion that was estimated with `dof` degrees asks for.
+    """Enlarge p-values for a dispersion that was estimated with `dof` degrees of freedom.
 
     A normal score divided by an estimated standard deviation has Student's t distribution ("Student",
     Biometrika 6, 1908). None: the dispersion is known.

@@ -91,14 +91,14 @@ class TimeBlocks:
         return cls(indices, table[:, indices].cumsum(axis=1).astype(np.float64))
 
     def supports(self, q: float) -> bool:
-        """Say whether the quantile's uncertainty can be told from how the blocks differ.
+        """Check whether the blocks' differences determine the quantile's uncertainty.
 
         Two things are needed. The requests beyond the quantile must not be a few blocks' alone: with
         e of them in a block, (sum e)² / sum e² is the number of equally large pieces that they count for
         (L. Kish, Survey Sampling, 1965), and must be 10 or more; so must their own number, which may be
         less where many requests took equally long. And a block's share of them must not resemble the
-        share of the one before: then what makes requests slow lasts longer than a block. That is told
-        by the lag-1 correlation, one-sided at 5 %, as in G. S. Fishman's choice of batches (Management
+        share of the one before: then what makes requests slow lasts longer than a block. The check is
+        the lag-1 correlation, one-sided at 5 %, as in G. S. Fishman's choice of batches (Management
         Science 24, 1978).
         """
         if not self.indices.size:

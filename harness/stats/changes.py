@@ -1,7 +1,7 @@
 """Where shares change in a sequence of units: seeded binary segmentation by the likelihood ratio.
 
-Nothing here is a verdict. It finds the places at which to ask whether shares are what they should be: a
-disturbance that is averaged over all that follows it would soon look like none.
+Nothing here is a verdict. It finds the places at which shares change, to be tested one by one: averaged
+over all that follows it, a disturbance would soon look like none.
 """
 
 from __future__ import annotations

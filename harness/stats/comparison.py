@@ -1,8 +1,8 @@
 """Is one result worse than another? Differences and ratios with intervals.
 
-That a figure differs between two results says little: it differs between any two runs. So the answer is
-an interval for the ratio, and what follows from it is one of three: within the tolerance, beyond it, or
-not to be told from these runs.
+A difference of a figure between two results shows little: it differs between any two runs. So the answer is
+an interval for the ratio, and one of three answers: within the tolerance, beyond it, or
+unknown from these runs.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def compare(before: Sequence[float], after: Sequence[float], confidence: float =
     -------
     Comparison or None
         The ratio is that of the geometric means, the difference that of the arithmetic ones. None with
-        fewer than two runs on either side: how much the figure differs between runs can't be told then.
+        fewer than two runs on either side: the variation between runs is unknown then.
 
     Raises
     ------

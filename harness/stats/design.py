@@ -1,7 +1,7 @@
 """How much requests count for as evidence, where whole units of them go to one instance.
 
 A strategy that balances connections decides once for a connection, and all its requests follow. Ten
-requests on one connection are then one choice told ten times, not ten choices: a test that takes them
+requests on one connection are then one choice counted ten times, not ten choices: a test that takes them
 as ten finds a fair strategy unfair. The test is to be made on the unit that the strategy balances.
 Where requests are reported beside it, the design effect says how many of them are worth one choice.
 """

@@ -144,7 +144,7 @@ def merged_windows(table: NDArray[np.int64], *, most: int = 20) -> NDArray[np.in
     if windows == 0:
         return counts
     # A slice belongs to the window that its middle unit lies in. The limits depend on the slices' sizes
-    # alone, never on who got what, so they can't bias the test. Doubled, to stay with whole numbers.
+    # alone, never on the choices, so they can't bias the test. Doubled, to stay with whole numbers.
     middle = 2 * slices.cumsum() - slices
     belongs = middle * windows // (2 * int(slices.sum()))
     starts = np.flatnonzero(np.diff(belongs, prepend=-1))

@@ -15,7 +15,7 @@ X units of n going to it, X is binomial, and all tests are exact and one-sided:
     For some instance, "share ≥ lower bound" or "share ≤ upper bound" is rejected. These are 2N
     chances to be wrong, so the p-values are adjusted after S. Holm (Scand. J. Statist. 6, 1979).
 
-Units that no instance can be named for might have gone to anyone. Each test counts them in the way
+Missing units, whose instance is unknown, may have gone to any instance. Each test counts them in the way
 that makes its rejection hardest. Counts that vary between time windows more than independent choices
 would carry less evidence than their number says: they are divided by that dispersion, which, as it is
 estimated itself, makes the normal scores of the p-values ones of Student's t.
@@ -112,7 +112,7 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
     confidence
         1 - alpha, for either verdict.
     missing
-        Units that no instance can be named for.
+        Missing units: their instance is unknown.
     names, unit
         What the reason calls the instances (default `instance-1`, …) and the units.
     dispersion, dispersion_dof
@@ -227,8 +227,8 @@ class Question:
         """Blame what a verdict lacks: knowledge, constancy, or just units."""
         if missing:
             return (
-                f"no instance can be named for {missing:,} of {total + missing:,} {self.unit}s, and where "
-                f"they went could change the verdict; mend the errors"
+                f"{missing:,} of {total + missing:,} {self.unit}s have no known instance, enough to change "
+                f"the verdict; correct the errors first"
             )
         tolerance = f"{self.tolerance * 100:.4g} % tolerance"
         if dispersion > 1:

@@ -58,8 +58,8 @@ def compare_figures(
         For each figure, its value in each run; None in a run that could not measure it. The same figures in
         both; each figure has a value for each run.
     relative
-        Figures whose change is told as a ratio: those of which twice as much means something, and 0 does not
-        occur. Where it does, the change is told in the figure's unit.
+        Figures whose change is given as a ratio: those on a ratio scale without 0. With a 0, the change is
+        given in the figure's unit.
     confidence
         Of all intervals together, between 0 and 1.
 
@@ -76,8 +76,8 @@ def compare_figures(
     Notes
     -----
     Each interval is that of `compare` with 1 - (1 - confidence) / figures, those left out that are the same
-    in all runs. That is Bonferroni's way to hold all: whoever looks at ten figures for one that differs finds
-    one by chance in five of a hundred comparisons at 95 %, not in forty.
+    in all runs. By Bonferroni, all of them hold together: at 95 %, five of a hundred comparisons of ten
+    figures find a difference by chance, not forty.
     """
     if before.keys() != after.keys():
         raise ValueError(f"the figures have to be the same: {sorted(before.keys() ^ after.keys())}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIGITS: Final = 3
-"""Significant digits; 2 x 10^3 values must be told apart before the first doubling, so 2^11 are."""
+"""Significant digits; 2 x 10^3 values must be distinct before the first doubling, so 2^11 are."""
 
 _HALF_BITS: Final = 10
 _HALF: Final = 1 << _HALF_BITS

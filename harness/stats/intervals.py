@@ -96,7 +96,7 @@ def simultaneous_intervals(
 
 
 def _goodman(counts: Floats, confidence: float) -> Floats:
-    # Imported here: it brings pandas and scipy.stats, two seconds that only those pay who want it.
+    # Imported here: it brings pandas and scipy.stats, two seconds that other callers are spared.
     from statsmodels.stats.proportion import multinomial_proportions_confint  # noqa: PLC0415  see above
 
     return np.array(multinomial_proportions_confint(counts, 1 - confidence, "goodman"), dtype=np.float64)

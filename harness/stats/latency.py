@@ -159,7 +159,7 @@ def quantile_intervals_of_runs(
     `benchmarks/coverage.py` measured, at 95 %, with 5,000 results a cell, for 2, 3, 5 and 10 runs: 94 to 96 %
     where runs differ log-normally, by 5 or 30 %, or only by what their requests differ by. Where one run
     in five is 30 % slower than the others, two runs' intervals of the p50 cover in 43 %, three in 48 %,
-    five in 67 % and ten in 89 %: few runs often have no slow one among them, and nothing tells of it.
+    five in 67 % and ten in 89 %: few runs often have no slow one among them, which stays unnoticed.
     """
     if len(runs) != len(requests):
         raise ValueError(

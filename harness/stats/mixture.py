@@ -1,8 +1,8 @@
 """Tests that may be looked at as often as one likes: a mixture of binomial likelihoods.
 
 The likelihood of the counts, averaged over shares around the expected one, divided by their likelihood under
-a hypothesis, is a martingale that starts at 1 if the hypothesis is true. So, at whatever moment somebody
-looks, it was ever above 1/alpha with a probability of at most alpha (J. Ville, 1939). H. Robbins, Ann. Math.
+a hypothesis, is a martingale that starts at 1 if the hypothesis is true. At any number of
+looks, it is ever above 1/alpha with a probability of at most alpha (J. Ville, 1939). H. Robbins, Ann. Math.
 Statist. 41 (1970); for multinomial counts M. Lindon and A. Malek, NeurIPS 35 (2022).
 """
 
@@ -113,7 +113,7 @@ def log_fit_ratio(x: Floats, missing: float, shares: Floats, weight: float) -> f
     """
     order = np.argsort(x / shares)
     level, part = (x / shares)[order], shares[order].cumsum()
-    # What it takes to fill the first ones up to the next one's level.
+    # The units that fill the first ones up to the next one's level.
     filled = level * part - x[order].cumsum()
     last = int(np.searchsorted(filled, missing, side="right")) - 1
     height = level[last] + (missing - filled[last]) / part[last]

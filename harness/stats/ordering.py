@@ -6,8 +6,8 @@ had been made in a random order. Turns leave nearly no repeats, so many runs; st
 
 Requests that are under way at the same time overtake each other, so the order that a client sees is
 the order of the choices shuffled locally. With many more requests under way than instances, turns
-can't be told from chance any longer by the order; counts more even than chance allows still give them
-away (`harness.stats.fairness`).
+look like chance in the order; counts more even than chance allows still reveal them
+(`harness.stats.fairness`).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def order_of_choices(choices: NDArray[np.integer], instances: int, *, alpha: flo
     The counts are taken as given, so uneven shares don't look like an order; shares that drift do look
     sticky, if only a little.
 
-    With millions of units, any tiny dependence has a tiny p-value. So a size is asked for, too: repeats
+    With millions of units, any tiny dependence has a tiny p-value. So a size is required, too: repeats
     below 0.8 or above 1.25 times their expected number. Bias correction of V: W. Bergsma, J. Korean
     Statist. Soc. 42 (2013).
     """

@@ -1,7 +1,7 @@
 """How many units a verdict takes.
 
 A strategy that gives every instance exactly its expected share, by independent choices, may still get unlucky
-counts. The plan is the number of units with which it is judged `even` with the power asked for (90 %), by the
+counts. The plan is the number of units with which it is judged `even` with the required power (90 %), by the
 tests that give the verdict, the dispersion included: that of a fair strategy's counts, as it is estimated,
 exceeds 1 in half of all runs, and its counts then weigh less than their number.
 """

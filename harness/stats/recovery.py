@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 LOST: Final = -1
-"""In place of an instance: nobody is known to have got the unit."""
+"""In place of an instance: the unit's instance is unknown."""
 
 _BLOCKS: Final = 1024
 _MOST_CELLS: Final = 4_000_000
@@ -107,7 +107,7 @@ class Distribution:
         Notes
         -----
         The units are cut where their shares change. Of the beginnings of these parts, and the unit after the
-        last one that went to somebody who should get nothing, it is the first from which on no part
+        last one that went to an instance that should get nothing, it is the first from which on no part
         contradicts, and all units together are within the tolerance, by the tests of
         `harness.stats.sequential` read backwards from the end: these hold for all beginnings at once.
         """
@@ -140,7 +140,7 @@ class Distribution:
     def outside(self, first: int) -> bool:
         """Say whether the units from one on are shown not to be what they should.
 
-        One to somebody who should get nothing is enough. So is a share of lost units that alone is larger
+        One to an instance that should get nothing is enough. So is a share of lost units that alone is larger
         than the smallest tolerance: all of them might be one instance's.
         """
         if not self._shares.size or self._dead[first:].any():
@@ -228,7 +228,7 @@ class Distribution:
 
     def _units(self, first: int, end: int | None) -> Iterator[int]:
         """Give each group's unit."""
-        assert self._groups is not None  # noqa: S101  who calls has looked
+        assert self._groups is not None  # noqa: S101  callers check it
         groups, numbers = self._groups[first:end], self._numbers[first:end]
         # Units that were not lost come first, each kind in the order of time.
         order = np.argsort(numbers == LOST, kind="stable")

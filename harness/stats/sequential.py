@@ -120,7 +120,7 @@ class SequentialTest:
         counts
             Units of each instance since the beginning.
         missing
-            Units since the beginning that no instance can be named for.
+            Missing units since the beginning: their instance is unknown.
 
         Returns
         -------
@@ -218,7 +218,7 @@ def evidence_at_any_time(  # noqa: PLR0913, PLR0917  the question has this many 
     Parameters
     ----------
     counts, missing
-        Units of each instance and of nobody, divided by their dispersion.
+        Units of each instance and missing units, divided by their dispersion.
     shares, tolerance
         What is expected; shape (instances,).
     weights

@@ -133,7 +133,7 @@ def test_records_between_two_looks_count(scenario: Scenario) -> None:
 
 
 def test_failed_requests_hold_the_verdict_back(scenario: Scenario) -> None:
-    """Units that no instance can be named for might be anybody's, while the load runs and afterwards."""
+    """Missing units may be any instance's, while the load runs and afterwards."""
     rows = records(40_000, 4000)
     rows["instance"][::4] = NO_INSTANCE
     watch, recording = watched(scenario, "request", rows, 2000)
@@ -141,4 +141,4 @@ def test_failed_requests_hold_the_verdict_back(scenario: Scenario) -> None:
     assert len(watch.looks) == 20 > FEWEST_LOOKS
     found, _ = replay(recording, watch.looks, scenario, "request", SHARES)
     assert found.verdict == "inconclusive"
-    assert "no instance can be named for 10,000 of 40,000 requests" in found.reason
+    assert "10,000 of 40,000 requests have no known instance" in found.reason

@@ -113,7 +113,7 @@ def test_missing_units_that_could_change_the_verdict_make_it_inconclusive() -> N
     """The reason speaks of what is missing, not of too few units."""
     found = tolerance_verdict([5000] * 10, even_shares(10), 0.1, 0.95, 3000, unit="request")
     assert found.verdict == "inconclusive"
-    assert found.reason.startswith("no instance can be named for 3,000 of 53,000 requests")
+    assert found.reason.startswith("3,000 of 53,000 requests have no known instance")
 
 
 def test_missing_units_speak_in_favour_of_a_lean_instance() -> None:

@@ -191,7 +191,7 @@ def test_missing_units_hold_a_verdict_back() -> None:
     for look in range(1, 21):
         found = test.look([500 * look, 500 * look], missing=250 * look)
     assert found.verdict == "inconclusive"
-    assert found.reason.startswith("no instance can be named for 5,000 of 25,000 requests")
+    assert found.reason.startswith("5,000 of 25,000 requests have no known instance")
 
 
 def test_more_units_are_asked_for_as_the_sequential_plan_says() -> None:
