@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SLOT_BYTES = 64
 """What each instance has of the file: a cache line, so that cores don't fight for it. It begins with
-three numbers of 64 bits in the machine's own order: connections, requests, and what it is told by others
+three numbers of 64 bits in the machine's own order: connections, requests, and a control word
 (`harness.instance.server.CONTROL_WORD`)."""
 
 _BACKLOG = 65_535
@@ -85,7 +85,7 @@ def _end_at_once(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Serve until somebody ends it: SIGTERM does so in order, SIGINT at once."""
+    """Serve until a signal ends it: SIGTERM does so in order, SIGINT at once."""
     # The first process of a PID namespace, as a container's is, gets no signal that it has no handler for.
     signal.signal(signal.SIGTERM, _end_at_once)
     signal.signal(signal.SIGINT, _end_at_once)

@@ -28,7 +28,7 @@ _CHUNK = 1 << 16
 _MOST_ACCEPTS = 64
 _LOOK_EVERY_NS = 10_000_000  # whether the last one has been answered
 _LINGER_NS = 1_000_000_000
-"""How long connections that nothing is asked on are kept by an instance that is to end."""
+"""How long an instance that is to end keeps idle connections."""
 CONTROL_WORD = 2
 """The word in an instance's memory, behind its two counters, that others write: its lower half is how many
 microseconds later it is to answer, its upper half how many of a million answers are to have status 500."""
@@ -37,12 +37,12 @@ _MILLION = 1_000_000
 
 
 def control(word: int, slow_ns: int | None, fail: float | None) -> int:
-    """Give the word that tells a server to be slower, or to fail, from what it was told before.
+    """Give the control word that makes a server slower, or fail, from its previous one.
 
     Parameters
     ----------
     word
-        What it was told before.
+        The previous one.
     slow_ns
         How much later to answer; None leaves that as it is.
     fail
@@ -94,7 +94,7 @@ class Server:
         self._connections: dict[int, _Connection] = {}
         self._due: list[tuple[int, int, _Connection]] = []
         self._asked = 0
-        self._failed = 0  # of a million, what is owed to those who are to get status 500
+        self._failed = 0  # of a million, the requests due for status 500
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
@@ -105,7 +105,7 @@ class Server:
         os.eventfd_write(self._bell, 1)
 
     def serve(self) -> None:
-        """Serve until the process ends, or until it was asked to and nobody is left to be answered."""
+        """Serve until the process ends, or until `end` was called and all requests are answered."""
         self._listener.setblocking(False)
         listener = self._listener.fileno()
         self._epoll.register(listener, select.EPOLLIN)
@@ -134,13 +134,13 @@ class Server:
             self._close(connection)
 
     def _begin_to_end(self) -> None:
-        """Take in whoever has connected, and nobody else."""
+        """Accept the connections that are waiting, and no further ones."""
         os.eventfd_read(self._bell)
         if self._ends_ns:
             return
         self._ends_ns = time.monotonic_ns() + _LINGER_NS
         before = -1
-        while before < len(self._connections):  # those who wait would be reset
+        while before < len(self._connections):  # waiting connections would be reset
             before = len(self._connections)
             self._accept()
         self._epoll.unregister(self._listener.fileno())
@@ -149,10 +149,10 @@ class Server:
             connection.closing |= connection.waiting  # what it waits for is the last answer on it
 
     def _still_needed(self) -> bool:
-        """Tell whether somebody is to be answered, or may ask yet; idle connections are kept for a while."""
+        """Tell whether requests are unanswered, or may yet come; idle connections are kept for a while."""
         if time.monotonic_ns() < self._ends_ns:
             return bool(self._connections)
-        # Who has asked for nothing when the time is over will not.
+        # Connections that are still idle when the time is over count as done.
         return any(one.waiting or one.unsent for one in self._connections.values())
 
     def _patience_s(self) -> float:
