@@ -59,7 +59,7 @@ class Cache:
         name
             One of the catalogue's.
         tell
-            Is told what takes long.
+            Receives a line about each long step.
         source
             ``registry``, for the official image; ``packages``, for one made of packages; ``auto``,
             for what is there, else the official one, else packages.
@@ -67,7 +67,7 @@ class Cache:
         Raises
         ------
         EngineError
-            It can't be had; the message says what would mend it.
+            It can't be had; the message names the remedy.
         """
         wanted = recipe(name)
         if found := self._known(wanted, source):
@@ -76,23 +76,23 @@ class Cache:
             return self._known(wanted, source) or self._made(wanted, tell, source)
 
     def require_reference(self, reference: str, tell: Callable[[str], None]) -> CachedImage:
-        """Give anybody's image: one that is there, else this machine's Docker's, else a registry's.
+        """Give an image by its reference: from the cache, else this machine's Docker, else a registry.
 
-        Where nobody has it, but it is an official one of the catalogue's, in its version or in no certain
-        one, that which is made of packages stands in for it. One that came from this machine's Docker is
-        fetched anew where Docker has another by now.
+        If none has it, but it is an official one of the catalogue, in its version or without one, the
+        image made of packages stands in for it. One that came from this machine's Docker is fetched anew
+        if Docker has another by now.
 
         Parameters
         ----------
         reference
             What it is called.
         tell
-            Is told what takes long.
+            Receives a line about each long step.
 
         Raises
         ------
         EngineError
-            It is no reference, or nobody has the image.
+            It is no reference, or the image is found nowhere.
         """
         wanted = parsed(reference)
         if (found := self._current(wanted) or self._made_before(wanted)) is not None:
@@ -206,7 +206,7 @@ class Cache:
             return self._kept(file, origin, wanted)
 
     def _kept(self, file: IO[bytes], origin: str, wanted: Reference | None = None) -> CachedImage:
-        """Keep an image that others made, by the name that it was asked for."""
+        """Keep an image that was made elsewhere, under the requested name."""
         path = Path(file.name)
         image = sole(described(path))
         if wanted is None:

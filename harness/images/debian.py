@@ -133,7 +133,7 @@ def unpack(packages: Sequence[str], folder: Path) -> Unpacked:
     Raises
     ------
     EngineError
-        apt can't get them; the message says what would mend it.
+        apt can't get them; the message names the remedy.
     """
     archives = _download(packages, folder)
     root = folder / "root"
@@ -157,7 +157,7 @@ def _download(packages: Sequence[str], folder: Path) -> list[Path]:
         "Dir::State::status": status,
         "Dir::Cache::archives": f"{archives}/",
         "Dir::Cache::pkgcache": "",  # it would be of the wrong status
-        "Debug::NoLocking": "1",  # nothing of the system's is written, so nobody has to wait for it
+        "Debug::NoLocking": "1",  # nothing of the system's is written, so no lock is needed
         "APT::Sandbox::User": "root",  # apt's own user can't enter this folder
         "APT::Get::List-Cleanup": "0",
         "Acquire::Retries": "2",

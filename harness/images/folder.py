@@ -1,7 +1,7 @@
 """The cache's folder: an archive and a description beside it for each image, written whole or not at all.
 
-Whoever writes holds a lock. Readers need none: an entry is there when both its files are, and a file
-that somebody has opened can be read to its end though it was removed.
+Writers hold a lock. Readers need none: an entry exists when both its files do, and an open file can be
+read to its end even after its removal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class CachedImage:
     Attributes
     ----------
     name
-        What it is called in the catalogue, or in full where it is somebody's own.
+        Its name in the catalogue, or its full name if it is not of the catalogue.
     reference
         What Docker calls it once it is loaded; Podman may call it by a longer form.
     image_id
@@ -103,7 +103,7 @@ class Folder:
 
     @contextmanager
     def locked(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """Hold the lock, and remove what others left who were killed while they held it."""
+        """Hold the lock, and remove the remains of processes that were killed while they held it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -128,12 +128,12 @@ class Folder:
                 if time.monotonic() > end:
                     raise EngineError(
                         f"images have been made in {self.path} for {_PATIENCE_S // 60} minutes; "
-                        f"who does it: fuser -v {self.path / _LOCK}"
+                        f"find the process: fuser -v {self.path / _LOCK}"
                     ) from None
             else:
                 return
             if not told:
-                tell(f"waiting for somebody else who makes images in {self.path}")
+                tell(f"waiting for another process that makes images in {self.path}")
                 told = True
             # flock(2) has no time limit of its own.
             time.sleep(_LOOK_S)
@@ -141,7 +141,7 @@ class Folder:
     def _refused(self, error: OSError) -> EngineError:
         return EngineError(
             f"images can't be kept in {self.path}: {error.strerror or error}; "
-            "mend that, or name another folder with the environment variable SAMEPORT_CACHE"
+            "correct that, or name another folder with the environment variable SAMEPORT_CACHE"
         )
 
     @contextmanager
@@ -175,7 +175,7 @@ class Folder:
         versions: Mapping[str, str],
         ports: tuple[int, ...],
     ) -> CachedImage:
-        """Make an entry of what `new` gave and somebody filled; the lock is to be held."""
+        """Make an entry of a file that `new` gave and that is now filled; the lock must be held."""
         path = self.path / f"{stem}.tar"
         file.flush()
         size = file.seek(0, io.SEEK_END)
@@ -200,7 +200,7 @@ class Folder:
             description.write(json.dumps(described, indent=2).encode() + b"\n")
             description.flush()
             os.fsync(description.fileno())
-            # Between the two, sizes differ or one is missing, so that nobody takes the entry for whole.
+            # Between the two, sizes differ or one is missing, so that no reader takes the entry for whole.
             path.with_suffix(".json").unlink(missing_ok=True)
             Path(file.name).rename(path)
             Path(description.name).rename(path.with_suffix(".json"))
@@ -219,7 +219,7 @@ class Folder:
         image.path.unlink(missing_ok=True)
 
     def clean(self, tell: Callable[[str], None]) -> int:
-        """Remove all that is in the folder, but for what is nobody's entry; give the bytes of it."""
+        """Remove all entries and their remains from the folder, but no other files; give their bytes."""
         if not self.path.is_dir():
             return 0
         with self.locked(tell):

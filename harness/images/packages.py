@@ -67,12 +67,12 @@ def make(recipe: Recipe, folder: Path, out: IO[bytes], tell: Callable[[str], Non
     out
         Where the archive is written.
     tell
-        Is told what takes long.
+        Receives a line about each long step.
 
     Raises
     ------
     EngineError
-        A package can't be had; the message says what would mend it.
+        A package can't be had; the message names the remedy.
     """
     program = _installed(recipe)
     tell(f"making the image {recipe.name} of Debian's packages")

@@ -34,7 +34,7 @@ class Reference:
     Attributes
     ----------
     registry
-        Who has it, as in ``docker.io``.
+        The registry's name, as in ``docker.io``.
     path
         What it is called there, as in ``library/nginx``.
     tag
@@ -64,7 +64,7 @@ class Reference:
 
     @property
     def is_here(self) -> bool:
-        """Whether its registry is this machine, where Docker, too, asks for no certificate."""
+        """Whether its registry is this machine, for which Docker, too, needs no certificate."""
         return bool(_LOOPBACK.fullmatch(self.registry))
 
 

@@ -45,7 +45,7 @@ _MISSING = re.compile(r"manifest unknown|name unknown|not found|NAME_UNKNOWN|MAN
 
 
 class NotToBeHadError(EngineError):
-    """Nobody who was asked has the image.
+    """Neither Docker nor the registry has the image.
 
     Attributes
     ----------
@@ -62,15 +62,15 @@ class NotToBeHadError(EngineError):
 
 
 class _NoError(Exception):
-    """One that was asked has not got it, and says why."""
+    """A source does not have the image; the message has the reason."""
 
 
 class _SilentError(_NoError):
-    """One that was asked can't be reached at all."""
+    """A source can't be reached at all."""
 
 
 class Elsewhere:
-    """Docker and registries; one that did not answer is not asked again."""
+    """Docker and registries; a source that did not answer is not tried again."""
 
     def __init__(self) -> None:
         self._silent: dict[str, str] = {}
@@ -85,12 +85,12 @@ class Elsewhere:
         file
             One that is there and empty.
         tell
-            Is told what takes long.
+            Receives a line about each long step.
 
         Raises
         ------
         NotToBeHadError
-            Nobody has it.
+            No source has it.
         """
         reasons = []
         sources = ((DOCKER, DOCKER, _save), (reference.registry, REGISTRY, _copy))
@@ -184,7 +184,7 @@ def _copy(reference: Reference, file: Path, tell: Callable[[str], None]) -> None
     if shutil.which("skopeo") is None:
         raise _SilentError("needs skopeo: apt-get install skopeo")
     verify = "false" if reference.is_here else "true"
-    tell(f"asking {reference.registry} for {reference.familiar}")
+    tell(f"looking for {reference.familiar} in {reference.registry}")
     _skopeo(["inspect", "--raw", f"--tls-verify={verify}", f"docker://{reference}"], file, _INSPECT_S)
     began = told = time.monotonic()
 
@@ -230,7 +230,7 @@ def _skopeo(
 
 
 def _policy() -> list[str]:
-    """Leave whom to trust to the machine's policy; without one, skopeo would do nothing."""
+    """Leave trust to the machine's policy; without one, skopeo would do nothing."""
     places = (Path.home() / ".config/containers/policy.json", Path("/etc/containers/policy.json"))
     return [] if any(place.exists() for place in places) else ["--insecure-policy"]
 

@@ -30,7 +30,7 @@ def make_host(scenario: Scenario, tell: Callable[[str], None], *, keep: bool = F
     scenario
         What is to run on it.
     tell
-        Is told what takes long.
+        Receives a line about each long step.
     keep
         Whether a virtual machine is to be left up.
 
@@ -56,7 +56,7 @@ def one_machine(hosts: Iterable[str], tell: Callable[[str], None], *, keep: bool
     hosts
         The scenarios' hosts.
     tell
-        Is told what takes long.
+        Receives a line about each long step.
     keep
         Whether to leave it up for other commands. One that was up before is left in any case.
     """
