@@ -1,5 +1,5 @@
 # Each installs what it needs and this machine lacks first.
-.PHONY: help run suite reference test test-vagrant lint check format docs schemas site figures setup setup-all setup-vagrant
+.PHONY: help run suite reference test test-vagrant interpreters lint check format docs schemas site figures setup setup-all setup-vagrant
 
 help:
 	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
@@ -7,6 +7,7 @@ help:
 	@echo 'make reference   measure results/reference/ anew (half an hour in which nothing else should run)'
 	@echo 'make test     run the tests'
 	@echo 'make test-vagrant   run the tests that bring up virtual machines (root, 15 minutes)'
+	@echo 'make interpreters   run the unit tests and a scenario on each further Python of this machine'
 	@echo 'make lint     run the linters and the type checker'
 	@echo 'make check    run scenarios/dnat-10.yaml and compare it with its baseline'
 	@echo 'make format   format the code'
@@ -37,6 +38,9 @@ test: setup-all
 
 test-vagrant: setup-vagrant
 	@timeout --kill-after=30 1200 .venv/bin/python -m pytest -m vagrant
+
+interpreters: setup-all
+	@./tools/interpreters
 
 lint: setup-all
 	.venv/bin/ruff check .
