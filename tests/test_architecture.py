@@ -138,11 +138,11 @@ def test_upward_import_is_named(line: str, arrow: str) -> None:
     assert upward({"harness.stats.bands": _imported(line, "harness.stats.bands")}) == [arrow]
 
 
-def test_architecture_page_shows_the_levels() -> None:
-    """docs/architecture.md has the list of levels, word by word."""
-    page = (_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_pages_show_the_levels(page: str) -> None:
+    """Both pages for contributors have the list of levels, word by word."""
     shown = "\n".join("    " + "  ".join(level) for level in LEVELS)
-    assert shown in page
+    assert shown in (_ROOT / page).read_text(encoding="utf-8")
 
 
 def test_package_faces_say_what_goes_in_and_out() -> None:
