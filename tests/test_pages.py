@@ -28,6 +28,11 @@ def _blocks(page: Path) -> Iterator[str]:
     yield from (f"{code}\n" for code in re.findall(r"`([^`\n]+)`", text))
 
 
+def _joined(block: str) -> list[str]:
+    """Give the lines of a block; one that ends with a backslash goes on in the next."""
+    return re.sub(r"\\\n\s*", "", block).splitlines()
+
+
 def _typed(program: str) -> list[tuple[str, str]]:
     """List the lines that call a program, with their page."""
     found = []
@@ -35,7 +40,7 @@ def _typed(program: str) -> list[tuple[str, str]]:
         rf"^\s*(?:sudo )?(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?({program} [a-z-]+.*?)(?: \| .*| > .*| >> .*)?$"
     )
     for page in _PAGES:
-        for line in dict.fromkeys(line for block in _blocks(page) for line in block.splitlines()):
+        for line in dict.fromkeys(line for block in _blocks(page) for line in _joined(block)):
             said = re.split(r"\s{2,}#|\s+#\s| …", line.strip() and line)[0].rstrip()
             if match := call.match(said):
                 found.append((page.name, match[1]))

@@ -50,7 +50,7 @@ def _steps() -> Iterator[Step]:
             if block[1] == "yaml":
                 yield Step(title, block[2], file=_FILE.findall(section[: block.start()])[-1])
                 continue
-            for line in block[2].splitlines():
+            for line in re.sub(r"\\\n\s*", "", block[2]).splitlines():
                 status = _STATUS.search(line)
                 yield Step(title, line, status=int(status[1]) if status else 0)
 
