@@ -64,8 +64,8 @@ def _details(event: EventRow, last_answer: str) -> Iterator[str]:
         yield f"{event.unreached_after_followed:,} got no connection although the members had been followed"
     if event.answered_after:
         yield (
-            f"{event.answered_after:,} answered by who had left, asked after the cut, the last {last_answer} "
-            f"after the event"
+            f"{event.answered_after:,} begun after the cut, but answered by instances that had left, the "
+            f"last {last_answer} after the event"
         )
 
 

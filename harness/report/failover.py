@@ -80,7 +80,7 @@ def _rows(scenario: ScenarioOutcomes) -> list[FailoverRow]:
 
 
 def render_failover(summary: SuiteSummary, console: Console) -> None:
-    """Print the table, if there is any event to tell of.
+    """Print the table, if there is any event.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def render_failover(summary: SuiteSummary, console: Console) -> None:
         "p50, p99: of requests that arrived before the recovery, or, without one, before the next event",
     ]
     if any(run.answered_after for row in rows for run in row.runs):
-        notes.append("old, after: requests begun after the cut that those who had left answered")
+        notes.append("old, after: requests begun after the cut, but answered by instances that had left")
     if summary.repeat > 1:
         notes.append("several runs: medians, and the range")
     console.print(Text("\n".join(notes), "dim"))

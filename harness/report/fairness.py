@@ -1,4 +1,4 @@
-"""Anybody's counts: read, judged as a run's are, and shown."""
+"""Counts from elsewhere: read, judged as a run's are, and shown."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def weights(expected: str | None, instances: int) -> list[float]:
     if len(numbers) != instances:
         raise ValueError(f"--expected {expected}: there are {instances} counts, but {len(numbers)} numbers")
     if not all(0 < number < float("inf") for number in numbers):
-        raise ValueError(f"--expected {expected}: every number must be above 0; leave out who is to get none")
+        raise ValueError(f"--expected {expected}: every number must be above 0; leave out instances with 0")
     return [number / sum(numbers) for number in numbers]
 
 

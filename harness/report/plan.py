@@ -46,7 +46,7 @@ def plan_text(steps: Sequence[Step], encoding: str = "utf-8") -> str:
 def needs_text(
     scenario: Scenario, needs: Needs, requests_per_s: float | None = None, encoding: str = "utf-8"
 ) -> str:
-    """Write down what it takes to judge a scenario.
+    """Describe the load that a verdict on a scenario needs.
 
     Parameters
     ----------

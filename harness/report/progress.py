@@ -19,7 +19,7 @@ class Progress:
 
     On a terminal, the last line is rewritten in place; the cursor is never hidden, so nothing has to
     be restored when the process is killed. Elsewhere, a phase is a line, and live figures come every
-    two seconds at most. When nobody can read any more, it falls silent.
+    two seconds at most. When its stream is closed, it falls silent.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Progress:
 
 
 def silence(file: TextIO) -> None:
-    """Send a stream that nobody reads any more to nowhere, with what is still in its buffer.
+    """Redirect a stream without a reader to nowhere, with what is still in its buffer.
 
     Python would try once more when it ends, and change its exit status when that fails.
     """

@@ -36,7 +36,7 @@ _STYLES: Final = {
     "not possible": "dim",
     "not run": "yellow",
 }
-"""Every state that a scenario can be in, in the order in which they are told."""
+"""Every state of a scenario, in the order of the output."""
 
 
 class _Column(NamedTuple):

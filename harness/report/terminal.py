@@ -147,7 +147,7 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
 
 
 def route_facts(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, str, str]]:
-    """Tell of each route what was asked on it, its verdict, and what its clients got to see."""
+    """Give each route's requests, verdict, latency and errors."""
     for route in summary.routes:
         share = "" if route.share is None else f" ({_percent(route.share)})"
         said = (
@@ -165,7 +165,7 @@ def route_facts(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str
 
 
 def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
-    """Tell what the generator says of itself, and who limited the load."""
+    """Give the generator's figures, and the component that limited the load."""
     generator = summary.generator
     busy = f"{generator.user}, {generator.cpu_fraction * 100:.0f} % of a core"
     if generator.limited:
@@ -246,7 +246,7 @@ def _latency_intervals(summary: Summary, encoding: str) -> str:
 def _witness_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     witnesses = summary.witnesses
     if witnesses.agree is None:
-        yield "witnesses", "client alone: nobody else counted", ""
+        yield "witnesses", "client alone: no other counter", ""
     elif witnesses.agree:
         present = [name for name in ("client", "instances", "kernel", "proxy") if _counted(summary, name)]
         yield "witnesses", " = ".join(present), ""
@@ -301,7 +301,7 @@ def _p_value(p_value: float) -> str:
 
 
 def _workers(summary: Summary) -> str:
-    """Say who shared the load, and how far apart their clocks were."""
+    """Give the workers' shares of the load, and how far apart their clocks were."""
     workers = summary.generator.workers
     words = (
         f"{len(workers)} shared the load: {' + '.join(f'{worker.requests:,}' for worker in workers)} requests"

@@ -79,7 +79,7 @@ def test_an_event_is_told_in_a_few_lines(measure: Measure) -> None:
     assert (
         "latency before p50 1 ms p99 2 ms; until then p50 3 ms p99 40 ms; first second p50 1 ms p99 5 ms"
     ) in text
-    assert "answered by who had left" not in text
+    assert "answered by instances that had left" not in text
     assert "recovers" not in text
 
 
@@ -97,7 +97,10 @@ def test_what_went_to_the_wrong_place_is_told(measure: Measure) -> None:
     text = _flat(summary.model_copy(update={"events": (row,)}))
     assert "4 lost on an established connection, without any byte of an answer" in text
     assert "3 got no connection although the members had been followed" in text
-    assert "2 answered by who had left, asked after the cut, the last 400 ms after the event" in text
+    assert (
+        "2 begun after the cut, but answered by instances that had left, the last 400 ms after the event"
+        in text
+    )
 
 
 @pytest.mark.parametrize(("passed", "status"), [("yes", 0), ("no", 1), ("inconclusive", 3)])

@@ -135,7 +135,7 @@ def _section(number: int, one: Stored, results: int) -> dict[str, Any]:
 
 
 def _figures(summary: Summary) -> list[tuple[str, str]]:
-    """Give the few numbers that everybody asks for first."""
+    """Give the key figures."""
     latency = summary.latency_ns
 
     def milliseconds(value: int | None) -> str:

@@ -224,7 +224,7 @@ def routes(key: str, summary: Summary) -> Table | None:
     if not summary.routes:
         return None
     columns = (
-        *(Column(header, number=False) for header in ("route", "what is asked", "verdict")),
+        *(Column(header, number=False) for header in ("route", "requests by", "verdict")),
         *(Column(header) for header in ("requests", "share", "chi-square", "p-value")),
         *(Column(header) for header in ("p50 (ms)", "p99 (ms)", "errors", "misrouted")),
     )
@@ -249,7 +249,7 @@ def _route(route: RouteRow) -> tuple[Cell, ...]:
 
 
 def witnesses(key: str, summary: Summary) -> Table:
-    """Make the table of who counted what."""
+    """Make the table of the cross-checked counters."""
     rows = []
     for name in ("client", "instances", "kernel", "proxy"):
         totals = getattr(summary.witnesses, name)
@@ -257,7 +257,12 @@ def witnesses(key: str, summary: Summary) -> Table:
             rows.append((Cell(name), _count(totals.connections), _count(totals.requests)))
     columns = (Column("witness", number=False), Column("connections"), Column("requests"))
     return Table(
-        f"{key}-witnesses", "Who counted what", columns, tuple(rows), sortable=False, filterable=False
+        f"{key}-witnesses",
+        "Witnesses: the cross-checked counters",
+        columns,
+        tuple(rows),
+        sortable=False,
+        filterable=False,
     )
 
 

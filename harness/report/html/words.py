@@ -1,4 +1,4 @@
-"""What a result says, in words for whoever never saw one, and what to do next."""
+"""What a result means, in words for a first-time reader, and what to do next."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 _HEADLINES = {
     "even": "Even: every instance got its share.",
     "uneven": "Uneven: not every instance got its share.",
-    "inconclusive": "Inconclusive: this run can't tell.",
+    "inconclusive": "Inconclusive: this run shows neither.",
 }
 _RECOVERED = {
     "yes": "After its events it recovered as the scenario requires",
     "no": "After its events it did not recover as the scenario requires",
-    "inconclusive": "Whether it recovered from its events as the scenario requires can't be told",
+    "inconclusive": "This run does not show whether it recovered from its events as the scenario requires",
 }
 _CHOSEN_FOR = {
     "connection": "chooses an instance for each connection, and all requests of a connection stay with it",
     "request": "chooses an instance for each request",
-    "source": "chooses an instance for each client address, and whoever speaks from it stays with that one",
+    "source": "chooses an instance for each client address, and all connections of that address stay with it",
 }
 
 
@@ -39,7 +39,7 @@ def headline(summary: Summary) -> str:
 
 
 def meaning(summary: Summary) -> Iterator[str]:
-    """Say what the verdict means, a sentence or two each."""
+    """Explain the verdict, a sentence or two each."""
     unit, tolerance = summary.unit, f"{summary.tolerance * 100:.4g} %"
     sure = f"with {summary.confidence * 100:.4g} % confidence"
     units, instances = sum(units_of(summary)), len(summary.instances)
@@ -75,7 +75,7 @@ def next_steps(summary: Summary) -> Iterator[str]:
     if summary.interrupted:
         yield "The run was interrupted: run it again for the whole load."
     if summary.witnesses.agree is False:
-        yield "Those who counted do not agree: see the witnesses below before relying on this result."
+        yield "The witnesses (the counters below) do not agree: check them before relying on this result."
     if summary.generator.limited:
         yield (
             "The load generator was the limit, so throughput and latency are its own: share the load "
@@ -84,24 +84,24 @@ def next_steps(summary: Summary) -> Iterator[str]:
     if summary.counts.errors:
         kinds = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
         share = f"{summary.counts.errors:,} of {summary.counts.requests:,} requests failed ({kinds})"
-        yield f"{share}: find out who refused them before comparing latency or throughput."
+        yield f"{share}: find the cause before comparing latency or throughput."
     if summary.misrouted:
         yield "Requests reached the wrong application: look at the configuration as applied."
     if summary.verdict == "inconclusive":
         yield _to_decide(summary)
     elif summary.recovers is not None and summary.verdict == summary.expect and not summary.passed:
         yield (
-            "Look at the events, at who told the strategy of its members, and at the course of the run: a "
-            "strategy that hears of them sooner may lose less."
+            "Look at the events, at the strategy's discovery of its members, and at the course of the run: "
+            "a strategy that learns of changes sooner may lose less."
         )
     elif summary.verdict != summary.expect:
         yield (
             "Look at the instances outside the band, then at the rules and configurations as applied; "
-            "if they are what was meant, another strategy may do better."
+            "if they are as intended, another strategy may do better."
         )
     elif summary.passed:
         yield (
-            "Keep the result as what later runs are compared with (harness baseline), or compare it "
+            "Keep the result as a baseline for later runs (harness baseline), or compare it "
             "with other strategies (harness suite)."
         )
 
@@ -115,13 +115,13 @@ def _to_decide(summary: Summary) -> str:
             "(--set load.duration=…), or let the harness decide how long (--set load.until=verdict)."
         )
     return (
-        "Measure longer (--set load.duration=…), with more connections or sources, or ask for less "
-        "(--set tolerance=20%); harness plan tells what it takes."
+        "Measure longer (--set load.duration=…), with more connections or sources, or set a larger "
+        "tolerance (--set tolerance=20%); harness plan prints how many units it needs."
     )
 
 
 def headline_of_all(summaries: Sequence[Summary]) -> str:
-    """Say of several results how many are as expected."""
+    """State how many of several results are as expected."""
     passed = sum(summary.passed for summary in summaries)
     if passed == len(summaries):
         return f"All {len(summaries):,} results are as expected."

@@ -1,4 +1,4 @@
-"""Who got how much: each instance's share, what was expected, and the tolerance band."""
+"""Each instance's share, the expected share, and the tolerance band."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @styled
 def distribution_figure(summary: Summary) -> Picture:
     """Draw each instance's share, what was expected, and the tolerance band."""
-    # Those who joined later are not judged.
+    # Instances that joined later are not judged.
     rows = [row for row in summary.instances if row.expected_share]
     bands = summary.tests.tolerance.instances
     if len(rows) <= NAMED_UP_TO:
@@ -66,7 +66,7 @@ def _draw_named(
     upper = np.array([band.upper_bound for band in bands]) * 100
     expected = np.array([row.expected_share for row in rows]) * 100
     shares = np.array([row.expected_share if row.share is None else row.share for row in rows]) * 100
-    edges = (places[:, None] + [-0.5, 0.5]).ravel()  # one shape for all: bars side by side show seams
+    edges = (places[:, None] + [-0.5, 0.5]).ravel()  # one shape for all: bars side by side show gaps
     band = (np.repeat(lower, 2), np.repeat(upper, 2))
     axes.fill_betweenx(edges, *band, color=BAND, linewidth=0, label=_band_label(summary))
     axes.vlines(expected, places - 0.5, places + 0.5, color=INK, linewidth=1.5, label="expected share")

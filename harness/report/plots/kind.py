@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.summary.suite import SuiteSummary
 
 MOST_RUNS: Final = 8
-"""So many curves can be told apart in one picture."""
+"""The most curves that can be distinguished in one picture."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class PlotKind:
         Draws them: exactly one for ``one``, at least one for the others. Raises `ResultError` for results
         that make no such picture.
     requests
-        Whether it needs the requests, which most condensed results lack, and not the summary alone.
+        Whether it needs the requests, which most archived results lack, and not the summary alone.
     fits
-        Whether `harness plot` draws these results without being told to, as it does by default.
+        Whether `harness plot` draws these results by default.
     draw_suite
         Draws what `harness suite --json` printed; None where that does not suffice.
     of_one, of_all

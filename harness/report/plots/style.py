@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Without a writable home, matplotlib makes a temporary folder and removes it at exit, which is right,
-# and warns of it on standard error each time, which helps nobody.
+# and warns of it on standard error each time, which is of no use.
 _logger = logging.getLogger("matplotlib")
 _level = _logger.level
 _logger.setLevel(logging.ERROR)

@@ -40,7 +40,7 @@ def svg(figure: Figure, prefix: str, title: str) -> str:
     prefix
         What all its ids begin with; it has to differ between the figures of a page, and be a valid id.
     title
-        What the figure shows, for whoever can't see it.
+        What the figure shows, for screen readers.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def _restyle(element: ET.Element) -> None:
 
 def _attach(root: ET.Element, tips: dict[str, tuple[str, ...]]) -> None:
     """Write the marks' texts onto them."""
-    # A thousand stops would be a trap for whoever goes through the page with the Tab key.
+    # A thousand stops would trap readers that go through the page with the Tab key.
     tabindex = "0" if sum(map(len, tips.values())) <= _TOO_MANY_STOPS else "-1"
     groups = {element.get("id"): element for element in root.iter() if element.get("id") in tips}
     for gid, texts in tips.items():

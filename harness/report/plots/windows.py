@@ -1,4 +1,4 @@
-"""A recording in windows of time: what was answered, what failed, by whom, and how fast."""
+"""A recording in windows of time: answers and failures by instance, and latency."""
 
 from __future__ import annotations
 

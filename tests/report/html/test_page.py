@@ -38,7 +38,7 @@ _HOSTILE = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>
     [
         (EVEN, "Even: every instance got its share."),
         (UNEVEN, "Uneven: not every instance got its share."),
-        (UNKNOWN, "Inconclusive: this run can't tell."),
+        (UNKNOWN, "Inconclusive: this run shows neither."),
         ([100], "Even: there is one instance, so there is nothing to share."),
     ],
 )
@@ -62,7 +62,7 @@ _NOBODY = WitnessTotals(connections=1, requests=1)
 @pytest.mark.parametrize(
     ("counts", "change", "advice"),
     [
-        (UNKNOWN, {}, "harness plan tells what it takes"),
+        (UNKNOWN, {}, "harness plan prints how many units it needs"),
         (UNEVEN, {}, "another strategy may do better"),
         (EVEN, {}, "harness baseline"),
         (EVEN, {"interrupted": True}, "The run was interrupted"),
@@ -87,7 +87,7 @@ _NOBODY = WitnessTotals(connections=1, requests=1)
                     differences=("instance-1: 5 against 6",),
                 )
             },
-            "Those who counted do not agree",
+            r"The witnesses \(the counters below\) do not agree",
         ),
     ],
 )
@@ -126,7 +126,7 @@ def test_warnings_tests_scenario_versions_and_self_check_are_there(stored: Store
         "name: made-up",
         "nginx1.2.3",
         "wire, 45 % of a core",
-        "client alone: nobody else counted",
+        "client alone: no other counter",
     ):
         assert part in made.text
 
