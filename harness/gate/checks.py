@@ -38,7 +38,7 @@ class Check:
     Attributes
     ----------
     result
-        What was asked about: a result, or a scenario's results together.
+        What is checked: a result, or a scenario's results together.
     name
         The question, in a word.
     """
@@ -82,7 +82,7 @@ def check_alone(result: str, summary: Summary, limits: Limits) -> Iterator[Check
             result,
             "witnesses",
             "passed" if witnesses.agree else "inconclusive",
-            "all who counted agree" if witnesses.agree else f"the counts contradict each other: {first}",
+            "all counters agree" if witnesses.agree else f"the counts contradict each other: {first}",
         )
 
 
@@ -242,7 +242,7 @@ def _errors(name: str, summaries: Sequence[Summary], runs: Sequence[BaselineRun]
     return Check(name, "errors", "passed", said)
 
 
-def _figure(  # noqa: PLR0913  two sides, and what to ask of them
+def _figure(  # noqa: PLR0913  two sides, and the checks
     name: str,
     what: str,
     before: Sequence[float | None],

@@ -26,7 +26,7 @@ ROLES: Final = ("proxy", "kernel", "instances", "engine", "generator")
 RELATIVE: Final = frozenset(
     {"p50_ns", "p90_ns", "p99_ns", "throughput_per_s", *(f"cpu_{role}_us_per_request" for role in ROLES)}
 )
-"""Figures whose change is told as a ratio; of the others, shares of 0 to 1, it is told in points."""
+"""Figures whose change is given as a ratio; that of the others, shares of 0 to 1, is given in points."""
 
 
 @dataclass(frozen=True)
