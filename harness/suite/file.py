@@ -64,7 +64,7 @@ class Planned:
     repeat
         How many times.
     of_matrix
-        Whether it is one of all combinations, so that nobody asked for it in particular.
+        Whether it is one of all combinations, so that it was not named itself.
     """
 
     scenario: Scenario
@@ -136,7 +136,7 @@ class _Reading:
 
     def __init__(self, overrides: Sequence[str], repeat: int | None) -> None:
         self.scenarios: list[Planned | NotPossible] = []
-        self.complaints: dict[str, None] = {}  # each once, in order: what all scenarios share is told once
+        self.complaints: dict[str, None] = {}  # each once, in order: what all scenarios share appears once
         self.suite_names: list[str] = []
         self.seeds: list[int] = []
         self._overrides = overrides

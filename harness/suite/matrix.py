@@ -243,7 +243,7 @@ def _unit(written: Any) -> str | None:
     try:
         return StrategyChoice.model_validate(choice, by_alias=True, context=WRITTEN).can.unit
     except ValidationError:
-        return None  # told when the scenario is checked
+        return None  # reported when the scenario is checked
 
 
 def _strategy_name(written: Any) -> str:
