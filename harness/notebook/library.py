@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence[Result]):
-    """Results, in the order of their names; those of a condensed suite in the suite's order.
+    """Results, in the order of their names; those of an archived suite in the suite's order.
 
-    Nothing but names is read until something is asked for; of condensed results, their lines.
+    At first only names are read; of archived results, their lines.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Results(Sequence[Result]):
         return f"<Results: {len(self)}>"
 
     def _repr_html_(self) -> str:
-        from harness.notebook.pages import MOST_RESULTS, results_html  # noqa: PLC0415  only notebooks ask for it
+        from harness.notebook.pages import MOST_RESULTS, results_html  # noqa: PLC0415  only for notebooks
 
         return results_html(len(self), [result.row() for result in self[:MOST_RESULTS]])
 
@@ -120,7 +120,7 @@ class Results(Sequence[Result]):
 def find_results(*paths: str | os.PathLike[str]) -> Results:
     """Do what `harness.load_results` says.
 
-    Of a run that is in condensed results and whole beside them, there is the whole one alone.
+    If a run is both archived and whole, only the whole result counts.
     """
     found: dict[object, Result] = {}
     for path in map(Path, paths or ("results",)):
@@ -151,7 +151,7 @@ def _below(path: Path) -> Iterator[Result]:
 
 
 def _collected(folder: Path) -> Iterator[Result]:
-    """Give the results right in a folder, condensed ones among them."""
+    """Give the results directly in a folder, archived ones among them."""
     whole = [Result(path.name, path) for path in subfolders(folder) if is_result(path)]
     if not (folder / RUNS).is_file():
         yield from whole

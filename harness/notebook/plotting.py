@@ -127,7 +127,7 @@ class ResultsPlots:
         Raises
         ------
         ResultError
-            There are none, or more than can be told apart.
+            There are none, or more than can be distinguished.
         """
         if kind.draws == "all":
             return self._complete()

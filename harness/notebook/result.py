@@ -24,20 +24,20 @@ _SCENARIO: Final = "scenario.yaml"
 
 
 class Result:
-    """What was measured in one run; its parts are read when they are first asked for, and kept.
+    """What was measured in one run; its parts are read on first use, and kept.
 
     `harness.load_results` and `harness.run` make these. A run that was killed, or failed on its way, left its
-    requests and no summary; a suite that was condensed has summaries and, for most runs, no requests.
+    requests and no summary; an archived suite has summaries and, for most runs, no requests.
     What needs the part that is missing says so with a `ResultError`.
 
     Attributes
     ----------
     name
-        The name of the result's folder; for a line of condensed results, what it was.
+        The name of the result's folder; for an archived result, what it was.
     folder
-        The result's folder; None where there is but a line of condensed results.
+        The result's folder; None for an archived result.
     suite
-        The suite of condensed results that it is from; None elsewhere.
+        The suite of an archived result; None for others.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Result:
 
     @cached_property
     def recording(self) -> Recording:
-        """The requests as the harness itself handles them: a numpy array, and whom its numbers mean.
+        """The requests as the harness itself handles them: a numpy array, and the names of its numbers.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Result:
 
         if self.folder is None or not self.has_requests:
             why = (
-                "of most condensed results, the summary alone is" if self.suite else "requests.parquet is not"
+                "of most archived results, the summary alone is" if self.suite else "requests.parquet is not"
             )
             raise ResultError(f"{printable(self.name)}: its requests were not kept: {why} there")
         return Recording.from_parquet(self.folder / REQUESTS)
@@ -189,20 +189,20 @@ class Result:
 
     def source(self) -> Source:
         """Give what plots draw of this result; its parts are read when a plot needs them."""
-        from harness.report.plots.kind import Source  # noqa: PLC0415  for those who ask
+        from harness.report.plots.kind import Source  # noqa: PLC0415  on first use
 
         return Source(self.name, lambda: self.document, lambda: self.recording)
 
     def row(self) -> dict[str, Any]:
         """Give what `Results.table` has of this result, as a mapping of its columns to values."""
-        from harness.notebook.rows import row_of, row_without_summary  # noqa: PLC0415  for those who ask
+        from harness.notebook.rows import row_of, row_without_summary  # noqa: PLC0415  on first use
 
         known = row_of(self.document) if self.has_summary else row_without_summary(self.scenario)
         return self._about() | known
 
     def event_rows(self) -> Iterator[dict[str, Any]]:
         """Give what `Results.events` has of this result: a mapping of its columns to values for each."""
-        from harness.notebook.rows import events_of  # noqa: PLC0415  for those who ask
+        from harness.notebook.rows import events_of  # noqa: PLC0415  on first use
 
         for row in events_of(self.document):
             yield {"result": self.name} | row
@@ -216,7 +216,7 @@ class Result:
         return f"<Result {printable(self.name)}: {self.document.verdict}>"
 
     def _repr_html_(self) -> str:
-        from harness.notebook.pages import no_verdict_html, result_html  # noqa: PLC0415  only notebooks ask for it
+        from harness.notebook.pages import no_verdict_html, result_html  # noqa: PLC0415  only for notebooks
 
         try:
             summary = self.document

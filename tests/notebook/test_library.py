@@ -108,7 +108,7 @@ def test_condensed_results_have_summaries_alone(stored: Stored, tmp_path: Path) 
     assert results.table()["suite"].tolist() == ["some", "some"]
     assert not results.table()["has_requests"].any()
     assert results[0].name.startswith("made-up-2026")
-    with pytest.raises(ResultError, match="its requests were not kept: of most condensed results"):
+    with pytest.raises(ResultError, match="its requests were not kept: of most archived results"):
         _ = results[0].requests
 
 
