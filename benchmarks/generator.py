@@ -372,7 +372,7 @@ def measure(options: argparse.Namespace) -> Results:
 def main() -> int:
     """Measure, and print tables and what was asked for."""
     options = parse()
-    if lacking := missing(options.only):
+    if lacking := missing(["wire"] if options.against else options.only):
         print("\n".join(lacking), file=sys.stderr)
         return 2
     end_on_signals()
