@@ -102,7 +102,9 @@ def texts() -> tuple[str, str]:
     summaries = read_runs(_REFERENCE / "runs.jsonl")
     killed = read_runs(_FAILOVER / "runs.jsonl")
     machine = json.loads((_REFERENCE / "machine.json").read_text("utf-8"))
-    return answer(summaries, killed, machine), reference_page(summaries, killed, machine)
+    suite = SuiteSummary.model_validate_json((_REFERENCE / "suite.json").read_text("utf-8"))
+    absent = sorted({one.strategy for one in suite.scenarios} - {one.strategy for one in summaries})
+    return answer(summaries, killed, machine, absent), reference_page(summaries, killed, machine)
 
 
 def read_runs(path: Path) -> list[Summary]:
@@ -137,8 +139,16 @@ def _is_uneven(row: Row) -> bool:
     return any(run.verdict == "uneven" for run in row.runs)
 
 
-def answer(summaries: Sequence[Summary], killed: Sequence[Summary], machine: dict[str, Any]) -> str:
-    """Write what stands in README.md: a row for strategies that are alike, and the picture of costs."""
+def answer(
+    summaries: Sequence[Summary],
+    killed: Sequence[Summary],
+    machine: dict[str, Any],
+    absent: Sequence[str] = (),
+) -> str:
+    """Write what stands in README.md: a row for strategies that are alike, and the picture of costs.
+
+    `absent` are strategies of the suite that have no run.
+    """
     together: dict[tuple[object, ...], list[Row]] = {}
     for row in rows(summaries, killed):
         together.setdefault(row.alike, []).append(row)
@@ -148,7 +158,7 @@ def answer(summaries: Sequence[Summary], killed: Sequence[Summary], machine: dic
         [
             *table,
             "",
-            _wrapped(_explained(summaries, killed, machine)),
+            _wrapped(_explained(summaries, killed, machine, absent)),
             "",
             f"![{alt}](docs/figures/cost.png)",
             "",
@@ -231,7 +241,9 @@ def _p99_ms(run: Summary) -> float | None:
     return run.latency_ns.p99 / 1e6
 
 
-def _explained(summaries: Sequence[Summary], killed: Sequence[Summary], machine: dict[str, Any]) -> str:
+def _explained(
+    summaries: Sequence[Summary], killed: Sequence[Summary], machine: dict[str, Any], absent: Sequence[str]
+) -> str:
     """Say what the columns mean, and on what they were measured."""
     runs = drawn(summaries)
     most = max(Counter(one.strategy for one in runs).values())
@@ -241,11 +253,18 @@ def _explained(summaries: Sequence[Summary], killed: Sequence[Summary], machine:
     ]
     changed = f" Options and a watcher change what is lost: {', '.join(variants)}." if variants else ""
     tolerance = max(one.tolerance for one in runs) * 100
+    names_of_absent = ", ".join(f"`{name}`" for name in absent)
+    lacking = (
+        f" Without a row: {names_of_absent} (not supported by this kernel, or with {REPLICAS} instances)."
+        if absent
+        else ""
+    )
     return (
         f"Load: {REPLICAS} instances, a new connection for each request. *even*: each share is within "
         f"{tolerance:.4g} % of a fair one. Worst deviation, lost and recovery: the extremes of all runs. "
         f"Processor time (all processes, per request) and p99 latency: the median of {most} runs; "
-        f"a range spans the strategies of the row.{changed} Measured on {_where(machine)}. "
+        f"a range spans the strategies of the row.{changed} *Needs*: on a machine of your own; "
+        f"the harness needs neither. Measured on {_where(machine)}.{lacking} "
         "[Every strategy in a row of its own](docs/reference.md), [how each one works](docs/strategies.md)."
     )
 
