@@ -91,7 +91,7 @@ def test_fault_of_the_guide_is_listed_and_carried_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FAULTS.names())
 def test_scenario_page_has_a_row_for_each_fault(name: str) -> None:
-    """Whoever writes a scenario finds every fault in one table."""
+    """One table has every fault that a scenario can name."""
     assert f"| `events.{name}` |" in (_DOCS / "scenario.md").read_text(encoding="utf-8")
 
 

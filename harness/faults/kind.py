@@ -38,8 +38,8 @@ class FaultKind:
         Carries it out by the engine. Gives when the strategy had followed it, on the monotonic clock; None
         where telling the strategy is no part of it.
     value
-        What stands behind the name in an event: ``whom``, ``duration`` or ``share`` (0% to 100%). Other kinds
-        than ``whom`` have the key ``who``, too.
+        What stands behind the name in an event: ``whom``, ``duration`` or ``share`` (0% to 100%). A kind with
+        a duration or a share needs ``who`` among its `keys`, for the instances that are meant.
     keys
         The keys that may stand beside the name: of ``who``, ``with``, ``style``, ``weights``, ``for`` and
         ``application``.

@@ -1,4 +1,4 @@
-"""What a scenario's events amount to: who comes and goes, in which order, and who is to get what then.
+"""What events amount to: which instances come and go, in which order, and what each is to get then.
 
 All of it is known before anything runs. A replacement is one planned fault where everything changes at once
 (blue-green, canary), and one for each instance where it goes from one to the next (rolling).
@@ -33,7 +33,7 @@ def plan_faults(events: Sequence[Request], instances: Mapping[str, int]) -> list
     Raises
     ------
     ImpossibleError
-        An event means more instances than there are, leaves nobody, or comes while another goes on.
+        An event means more instances than there are, leaves none, or comes while another goes on.
     """
     _require_apart(events)
     population = Population(instances)

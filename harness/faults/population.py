@@ -41,20 +41,20 @@ class PlannedFault:
     at_ns
         When, from the beginning of the load on.
     event
-        Whose step it is.
+        The event that it is part of.
     action
         What is done.
     members
-        To whom; of a replacement, those whose place is taken, none of a canary's.
+        The instances that it is done to; of a replacement, those that are replaced, none of a canary's.
     joined
-        Who comes by it.
+        The instances that come by it.
     weights
-        What each instance so far is to get from then on, in relation to the others; 0 for who is gone or
-        frozen.
+        What each instance so far is to get from then on, in relation to the others; 0 for one that is gone
+        or frozen.
     label
         What it is, for people.
     source
-        The replacement that brought the version of those who join; None for the first version.
+        The replacement that brought the version of those that come; None for the first version.
     """
 
     at_ns: int
@@ -99,7 +99,7 @@ class Turn:
 
 
 class Effect(NamedTuple):
-    """What a turn amounts to: whom it concerns, who comes by it, and what it is for people."""
+    """What a turn amounts to: the instances concerned, those that come by it, and a label for people."""
 
     members: tuple[str, ...]
     joined: tuple[str, ...]
@@ -141,7 +141,7 @@ class Population:
         return [name for name in self.there if name not in self.frozen]
 
     def chosen(self, turn: Turn, names: Sequence[str]) -> tuple[str, ...]:
-        """Give those whom an event means, of these.
+        """Give the instances that an event means, of these.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class Population:
         return tuple(names[-whom:])
 
     def end(self, turn: Turn) -> Effect:
-        """Have those end whom an event means."""
+        """Have the instances end that an event means."""
         # By its name, a frozen one can be meant, too.
         names = self.awake() if isinstance(turn.event.whom, int) else [*self.there]
         members = self.chosen(turn, names)
@@ -177,7 +177,7 @@ class Population:
             self.frozen.discard(name)
 
     def named(self, prefix: str, number: int) -> tuple[str, ...]:
-        """Give the next names of this kind that nobody has or had."""
+        """Give the next names of this kind that no instance has or had."""
         names: list[str] = []
         while len(names) < number:
             self._numbers[prefix] = self._numbers.get(prefix, 0) + 1

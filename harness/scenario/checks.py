@@ -171,7 +171,7 @@ def require_able(scenario: Checked) -> None:
 
 
 def _require_room(scenario: Checked, steps: Sequence[PlannedFault]) -> None:
-    """See that the machine has room for all who ever come, and the strategy for all whom it is told of."""
+    """See that the machine has room for all that ever come, and the strategy for all that it is told of."""
     engine, strategy = ENGINES.find(scenario.engine), scenario.strategy
     room = HOSTS[scenario.host].most_replicas
     room = min(room, engine.most_replicas or room)
@@ -182,7 +182,7 @@ def _require_room(scenario: Checked, steps: Sequence[PlannedFault]) -> None:
     for step in steps:
         all_instances.update(step.joined)
         kind = FAULTS.find(step.action)
-        # A replacement changes the members itself, whoever else tells the strategy of them.
+        # A replacement changes the members itself, with a watcher or without.
         if kind.switches or told:
             members.difference_update(step.members if kind.ends else ())
             members.update(step.joined)

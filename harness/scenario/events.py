@@ -121,7 +121,7 @@ class EventBase(Model):
 
     @property
     def whom(self) -> str | int:
-        """To whom: a name, how many, a share of those there, or all."""
+        """The instances that are meant: a name, how many, a share of those there, or all."""
         whom = self.value if self.kind.value == "whom" else self.who
         return 1 if whom is None else whom
 
