@@ -160,7 +160,7 @@ class ContainedHost:
             most_processes=_MOST_PROCESSES,
             capabilities=_CAPABILITIES,
             trusted=self._trusted,
-            user="0",  # official images have other users, who may not read what the host wrote
+            user="0",  # official images have other users, which may not read what the host wrote
         )
 
     def serve(

@@ -83,7 +83,7 @@ class Daemon(ABC):
     host
         Where.
     userland_proxy
-        Whether a published port is served by a relay, too, for those whom the rules do not see.
+        Whether a published port is served by a relay, too, for clients that the rules do not match.
 
     Attributes
     ----------

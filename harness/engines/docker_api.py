@@ -63,7 +63,7 @@ class Plan:
     capabilities
         Those that it keeps.
     user
-        Whom it runs as; None for what the image says.
+        The user it runs as; None for the image's own.
     own
         Whether it is the harness's own, and not an instance.
     low_port
@@ -301,7 +301,7 @@ class Containers:
             self.client.remove_container(container.id, force=True, v=True)
 
     def end(self, container: Container, *, kill: bool) -> None:
-        """End a container on purpose: nobody is told of it as of one that died."""
+        """End a container on purpose: it is not reported as one that died."""
         self._started.pop(container.id, None)
         with self._told(f"{container.name} is ended"):
             if kill:

@@ -71,7 +71,7 @@ class Forkserver:
     def __init__(self, channel: Channel, counters: memoryview) -> None:
         self._channel = channel
         self._counters = counters
-        self._changes: Channel | None = None  # to whoever follows what becomes of instances
+        self._changes: Channel | None = None  # to the watcher of the instances
         self._instances: list[_Instance] = []
         self._new: list[_Instance] = []  # those that were forked last
         self._go = -1
@@ -98,7 +98,7 @@ class Forkserver:
             self._channel.send(answer)
 
     def _reap(self) -> None:
-        """Learn of children that have ended, and tell who follows."""
+        """Reap children that have ended, and notify the watcher."""
         with suppress(BlockingIOError):
             os.read(self._ended, 1 << 12)
         with suppress(ChildProcessError):
@@ -115,7 +115,7 @@ class Forkserver:
             self._changes.send({"name": instance.name, "listens": listens})
         except ChannelClosedError:
             self._changes.close()
-            self._changes = None  # nobody follows any more
+            self._changes = None  # the watcher has gone
 
     def _do_follow(self, _request: Message) -> Message:
         """Tell of changes from now on, on the channel that comes with this, as they happen → {}."""
@@ -237,7 +237,7 @@ class Forkserver:
             now_ns = time.monotonic_ns()
             if died or not silent or now_ns > end_ns:
                 break
-            # The kernel tells nobody when a socket starts to listen. Looking takes a core from those
+            # The kernel sends no event when a socket starts to listen. Looking takes a core from those
             # that are starting: look no more than half of the time.
             time.sleep(max(0.002, (now_ns - began_ns) / 1e9))
         if not died and not silent:
@@ -257,7 +257,7 @@ class Forkserver:
         return {"died": self._died(self._instances)}
 
     def _died(self, instances: Sequence[_Instance]) -> list[str]:
-        """Tell how those of these ended that nobody had asked to."""
+        """Describe how those of these ended that were not told to."""
         self._reap()
         ended = (instance for instance in instances if instance.status is not None)
         return [instance.exit_reason() for instance in ended if not instance.asked]
@@ -314,7 +314,7 @@ def _signal(pids: Sequence[int], number: signal.Signals) -> None:
 
 
 def _become(command: list[str], env: dict[str, str]) -> NoReturn:
-    """Turn into the user's program, which is told who it is."""
+    """Turn into the user's program; its environment has its name."""
     os.execvpe(command[0], command, os.environ | env)  # noqa: S606  a list, as the scenario gives it; no shell
 
 

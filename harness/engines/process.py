@@ -62,7 +62,7 @@ class ProcessChanges:
                 yield Change(told["name"], self._member(told["name"]) if told["listens"] else None)
 
     def close(self) -> None:
-        """End it: whoever waits for the next change, in another thread, learns that there is none."""
+        """End it: a thread that waits for the next change learns that there is none."""
         with suppress(OSError):  # the other end has gone before
             self._sock.shutdown(socket.SHUT_RDWR)
 
@@ -185,7 +185,7 @@ class ProcessEngine:
         return {}
 
     def end(self, names: Sequence[str], *, kill: bool) -> None:
-        """End instances, all at once: by SIGKILL, or by SIGTERM, and SIGKILL for who is there after 10 s."""
+        """End instances, all at once: by SIGKILL, or by SIGTERM and, after 10 s, SIGKILL."""
         self._ask({"do": "end", "names": list(names), "kill": kill, "grace_ns": _GRACE_NS})
 
     def freeze(self, names: Sequence[str], *, frozen: bool) -> None:

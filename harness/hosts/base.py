@@ -103,11 +103,11 @@ class Host(Protocol):
         argv, env
             The program, and what is added to the environment.
         role
-            Whom its processor time is counted for.
+            The component that its processor time counts for.
         """
 
     def write(self, path: str, text: str) -> None:
-        """Put a file on the host, below /run, at once: who reads it finds the old text or the new."""
+        """Put a file on the host, below /run, atomically: a reader finds the old text or the new."""
 
     def connect(self, place: int | str) -> socket.socket:
         """Connect to a service on the host: a TCP port of its loopback, or the path of a Unix socket.
@@ -115,7 +115,7 @@ class Host(Protocol):
         Raises
         ------
         HostError
-            Nobody listens there.
+            No process listens there.
         """
 
     def attach(self, pids: Sequence[int], addresses: Sequence[str] = ()) -> list[str]:

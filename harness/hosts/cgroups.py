@@ -102,7 +102,7 @@ def remove(group: str, root: Path = _ROOT) -> None:
     for hierarchy in _hierarchies(root):
         top = hierarchy / group.lstrip("/")
         for folder, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):  # somebody else removes it at the same time
+            with contextlib.suppress(OSError):  # another process removes it at the same time
                 Path(folder).rmdir()
         with contextlib.suppress(OSError):
             top.parent.rmdir()  # unless it is another run's, too

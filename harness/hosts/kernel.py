@@ -54,7 +54,7 @@ def inside_network(namespace: int, home: int) -> Iterator[None]:
 def die_with_parent() -> None:
     """Ask the kernel for SIGKILL when the parent ends (prctl(2), PR_SET_PDEATHSIG).
 
-    A parent that ended before this call sends nothing: whoever calls this must also look out for
+    A parent that ended before this call sends nothing: callers must also watch for
     the end of a channel to it.
     """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))

@@ -225,9 +225,9 @@ def _only_child(pid: int) -> int:
 
 
 def _map_ids(pid: int) -> None:
-    """Say who is who inside: root inside is this user outside (user_namespaces(7)).
+    """Map the users inside: root inside is this user outside (user_namespaces(7)).
 
-    Whoever may map every user does so, one to one; then files of other users, such as a home
+    A process that may map every user does so, one to one; then files of other users, such as a home
     folder that root runs from, are as readable inside as outside.
     """
     process = Path("/proc", str(pid))
@@ -281,5 +281,5 @@ def why_no_namespaces(number: int, settings: Path = Path("/proc/sys")) -> str:
             )
     return (
         f"namespaces can't be made here: {os.strerror(number)}. In a container, start it with --privileged; "
-        f"else ask who runs this machine for user namespaces, {sudo}"
+        f"else have the administrator allow user namespaces, {sudo}"
     )

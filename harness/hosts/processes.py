@@ -42,7 +42,7 @@ def family(pid: int) -> list[int]:
 def started(pid: int, process: Path = Path("/proc")) -> str | None:
     """Read when a process started, in clock ticks since the machine did (proc(5), stat, field 22).
 
-    None where it has ended, though nobody may have asked how.
+    None where it has ended, though its parent may not have waited for it.
     """
     try:
         fields = (process / str(pid) / "stat").read_text().rpartition(")")[2].split()

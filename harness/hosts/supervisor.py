@@ -134,7 +134,7 @@ class Supervisor(Inside):
         finally:
             for fd in fds:
                 os.close(fd)
-        # Kept, so that nothing warns of a child whose end nobody looked at: its channel tells of that.
+        # Kept, so that Python does not warn of a child that was not waited for: its channel reports the end.
         self._children.append(child)
         self._roles[child.pid] = request["role"]
         return {}
@@ -213,7 +213,7 @@ def main() -> int:
         return 1
     group = cgroups.own_group(os.getpid()) if privileged else ""
     try:
-        # Only a process outside may say who is who inside (user_namespaces(7)).
+        # Only a process outside may map the users inside (user_namespaces(7)).
         channel.send({"event": "unshared", "group": group})
         channel.receive()
     except ChannelClosedError:

@@ -122,7 +122,7 @@ class VagrantBoxes:
 
     @contextmanager
     def _locked(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """Hold the lock, and remove what others left who were killed while they held it."""
+        """Hold the lock, and remove the remains of processes that were killed while they held it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / ".lock").open("a") as lock:
             end_s, told = time.monotonic() + _PATIENCE_S, False
@@ -134,10 +134,10 @@ class VagrantBoxes:
                     if time.monotonic() > end_s:
                         raise HostError(
                             f"a box has been made in {self._folder} for {_PATIENCE_S // 60} minutes; "
-                            f"who does it: fuser -v {self._folder / '.lock'}"
+                            f"find the process: fuser -v {self._folder / '.lock'}"
                         ) from None
                 if not told:
-                    tell(f"waiting for somebody else who makes a box in {self._folder}")
+                    tell(f"waiting for another process that makes a box in {self._folder}")
                 told = True
                 time.sleep(_LOOK_EVERY_S)
             for path in self._folder.glob(f"{_UNFINISHED}*"):
@@ -223,7 +223,7 @@ def _make(folder: Path, tell: Callable[[str], None]) -> None:
     architecture = subprocess.run(
         ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
     ).stdout.strip()
-    # With this process unshare ends, and with that all that it started; mounts inside are nobody else's.
+    # With this process unshare ends, and with that all that it started; mounts inside are invisible outside.
     apart = [
         "setpriv",
         "--pdeathsig=KILL",

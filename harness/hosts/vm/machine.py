@@ -49,7 +49,7 @@ class Machine:
     Parameters
     ----------
     provider
-        Who runs it.
+        The provider that runs it.
     tell
         Is told what takes long.
     environment
@@ -58,7 +58,7 @@ class Machine:
     Attributes
     ----------
     provider
-        Who runs it: of one that was found up, whoever brought that up.
+        The provider that runs it; of a machine found running, the one that started it.
     ssh
         How it is entered, once it is up.
     """
@@ -265,7 +265,7 @@ class Machine:
             time.sleep(_LOOK_EVERY_S)
 
     def keep(self) -> None:
-        """Leave it up for the next run of this process; who found it up leaves it as it was."""
+        """Leave it running for the next run of this process; a machine found running stays as it was."""
         if self._channel is not None:
             self._channel.send({"do": "keep"})
             self._channel.receive(_KEEPER_DEADLINE_S)
@@ -303,13 +303,13 @@ class Machine:
 
     @staticmethod
     def found() -> bool:
-        """Tell whether one is up that was kept for whoever comes."""
+        """Tell whether a machine is running that was kept for later runs."""
         known = State().read()
         return known is not None and known.is_usable() and not known.owner
 
     @staticmethod
     def hand_over(tell: Callable[[str], None]) -> None:
-        """Leave the one that this process kept to whoever comes."""
+        """Leave the machine that this process kept to later runs."""
         state = State()
         state.lock(tell)
         known = state.read()
@@ -372,7 +372,7 @@ def why_not_up(status: int, said: Sequence[str], console: str, box: str) -> str:
 
 def built_box() -> str:
     """Give the path of the box that `harness box build` has made; empty if it has not."""
-    from harness.hosts.vm.box import VagrantBoxes  # noqa: PLC0415  for those who need it
+    from harness.hosts.vm.box import VagrantBoxes  # noqa: PLC0415  on first use
 
     found = VagrantBoxes().find()
     return str(found.path) if found else ""

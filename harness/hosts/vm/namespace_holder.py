@@ -27,7 +27,7 @@ _NAMESPACES = (
 _UP_DEADLINE_S = 60
 _LOOK_EVERY_S = 0.05
 _REAP_EVERY_S = 1.0
-# Whom machines run as, and what would need a machine's services: none of that inside.
+# The user of machines, and what would need a machine's services: none of that inside.
 _QEMU = """\
 user = "root"
 group = "root"

@@ -1,4 +1,4 @@
-"""Who runs virtual machines here: which of Vagrant's providers, and whether hardware helps."""
+"""The provider of virtual machines here: one of Vagrant's, and whether hardware helps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KVM_GET_API_VERSION, _KVM_CREATE_VM, _KVM_API = 0xAE00, 0xAE01, 12  # linux/kvm
 
 @dataclass(frozen=True)
 class Provider:
-    """Who runs a virtual machine.
+    """A provider of virtual machines.
 
     Attributes
     ----------

@@ -128,7 +128,7 @@ class Session:
     Parameters
     ----------
     ssh
-        Where the machine answers, and as whom.
+        The machine's SSH address and user.
     enter
         Makes a command run where the machine can be reached.
     folder
@@ -192,7 +192,7 @@ class Session:
         Raises
         ------
         HostError
-            Nobody listens there.
+            No process listens there.
         """
         connected = socket.socket(socket.AF_UNIX)
         try:
@@ -208,7 +208,7 @@ class Session:
         if answer != b"\n":
             connected.close()
             why = answer.decode().strip() or self.stderr_tail() or "it was closed at once"
-            raise HostError(f"nobody can be reached at {meant} in the virtual machine: {why}")
+            raise HostError(f"no process can be reached at {meant} in the virtual machine: {why}")
         return connected
 
     def let_in(self, port: int) -> None:

@@ -44,7 +44,7 @@ class Known:
     Attributes
     ----------
     provider
-        Who runs it.
+        The provider that runs it.
     inside, inside_started
         The first process of the namespaces that it is in, and when that started, in clock ticks since this
         machine did; 0 and None where it is in none.
@@ -81,7 +81,7 @@ class Known:
         return bool(self.inside) and started(self.inside) == self.inside_started
 
     def is_usable(self) -> bool:
-        """Tell whether it was kept, is there, and is not somebody's who has been killed."""
+        """Tell whether it was kept, exists, and does not belong to a killed run."""
         wanted = not self.owner or started(self.owner) == self.owner_started
         return self.kept and self.ssh is not None and self.is_there() and wanted
 
