@@ -1,4 +1,4 @@
-"""Locust's own users: `FastHttpUser`, or the classes of somebody's locustfile.
+"""Locust's own users: `FastHttpUser`, or the classes of a locustfile.
 
 What they ask, and how, is theirs. Every request that Locust is told of (its event `request`) becomes a
 record. Connections are counted where they are made: every socket that connects to the endpoint has a
@@ -57,7 +57,7 @@ class ClientPhase:
     Parameters
     ----------
     profile
-        Whom to ask; its `locustfile` has the users, else they are `AskingUser`.
+        The requests; its `locustfile` has the users, else they are `AskingUser`.
     duration_ns
         Time in which requests may begin, from the moment at which the first could.
     records
@@ -121,7 +121,7 @@ class ClientPhase:
         return True
 
     def next_asked(self) -> Asked:
-        """Give what the user who runs is to ask for now."""
+        """Give the next request of the running user."""
         route = gevent.getcurrent().route = next(self._turns)
         return self._asked[route]
 

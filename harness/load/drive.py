@@ -1,4 +1,4 @@
-"""One phase of load in one process: what counts what its users recorded, whoever told them to come."""
+"""One phase of load in one process: counts what its users recorded, whatever started them."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _SILENCE_S = 30  # the generator reports four times a second
 
 @dataclass(frozen=True)
 class Workers:
-    """Who sends the requests, where one process is not to do it alone.
+    """The workers that send the requests, where one process does not suffice.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Driver:
 
     def __init__(self, host: ClientHost) -> None:
         self._host = host
-        # It shares memory with the harness. On a machine apart, clients are workers, who send what they know.
+        # It shares memory with the harness. On a machine apart, clients are workers that send their records.
         side: Side = "here" if host.apart else "client"
         self._program = host.spawn([sys.executable, "-m", "harness.load"], side, "generator")
         self.versions: dict[str, str] = {}
@@ -257,7 +257,7 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
     Parameters
     ----------
     scenario, host
-        What is asked for, and of whom.
+        The requests, and the host that they go to.
     wire
         Whether the compiled data plane is there; without it, users of plain Python take its place.
 
@@ -338,5 +338,5 @@ def raise_if_unanswered(driven: PhaseResult, profile: LoadProfile) -> None:
             f"no answer of {endpoint} names its instance (application.identity: {where}); "
             f"the first began: {driven.odd_answer!r}"
         )
-    what = "every answer was an error" if "status" in driven.error_counts else "nobody answered"
+    what = "every answer was an error" if "status" in driven.error_counts else "no answer"
     raise LoadError(f"{what} at {endpoint}{profile.path}: {driven.requests:,} requests, {counts}")

@@ -144,7 +144,7 @@ class _Generator:
                     leave(0)
         except ChannelClosedError:
             leave(0)
-        except Exception:  # noqa: BLE001  whatever it is: a generator that nobody can stop must not live on
+        except Exception:  # noqa: BLE001  whatever it is: a generator out of control must not live on
             traceback.print_exc()
             leave(1)
 

@@ -64,7 +64,7 @@ class _Worker:
 
 
 class _Runner(MasterRunner):  # type: ignore[misc]  # Locust carries no types
-    """Locust's master, that sends away who comes when all are there: its load would be another."""
+    """Locust's master, which rejects workers beyond those awaited: they would change the load."""
 
     complete = False
 
@@ -203,7 +203,7 @@ class MasterDrive:
     Parameters
     ----------
     master
-        Who has them.
+        The master that has them.
     message
         The parent's ``drive``.
     fd

@@ -23,7 +23,7 @@ def quieten() -> None:
     # Standard error is shown when the process dies; Locust's advice about spawn rates and CPU is not why.
     logging.basicConfig(level=logging.ERROR)
     # Locust's 200,000 objects live as long as the process: looking through them takes 50 ms, in the
-    # middle of somebody's request. A request itself leaves no cycles, so collecting can be rare.
+    # middle of a request. A request itself leaves no cycles, so collecting can be rare.
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

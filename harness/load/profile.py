@@ -14,7 +14,7 @@ from harness.types import authority
 
 
 class Asked(NamedTuple):
-    """What is asked for on a route: a path, of whom (empty for the endpoint itself), and how often.
+    """The requests of a route: a path, a host (empty for the endpoint itself), and how often.
 
     How often is in relation to the other routes' weights.
     """
@@ -26,7 +26,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class LoadProfile:
-    """What to ask, of whom, by how many users, and how an answer says who gave it.
+    """The requests, their target, the number of users, and how an answer names its instance.
 
     Parameters
     ----------

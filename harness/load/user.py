@@ -58,7 +58,7 @@ class Phase:
     Parameters
     ----------
     profile
-        What to ask, of whom.
+        The requests and their target.
     duration_ns
         Time in which requests may begin, from the moment at which the first could.
     records
@@ -84,7 +84,7 @@ class Phase:
     started_cpu_ns : int
         The process's CPU time at `started_ns`.
     opened_ns : int
-        Monotonic clock: when the phase began for everybody; by default, when the first user runs.
+        Monotonic clock: when the phase began for all users; by default, when the first user runs.
     """
 
     def __init__(self, profile: LoadProfile, duration_ns: int, records: int) -> None:

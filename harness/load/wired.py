@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 AVAILABLE: Final = _wire is not None
 """Whether the compiled part is installed."""
 
-# Locust counts a block of so many in some milliseconds, in which nobody waits: the users are elsewhere.
+# Locust counts a block of so many in some milliseconds, in which no user waits: they are elsewhere.
 _BLOCK_BYTES: Final = (1 << 15) * STRUCT.size
 
 
@@ -42,7 +42,7 @@ class WirePhase:
     Parameters
     ----------
     profile
-        What to ask, of whom.
+        The requests and their target.
     duration_ns
         Time in which requests may begin, from the moment at which the first could.
     records
@@ -57,7 +57,7 @@ class WirePhase:
     stopped : bool
         Whether the phase was told to end early.
     opened_ns : int
-        Monotonic clock: when the phase began for everybody; by default, when the first user runs.
+        Monotonic clock: when the phase began for all users; by default, when the first user runs.
     ended : gevent.event.Event
         Set when the last request has ended.
     """

@@ -43,7 +43,7 @@ DEFAULT_PORT: Final = 5557
 
 
 def about() -> Message:
-    """Say who this process is, and which clock and which addresses it has in common with whom."""
+    """Describe this process: its identity, clock and addresses."""
     return {
         "version": __version__,
         "machine": socket.gethostname(),
@@ -70,7 +70,7 @@ class Worker:
     Raises
     ------
     ConnectionError
-        Nobody answered there for five minutes.
+        No master answered there for five minutes.
     """
 
     def __init__(self, host: str, port: int, tell: Callable[[str], None]) -> None:
@@ -167,7 +167,7 @@ def address_of(text: str) -> tuple[str, int]:
     Raises
     ------
     LoadError
-        It is no such thing, or nobody knows the host.
+        It is no such thing, or the host is unknown.
     """
     advice = "say HOST:PORT, as the run does that waits for workers"
     try:

@@ -117,7 +117,7 @@ def test_a_port_that_nobody_answers_is_told(harness: Command) -> None:
     code = "import socket,time; s=socket.create_server(('',8080)); time.sleep(100)"
     text = f"{_RIGHT}application: {{command: ['{sys.executable}', -c, \"{code}\"]}}\n"
     finished = harness("run", harness.scenario(text), "--set", "load.timeout=200ms")
-    _refused(finished, "nobody answered at 198.18.37.99:80/", "timed out")
+    _refused(finished, "no answer at 198.18.37.99:80/", "timed out")
 
 
 def test_a_results_folder_that_is_a_file_is_told_before_anything_is_made(harness: Command) -> None:
