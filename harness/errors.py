@@ -7,7 +7,7 @@
     ├── StrategyError            the endpoint could not be exposed
     │   ├── RefusedError         the strategy can't put so many instances on one port, whatever the host
     │   └── KernelLacksError     the host's kernel has not the part that the strategy needs
-    ├── LoadError                the generator failed, or nobody answered it
+    ├── LoadError                the generator failed, or got no answer
     └── ResultError              a result could not be read or written
 
 A message names the thing, where it stands, why it is wrong and what to do.
@@ -49,7 +49,7 @@ class KernelLacksError(StrategyError):
 
 
 class LoadError(HarnessError):
-    """The load generator failed, or nobody answered it."""
+    """The load generator failed, or got no answer."""
 
 
 class ResultError(HarnessError):

@@ -95,7 +95,7 @@ def harness_run(
     """
 
     def run(scenario: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Summary:
-        from harness.scenario import load_scenario  # noqa: PLC0415  only who asks for a run pays for it
+        from harness.scenario import load_scenario  # noqa: PLC0415  on first use
 
         written = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
         loaded = load_scenario(

@@ -39,13 +39,13 @@ def _say_stopping() -> None:
 
 @dataclass
 class Deferred:
-    """Whether somebody asked for the end meanwhile, and by which signal."""
+    """Whether a signal to end came meanwhile, and which."""
 
     number: int | None = None
 
     @property
     def came(self) -> bool:
-        """Whether somebody did."""
+        """Whether one came."""
         return self.number is not None
 
     def heed(self) -> None:

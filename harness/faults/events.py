@@ -19,10 +19,10 @@ class FaultEvent:
     Attributes
     ----------
     action, members
-        What was done (a key of `harness.scenario.Event`) to whom; of a replacement, those whose place was
-        taken, none of a canary's.
+        What was done (a key of `harness.scenario.Event`) and its instances; of a replacement, those
+        whose place was taken, none of a canary's.
     began_ns, done_ns
-        When it was asked for, and when the engine said that it was done: instances that were to end had
+        When it was requested, and when the engine reported it as done: instances that were to end had
         ended, those that were to start listened.
     followed_ns
         When the strategy had taken over the members that there are since: the watcher told it, or a

@@ -55,7 +55,7 @@ def _taken(population: Population, turn: Turn) -> PlannedFault:
     effect = FAULTS.find(turn.event.action).plan(population, turn)
     weights = population.weights()
     if not any(weights.values()):
-        raise turn.impossible("nobody would be left")
+        raise turn.impossible("no instance would be left")
     source = population.source.get(effect.joined[0]) if effect.joined else None
     return PlannedFault(
         turn.at_ns,

@@ -125,7 +125,7 @@ def members_of(scenario: Scenario, placement: Placement) -> list[Member]:
 
 
 class _AnswerNeeded(BaseException):
-    """The strategy waits for an answer that nobody can give beforehand; no strategy is to catch it."""
+    """The strategy waits for an answer that only a run gives; no strategy is to catch it."""
 
 
 class _Unknown(Finished):
@@ -253,7 +253,7 @@ class DryHost:
         raise _AnswerNeeded("from here on a run counts packets")
 
     def died(self) -> list[str]:
-        """Tell of nobody: nothing was started."""
+        """Give none: nothing was started."""
         return []
 
     def cpu_ns(self) -> dict[str, int]:
@@ -268,14 +268,14 @@ class _DryService:
         """Take it to listen."""
 
     def signal(self, number: signal.Signals) -> None:
-        """Do nothing: there is nobody to signal."""
+        """Do nothing: there is no process to signal."""
 
     def stop(self) -> None:
         """Do nothing: nothing goes on."""
 
 
 class _DryChannel(Channel):
-    """A channel to nobody.
+    """A channel without a peer.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ def _locked_folder(root: Path, name: str) -> tuple[Path, int]:
 
 
 def _sweep(root: Path) -> list[Path]:
-    """Dissolve hidden folders whose run is gone: nobody holds their lock."""
+    """Dissolve hidden folders whose run is gone: no process holds their lock."""
     kept = []
     for path in root.glob(f".*{PARTIAL}"):
         # Another run may sweep the same folder, or it may be another user's: neither is this run's trouble.
@@ -201,7 +201,7 @@ def _dissolve(path: Path) -> Path | None:
             shutil.rmtree(kept / _BLOCKS)  # not before: killed just now, it would have lost everything
             return kept
     except (OSError, HarnessError):
-        return None  # as it is, it may be of use to somebody; nobody's run depends on it
+        return None  # it may be of use as it is; no run depends on it
     shutil.rmtree(path, ignore_errors=True)
     return None
 

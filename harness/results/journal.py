@@ -60,7 +60,7 @@ class Notes:
     Parameters
     ----------
     host
-        Who carries it out.
+        The host that carries it out.
     """
 
     def __init__(self, host: Host) -> None:
@@ -114,7 +114,7 @@ def read_applied(folder: Path) -> Applied | None:
 
 
 class _Noted:
-    """Passes on to somebody else whatever it does not note."""
+    """Passes on to the host whatever it does not note."""
 
     def __init__(self, inner: Any, note: Callable[[Asked], None]) -> None:
         self._inner = inner

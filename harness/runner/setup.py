@@ -40,7 +40,7 @@ def make_host(scenario: Scenario, tell: Callable[[str], None], *, keep: bool = F
         This machine can't have such a host; the message says why, and what to do.
     """
     if scenario.host == "vagrant":
-        from harness.hosts.vm.vagrant import VagrantHost  # noqa: PLC0415  for those who need it
+        from harness.hosts.vm.vagrant import VagrantHost  # noqa: PLC0415  on first use
 
         return VagrantHost(scenario.client, scenario.load.sources, keep=keep, tell=tell)
     privileged = ENGINES.find(scenario.engine).privileged
@@ -63,7 +63,7 @@ def one_machine(hosts: Iterable[str], tell: Callable[[str], None], *, keep: bool
     if all(HOSTS[host].here for host in hosts):
         yield
         return
-    from harness.hosts.vm.machine import Machine  # noqa: PLC0415  for those who need it
+    from harness.hosts.vm.machine import Machine  # noqa: PLC0415  on first use
 
     before = Machine.found()
     try:
@@ -123,7 +123,7 @@ def find_images(scenario: Scenario, strategy: Strategy, tell: Callable[[str], No
     reference = scenario.application.image
     if reference is None:
         return Images(cache.require("sample", tell), proxy=proxy, versions=versions)
-    # Somebody else's image may know no program that does nothing.
+    # A user's image may have no program that does nothing.
     sandbox = cache.require("sample", tell) if strategy.can.placement == "sandbox" else None
     return Images(cache.require_reference(reference, tell), sandbox, proxy, versions)
 

@@ -13,7 +13,7 @@ load.py        the load profile
 routes.py      several applications behind the one port
 events.py      what happens to instances
 recovers.py    what it may cost
-script.py      what events amount to: who comes and goes when
+script.py      which instances come and go when
 reading.py     `load_scenario`
 problems.py    what validation finds, in words
 schema.py      the JSON Schema, for editors

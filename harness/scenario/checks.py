@@ -229,7 +229,7 @@ def _require_sample(scenario: Checked, place: int, event: Event) -> None:
 def _require_strategy(scenario: Checked, place: int, event: Event) -> None:
     strategy = scenario.strategy
     if event.kind.joins and not strategy.can.joinable:
-        words = f"{event.action}: {strategy.name} leads to one instance, so nobody can join"
+        words = f"{event.action}: {strategy.name} leads to one instance, so none can join"
         raise refuse(words, f"events.{place}.{event.action}", complete=True, impossible=True)
     if event.weights and not strategy.can.weights:
         words = f"weights: {strategy.name} can't give instances different shares; take them out"

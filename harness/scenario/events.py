@@ -57,7 +57,9 @@ class EventBase(Model):
     """Something that happens to instances while the load is measured."""
 
     at_ns: Duration = Field(description="When, from the beginning of the load on.")
-    who: Whom | None = Field(default=None, description="Who is slow or fails; one, if left out.")
+    who: Whom | None = Field(
+        default=None, description="The instances that are slow or fail; one, if left out."
+    )
     with_: InstanceName | None = Field(
         default=None,
         description="The new version's name: its instances are NAME-1, NAME-2, ..., and have it as VERSION.",

@@ -195,7 +195,7 @@ def _command(command: Any) -> Any:
 
 def _pattern(pattern: str) -> str:
     try:
-        # As bytes and with warnings as errors: so it is used later, and nobody wants to be warned then.
+        # As bytes and with warnings as errors: so it is used later, when a warning would come too late.
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             groups = re.compile(pattern.encode()).groups
@@ -223,7 +223,7 @@ def _whom(value: Any) -> str | int:
     if isinstance(value, str) and re.fullmatch(f"{INSTANCE_PATTERN}|{PERCENTAGE_PATTERN}", value):
         return value
     raise ValueError(
-        f"{shown(value)} names nobody; write how many, an instance's name, a share such as 50%, or all"
+        f"{shown(value)} names no instance; write how many, an instance's name, a share such as 50%, or all"
     )
 
 

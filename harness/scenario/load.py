@@ -1,4 +1,4 @@
-"""The load profile: who asks, how often, for how long, and on which connections."""
+"""The load profile: users, rate, duration and connections."""
 
 from __future__ import annotations
 

@@ -142,8 +142,8 @@ class Scenario(_Model):
     )
     membership: Literal["static", "followed"] = Field(
         default="static",
-        description="static: nobody tells the strategy of instances that come or go, which it may find out "
-        "by itself; followed: a watcher of the engine's events changes the members accordingly.",
+        description="static: the strategy gets no message of instances that come or go; it may find out by "
+        "itself; followed: a watcher of the engine's events changes the members accordingly.",
     )
     recovers: Required | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""What validation finds wrong with a scenario, in the words of those who write scenarios."""
+"""What validation finds wrong with a scenario, in the words of scenario files."""
 
 from __future__ import annotations
 

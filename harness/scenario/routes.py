@@ -76,7 +76,7 @@ def require_unlike(routes: Mapping[str, Route]) -> None:
             raise refuse(words, f"routes.{second}")
         if (one.path, one.host) == (other.path, other.host):
             key = "path" if one.path else "host"
-            words = f"is that of route {first}, too: nobody could tell whose a request is; change one"
+            words = f"is that of route {first}, too: the route of a request would be ambiguous; change one"
             raise refuse(words, f"routes.{second}.{key}")
 
 

@@ -64,17 +64,18 @@ class EventRow(_Model):
 
     Times are in seconds; all but `at_s`, which counts from the first request, count from the event. The
     engine `took_s` to carry it out; `followed_s` is when the watcher's strategy had taken over the members
-    left, null where nobody watches. `requests` were under way at the event or began after it; `lost` of
+    left, null without a watcher. `requests` were under way at the event or began after it; `lost` of
     them failed: `established` are those on connections that were there at the event, `new` the others. The
-    last lost one to begin did so at `last_lost_began_s`: from then on, whoever asked was answered. The first
+    last lost one to begin did so at `last_lost_began_s`: all later requests were answered. The first
     and the last to fail did so at `first_error_s` and `last_error_s`.
 
-    The last answer of who should get nothing from then on came at `last_answer_s`; `answered_after`
-    requests were begun when that was so (followed or, where nobody follows, done) and answered by them all
-    the same. As the clients see it, `unanswered` requests were lost on a connection that was established,
-    without any byte of an answer: for a closed listening socket, those in its backlog. `unreached` never
-    had a connection; `unreached_after_followed` of them asked for one after the members had been followed,
-    which for rules with connection tracking are those still sent to the dead; null where nobody watches.
+    The last answer of an instance that should get nothing from then on came at `last_answer_s`.
+    `answered_after` requests were begun after the members had been followed (without a watcher: after
+    the event was done), and yet answered by such an instance. As the clients see it, `unanswered`
+    requests were lost on a connection that was established, without any byte of an answer: for a closed
+    listening socket, those in its backlog. `unreached` never had a connection;
+    `unreached_after_followed` of them wanted one after the members had been followed, which for rules
+    with connection tracking are those still sent to the dead; null without a watcher.
     """
 
     at_s: float

@@ -52,9 +52,9 @@ class WitnessTotals(Model):
 
 
 class Witnesses(Model):
-    """Who served what as several parties counted it; null for one that isn't there.
+    """The cross-checked counters of requests and connections; null for a counter that isn't there.
 
-    `agree` is null where nobody but the client counted.
+    `agree` is null where only the client counted.
     """
 
     client: WitnessTotals | None
@@ -79,7 +79,7 @@ class RouteRow(Model):
     """What became of the requests of one route, by `path` or by `host`, and the verdict on its instances.
 
     `share` is of all requests. Answers by instances of another route were `misrouted`; they count for
-    nobody's share. The verdict holds with a confidence such that all routes' do together.
+    no instance's share. The verdict holds with a confidence such that all routes' do together.
     """
 
     name: str
@@ -140,9 +140,9 @@ class Generator(Model):
 
     `user` is what sent the requests: the compiled data plane (`wire`), users of plain Python (`gevent`),
     Locust's FastHttpUser (`http`), or the classes of a locustfile. `cpu_fraction` is
-    of one core; from nine tenths of it on the generator `limited` the load. `limit` is who used up the
-    processor time that there was for it: of one core for the generator, of one for each instance, of all
-    for a proxy and for all together (`machine`); null if nobody did. `lag_ns` and `unsent` are an
+    of one core; from nine tenths of it on the generator `limited` the load. `limit` is the component
+    that used up its processor time: of one core for the generator, of one for each instance, of all
+    for a proxy and for all together (`machine`); null if none did. `lag_ns` and `unsent` are an
     open loop's: how late arrivals were sent, and how many found no free connection before the end.
     Where several `workers` shared the load, `cpu_fraction` is that of the busiest.
     """
@@ -157,9 +157,9 @@ class Generator(Model):
 
 
 class CpuTime(Model):
-    """Processor time for each request, in microseconds, by who used it; null for who was not there.
+    """Processor time for each request, in microseconds, by component; null for one that was not there.
 
-    `kernel` is what the machine spent in interrupts, whoever's; where the kernel does not keep it
+    `kernel` is what the machine spent in interrupts, for all processes; where the kernel does not keep it
     apart (CONFIG_IRQ_TIME_ACCOUNTING), it is contained in the others as well. `engine` is what a container
     engine's own programs used, such as the relay of a published port.
     """

@@ -109,7 +109,7 @@ class SequentialSummary(Model):
 
     `decided_after_s` is when it had one, null where it had none before its end. `half_width` is that of
     the widest interval, relative to the expected share. `fit_p_value` tests the expected shares
-    themselves and holds however often somebody looked.
+    themselves and holds for any number of interim looks.
     """
 
     looks: tuple[LookRow, ...]

@@ -31,14 +31,18 @@ def _steps(folder: Path, *events: str, head: str = _FOUR) -> list[PlannedFault]:
             "an event is one of fail, kill, pause, replace, resume, slow",
         ),
         ("{at: 1s}", 10, "an event is one of fail, kill, pause, replace, resume, slow, start, stop"),
-        ("{at: 1s, stop: 10}", 25, "at 1s, stop: nobody would be left"),
-        ("{at: 1s, pause: all}", 26, "at 1s, pause: nobody would be left"),
+        ("{at: 1s, stop: 10}", 25, "at 1s, stop: no instance would be left"),
+        ("{at: 1s, pause: all}", 26, "at 1s, pause: no instance would be left"),
         ("{at: 1s, kill: 11}", 25, "at 1s, kill: 11 are too many; there are 10 then"),
         ("{at: 1s, kill: 101%}", 25, "at 1s, kill: 101% are more than there are"),
         ("{at: 1s, stop: 9}, {at: 2s, kill: 2}", 44, "at 2s, kill: 2 are too many; there are 1 then"),
         ("{at: 1s, stop: nobody}", 25, "at 1s, stop: there is no nobody then (there are: instance-1, "),
         ("{at: 1s, kill: 0}", 25, "events[0].kill: 0 is too few; write a whole number of at least 1"),
-        ("{at: 1s, kill: A b}", 25, "events[0].kill: 'A b' names nobody; write how many, an instance's name"),
+        (
+            "{at: 1s, kill: A b}",
+            25,
+            "events[0].kill: 'A b' names no instance; write how many, an instance's name",
+        ),
         ("{at: 1s, resume: 1}", 27, "at 1s, resume: 1 are too many; there are 0 then"),
         ("{at: 1s, start: instance-4}", 26, "at 1s, start: instance-4 is there already"),
         ("{at: 1s, start: green-1}", 26, "at 1s, start: there is no green-1 then (there are: none)"),
@@ -60,7 +64,7 @@ def _steps(folder: Path, *events: str, head: str = _FOUR) -> list[PlannedFault]:
         (
             "{at: 1s, replace: 1, with: a, style: canary, weights: {b: 5%}}",
             10,
-            "weights: there is nobody of version 'b'; write a",
+            "weights: there is no version 'b'; write a",
         ),
         (
             "{at: 1s, replace: 1, with: a, style: canary, weights: {a: 100%}}",
@@ -108,12 +112,12 @@ def test_an_event_that_can_not_be_is_refused_at_its_place(
         (
             "strategy: publish\nreplicas: 1\n",
             "start: 1",
-            "3:26: start: publish leads to one instance, so nobody can",
+            "3:26: start: publish leads to one instance, so none can",
         ),
         (
             "strategy: direct\nreplicas: 1\n",
             "replace: all, with: a, style: rolling",
-            "3:28: replace: direct leads to one instance, so nobody can join",
+            "3:28: replace: direct leads to one instance, so none can join",
         ),
         (
             "strategy: so-reuseport-host\nreplicas: 2\n",

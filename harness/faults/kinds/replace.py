@@ -31,7 +31,7 @@ def _check(event: Request) -> str:
         return f"weights belong to style: canary; take them out of {event.style}"
     for name, share in (event.weights or {}).items():
         if name != event.with_:
-            return f"weights: there is nobody of version {name!r}; write {event.with_}"
+            return f"weights: there is no version {name!r}; write {event.with_}"
         if not 0 < share < 1:
             words = f"weights.{name}: {format_percentage(share)} is out of range"
             return f"{words}; write more than 0% and less than 100%"
