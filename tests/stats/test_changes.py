@@ -30,7 +30,7 @@ def test_shares_that_come_and_go_are_two_changes() -> None:
     assert abs(np.median([found[-1] for found in places]) - 600) <= 15
 
 
-def test_any_of_several_views_may_show_it() -> None:
+def test_change_shows_in_any_of_several_views() -> None:
     """Few units of one kind are lost among many kinds, which shows where they are put against all others."""
     got = np.ones((1000, 2), np.int64)
     got[:, 1] = 0

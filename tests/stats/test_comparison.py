@@ -55,7 +55,7 @@ def test_intervals_are_statsmodels(before: list[float], after: list[float], conf
     assert logs_of(found) == pytest.approx([middle, *ends], rel=1e-6, abs=1e-6)
 
 
-def test_one_interval_is_scipys() -> None:
+def test_ratio_interval_equals_scipys() -> None:
     """With different numbers of runs on the sides."""
     from scipy.stats import ttest_ind
 
@@ -84,7 +84,7 @@ def test_fewer_than_two_runs_tell_nothing(before: list[float], after: list[float
     assert worse_beyond(compare(before, after), 0.1) == "unknown"
 
 
-def test_what_can_be_zero_has_a_difference_alone() -> None:
+def test_figures_that_can_be_zero_have_only_a_difference() -> None:
     """No figure is a multiple of 0, so nothing is said of its being worse."""
     found = compared([0.0, 0.1, 0.2], [0.3, 0.2, 0.1])
     assert (found.ratio, found.ratio_low, found.ratio_high) == (None, None, None)
@@ -121,7 +121,9 @@ def test_any_figures_have_ordered_intervals(before: list[float], after: list[flo
         ([1.0, 2.0], [1.0, 2.0], 0.0),
     ],
 )
-def test_what_is_no_figure_is_refused(before: list[float], after: list[float], confidence: float) -> None:
+def test_compare_refuses_impossible_figures(
+    before: list[float], after: list[float], confidence: float
+) -> None:
     """Negative, not finite; and confidences that are none."""
     with pytest.raises(ValueError, match=r"one figure a run|confidence must"):
         compare(before, after, confidence)
@@ -145,7 +147,7 @@ def test_worse_is_told_by_the_interval(low: float, high: float, tolerance: float
 
 
 @pytest.mark.parametrize("tolerance", [-0.1, float("nan"), float("inf")])
-def test_what_is_no_tolerance_is_refused(tolerance: float) -> None:
+def test_worse_beyond_refuses_impossible_tolerances(tolerance: float) -> None:
     """Negative or not finite."""
     with pytest.raises(ValueError, match="tolerance"):
         worse_beyond(None, tolerance)
@@ -256,7 +258,7 @@ def test_errors_without_requests_show_nothing() -> None:
     ("before", "after", "confidence"),
     [((2, 1), (0, 1), 0.95), ((0, 1), (-1, 1), 0.95), ((0, 1), (0, 1), 1.0)],
 )
-def test_what_are_no_errors_is_refused(
+def test_errors_risen_refuses_impossible_counts(
     before: tuple[int, int], after: tuple[int, int], confidence: float
 ) -> None:
     """More failures than requests, fewer than none, and a confidence that is none."""

@@ -60,7 +60,7 @@ def test_the_effect_lies_between_mean_and_largest_size(sizes: list[int]) -> None
     assert found == design_effect(np.array(sizes[::-1], np.uint32))
 
 
-def test_no_effect_changes_nothing() -> None:
+def test_design_effect_of_one_changes_nothing() -> None:
     """Nor does correcting invent a test where there is one instance."""
     test = chi_square([158, 142], [0.5, 0.5])
     assert corrected(test, 1.0) == test

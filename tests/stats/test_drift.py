@@ -20,7 +20,7 @@ tables = hnp.arrays(
 
 @settings(deadline=None)  # the first example imports scipy.stats
 @given(tables)
-def test_it_is_what_scipy_computes(table: np.ndarray) -> None:
+def test_drift_test_equals_scipys(table: np.ndarray) -> None:
     """Statistic, degrees of freedom and p-value equal scipy's of the rows and columns that have units."""
     from scipy.stats import chi2_contingency
 
@@ -62,7 +62,7 @@ def test_labels_do_not_matter(table: np.ndarray, random: Random) -> None:
         np.array([[3, 0], [4, 0]]),
     ],
 )
-def test_without_two_windows_and_two_instances_there_is_nothing_to_compare(table: np.ndarray) -> None:
+def test_drift_needs_two_windows_and_two_instances(table: np.ndarray) -> None:
     """None, where fewer of either have units."""
     assert drift(table) is None
 

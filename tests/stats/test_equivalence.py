@@ -74,7 +74,7 @@ def test_units_that_went_missing_never_make_a_verdict(counts: list[int], missing
     assert tolerance_verdict(counts, shares, 0.2, 0.95, missing).verdict in {without, "inconclusive"}
 
 
-def test_many_equal_counts_are_even() -> None:
+def test_verdict_is_even_for_many_equal_counts() -> None:
     """Enough units within the band give `even`, and the reason names the worst instance."""
     found = tolerance_verdict([5000] * 9 + [5100], even_shares(10), 0.1, 0.95)
     assert found.verdict == "even"
@@ -99,7 +99,7 @@ def test_the_reason_shows_as_many_digits_as_the_difference_needs() -> None:
     assert found.reason == "instance-1's share 55.02 % lies above its band 45.00 to 55.00 %"
 
 
-def test_few_units_are_inconclusive() -> None:
+def test_verdict_is_inconclusive_for_few_units() -> None:
     """Equal but small counts show nothing; the reason says what to do, with the caller's words."""
     found = tolerance_verdict([50] * 10, even_shares(10), 0.1, 0.95, unit="connection")
     assert found.verdict == "inconclusive"
@@ -122,7 +122,7 @@ def test_missing_units_speak_in_favour_of_a_lean_instance() -> None:
     assert tolerance_verdict(counts, even_shares(10), 0.1, 0.95, 2500).verdict == "inconclusive"
 
 
-def test_no_units_are_inconclusive() -> None:
+def test_verdict_is_inconclusive_without_units() -> None:
     """Without units there are no shares, and the reason says so."""
     found = tolerance_verdict([0, 0], even_shares(2), 0.1, 0.95, missing=9, unit="source")
     assert found.verdict == "inconclusive"

@@ -19,7 +19,7 @@ counts_with_weights = st.lists(
 
 @settings(deadline=None)  # the first example imports scipy.stats
 @given(counts_with_weights)
-def test_it_is_what_scipy_computes(pairs: list[tuple[int, float]]) -> None:
+def test_chi_square_equals_scipys(pairs: list[tuple[int, float]]) -> None:
     """Statistic and p-value equal scipy.stats.chisquare's, for any expected shares."""
     from scipy.stats import chisquare
 
@@ -41,7 +41,7 @@ def test_the_order_of_instances_does_not_matter(counts: list[int], random: Rando
     assert chi_square(shuffled, shares).statistic == pytest.approx(chi_square(counts, shares).statistic)
 
 
-def test_one_instance_can_only_get_all() -> None:
+def test_chi_square_of_one_instance_is_none() -> None:
     """With one instance there is nothing to test."""
     assert chi_square([17], [1.0]) == ChiSquare(0.0, 0, 1.0)
 
@@ -65,7 +65,7 @@ def test_ten_million_units_that_differ_by_chance_are_no_surprise() -> None:
         ([1, 2], [float("nan"), 1.0]),
     ],
 )
-def test_what_is_no_distribution_is_refused(counts: list[int], shares: list[float]) -> None:
+def test_chi_square_refuses_impossible_counts_and_shares(counts: list[int], shares: list[float]) -> None:
     """No units, no instances, and counts and shares that can't be are ValueErrors."""
     with pytest.raises(ValueError, match=r"units|needed|negative|add up"):
         chi_square(counts, shares)
@@ -94,7 +94,7 @@ def test_added_up_p_values_of_fair_measurements_are_uniform() -> None:
     assert 3 < small < 45  # 20 are expected
 
 
-def test_one_instance_is_no_test_however_often() -> None:
+def test_goodness_of_fit_of_one_instance_is_no_test() -> None:
     """There are no degrees of freedom, and nothing is surprising."""
     assert added_up([chi_square([17], [1.0])] * 3) == ChiSquare(0.0, 0, 1.0)
 
@@ -157,7 +157,7 @@ def test_weights_that_are_kept_are_perfectly_even() -> None:
     assert found.coefficient_of_variation == pytest.approx(0, abs=1e-12)
 
 
-def test_one_instance_has_neutral_values() -> None:
+def test_measures_of_one_instance_are_neutral() -> None:
     """Nothing can be tested, and nothing deviates."""
     found = goodness_of_fit([17], [1.0])
     assert found.chi_square == found.g_test == ChiSquare(0.0, 0, 1.0)
@@ -208,7 +208,7 @@ def test_round_robin_is_named_more_even_than_chance(units: int) -> None:
     assert found.p_value > 0.99
 
 
-def test_what_differs_is_named_less_even_with_the_instance() -> None:
+def test_goodness_of_fit_names_less_even_and_the_instance() -> None:
     """The residual points to the one that is off, and w says how little that may matter."""
     found = goodness_of_fit([98_000, *[102_000] * 1, *[100_000] * 8], [0.1] * 10)
     assert found.spread == "less even"
@@ -241,7 +241,9 @@ def test_a_thousand_instances_with_few_units_take_little_memory() -> None:
 @pytest.mark.parametrize(
     ("counts", "shares", "alpha"), [([0, 0], [0.5, 0.5], 0.05), ([1], [0.5], 0.05), ([1, 1], [0.5, 0.5], 1.0)]
 )
-def test_what_can_not_be_tested_is_refused(counts: list[int], shares: list[float], alpha: float) -> None:
+def test_goodness_of_fit_refuses_impossible_input(
+    counts: list[int], shares: list[float], alpha: float
+) -> None:
     """No units, shares that don't add up, and an alpha that is no error rate are ValueErrors."""
     with pytest.raises(ValueError, match=r"units|add up|alpha"):
         goodness_of_fit(counts, shares, alpha=alpha)

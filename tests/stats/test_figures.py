@@ -60,7 +60,7 @@ def test_a_share_changes_in_its_own_unit() -> None:
         assert found.change == pytest.approx(0.02)
 
 
-def test_one_run_shows_nothing() -> None:
+def test_figures_of_one_run_have_no_interval() -> None:
     """There is a change, and no interval of it, whatever the other side has."""
     (found,) = compare_figures({"p50": [100.0]}, {"p50": [200.0, 201.0, 202.0]}, {"p50"}, 0.95).values()
     assert found.finding == "too few runs"
@@ -68,13 +68,13 @@ def test_one_run_shows_nothing() -> None:
     assert found.low is found.high is None
 
 
-def test_what_a_run_did_not_measure_is_not_compared() -> None:
+def test_figures_not_measured_are_not_compared() -> None:
     """Nor is it averaged over those that did."""
     (found,) = compare_figures({"cpu": [1.0, None]}, {"cpu": [2.0, 2.1]}, {"cpu"}, 0.95).values()
     assert (found.finding, found.before, found.change) == ("not measured", None, None)
 
 
-def test_what_never_varies_makes_no_other_interval_wider() -> None:
+def test_figures_that_never_vary_widen_no_other_interval() -> None:
     """No errors in any run can't be a false claim."""
     with_errors = compare_figures(
         {"p50": [1.0, 1.1], "errors": [0.0, 0.0]}, {"p50": [1.2, 1.3], "errors": [0.0, 0.0]}, ["p50"], 0.95
@@ -84,7 +84,7 @@ def test_what_never_varies_makes_no_other_interval_wider() -> None:
     assert (with_errors["errors"].change, with_errors["errors"].finding) == (0, "not shown")
 
 
-def test_other_figures_can_not_be_compared() -> None:
+def test_compare_figures_refuses_different_figures() -> None:
     """Both sides have to have the same."""
     with pytest.raises(ValueError, match="p99"):
         compare_figures({"p50": [1.0]}, {"p99": [1.0]}, [], 0.95)

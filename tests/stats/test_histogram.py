@@ -137,13 +137,13 @@ def test_ten_million_values_are_recorded_and_stay_small() -> None:
     assert len(made.to_json()) < 40_000
 
 
-def test_nothing_recorded_has_no_quantiles() -> None:
+def test_histogram_without_values_has_no_quantiles() -> None:
     """None, which can't be taken for very fast."""
     empty = Histogram.from_values(array([]))
     assert (empty.total, empty.quantile(0.5), empty.mean()) == (0, None, None)
 
 
-def test_other_whole_numbers_are_taken() -> None:
+def test_histogram_takes_any_whole_numbers() -> None:
     """Of any width, signed or not; tables of them, too."""
     small = Histogram.from_values(np.array([[1, 2], [3, 3]], dtype=np.uint8))
     assert small == Histogram.from_values(np.array([3, 3, 2, 1], dtype=np.uint64))
@@ -152,14 +152,14 @@ def test_other_whole_numbers_are_taken() -> None:
 @pytest.mark.parametrize(
     "values", [np.array([-1]), np.array([2**63], dtype=np.uint64), np.array([1.0]), np.array([True])]
 )
-def test_what_is_no_latency_is_refused(values: np.ndarray) -> None:
+def test_histogram_refuses_impossible_latencies(values: np.ndarray) -> None:
     """Negative, beyond 2^63 - 1, or not whole."""
     with pytest.raises(ValueError, match=r"nanoseconds|must be"):
         Histogram.from_values(values)
 
 
 @pytest.mark.parametrize("q", [0.0, -0.1, 1.1, float("nan")])
-def test_what_is_no_share_is_refused(q: float) -> None:
+def test_histogram_quantile_refuses_impossible_shares(q: float) -> None:
     """Above 0 and at most 1."""
     with pytest.raises(ValueError, match="share"):
         Histogram.from_values(array([1])).quantile(q)
@@ -188,7 +188,7 @@ def _text(counts: bytes = b"\x02", *, lowest: int = 1, digits: int = 3, cookie: 
         _text(b"\x00" * 2_000_000),  # unpacks to more than all buckets take
     ],
 )
-def test_what_is_no_histogram_is_refused(text: str) -> None:
+def test_histogram_reader_refuses_damaged_text(text: str) -> None:
     """Damaged, cut short, of another layout, or larger than any can be: a ValueError that says so."""
     with pytest.raises(ValueError, match=r"histogram|HdrHistogram"):
         Histogram.from_json(text)

@@ -11,7 +11,7 @@ from harness.stats.homogeneity import homogeneity
 _TRIALS = 600
 
 
-def test_it_is_pearsons_test() -> None:
+def test_homogeneity_equals_pearsons_test() -> None:
     """Of a table of two rows."""
     first, second = [310, 290, 400], [150, 180, 170]
     found = homogeneity(first, second, 0.95)
@@ -45,7 +45,7 @@ def test_a_difference_is_found_where_it_is() -> None:
     assert found.intervals[1, 0] < 1_300 / 3_000 - 1 / 3 < found.intervals[1, 1]
 
 
-def test_what_varies_more_is_less_sure() -> None:
+def test_homogeneity_divides_counts_by_their_dispersion() -> None:
     """Counts are divided by their dispersion."""
     sure = homogeneity([500, 500], [560, 440], 0.95)
     unsure = homogeneity([500, 500], [560, 440], 0.95, (4.0, 4.0))
@@ -60,7 +60,7 @@ def test_an_instance_without_units_differs_from_nobody() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [([1, 2], [1, 2, 3]), ([5], [5]), ([0, 0], [1, 2])])
-def test_what_cannot_be_compared_is_refused(first: list[int], second: list[int]) -> None:
+def test_homogeneity_refuses_other_instances_and_empty_counts(first: list[int], second: list[int]) -> None:
     """Other instances, only one, or nothing measured."""
     with pytest.raises(ValueError, match=r"instances|units"):
         homogeneity(first, second, 0.95)

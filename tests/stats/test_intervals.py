@@ -108,7 +108,7 @@ def test_exact_intervals_are_clopper_and_pearsons() -> None:
 
 
 @all_methods
-def test_one_instance_and_no_units_are_no_statistics(method: Method) -> None:
+def test_intervals_of_one_instance_or_no_units_are_trivial(method: Method) -> None:
     """One instance can only get everything; without units anything is possible."""
     assert simultaneous_intervals([17], 0.95, method).tolist() == [[1, 1]]
     assert simultaneous_intervals([0], 0.95, method).tolist() == [[1, 1]]
@@ -120,7 +120,7 @@ def test_one_instance_and_no_units_are_no_statistics(method: Method) -> None:
     "counts",
     [[1_000_000] * 10, [10_000] * 1000, [9_000_000, *[1000] * 999], [10_000_000, 0], [1, 0], [0, 0, 1]],
 )
-def test_any_counts_have_intervals_in_bounded_memory(method: Method, counts: list[int]) -> None:
+def test_intervals_of_any_counts_take_bounded_memory(method: Method, counts: list[int]) -> None:
     """Ten million units and a thousand instances, all in one, and a single unit: no warning, no gigabyte."""
     import tracemalloc
 
@@ -158,7 +158,7 @@ def test_dispersion_widens_by_its_square_root(method: Method) -> None:
         ([1, 2], 0.95, "exact", 0.5),
     ],
 )
-def test_what_can_not_be_is_refused(
+def test_intervals_refuse_impossible_input(
     counts: list[int], confidence: float, method: Method, dispersion: float
 ) -> None:
     """Counts, confidence, dispersion and method are checked, with a sentence."""

@@ -57,12 +57,12 @@ def test_quantiles_are_observed_and_in_order(latencies: list[int]) -> None:
     assert found[-1] == max(latencies)
 
 
-def test_no_latencies_have_no_quantiles() -> None:
+def test_quantiles_of_no_latencies_are_none() -> None:
     """Nothing measured is None, which can't be taken for very fast."""
     assert quantiles_ns(np.array([], dtype=np.int64)) == Quantiles(None, None, None, None, None)
 
 
-def test_one_latency_is_every_quantile() -> None:
+def test_quantiles_of_one_latency_are_that_latency() -> None:
     """A single request is its own median and maximum."""
     assert quantiles_ns(np.array([7])) == pytest.approx(Quantiles(7, 7, 7, 7, 7))
 
@@ -167,7 +167,7 @@ def test_stalls_widen_the_tail_alone() -> None:
     assert width["p99"] > 2 * width["p50"]
 
 
-def test_what_few_blocks_decide_has_no_interval() -> None:
+def test_quantile_decided_by_few_blocks_has_no_interval() -> None:
     """One stall holds the slowest hundredth: how often stalls come can't be told from it."""
     random = np.random.default_rng(9)
     latencies, begun = independent(random, 20_000), np.sort(starts(random, 20_000))
@@ -177,14 +177,14 @@ def test_what_few_blocks_decide_has_no_interval() -> None:
     assert found["p99"] is found["p99_9"] is None
 
 
-def test_what_lasts_longer_than_a_block_has_no_interval() -> None:
+def test_quantile_with_slowness_beyond_a_block_has_no_interval() -> None:
     """Latency that rises all the time has no quantile that a longer run would have, too."""
     random = np.random.default_rng(10)
     latencies, begun = independent(random, 20_000), np.sort(starts(random, 20_000))
     assert quantile_intervals(latencies * (begun + 30 * SECOND_NS) // (30 * SECOND_NS), begun) == NONE
 
 
-def test_few_requests_have_no_interval_of_the_tail() -> None:
+def test_tail_quantiles_of_few_requests_have_no_interval() -> None:
     """Five requests beyond the p99, and none beyond the p99.9."""
     random = np.random.default_rng(11)
     found = quantile_intervals(independent(random, 500), starts(random, 500))
@@ -209,7 +209,7 @@ def test_latencies_that_are_all_the_same_are_their_interval() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 100)), max_size=300), st.integers(0, 9))
-def test_any_requests_have_ordered_intervals_or_none(requests: list[tuple[int, int]], seed: int) -> None:
+def test_quantile_intervals_are_ordered_or_none(requests: list[tuple[int, int]], seed: int) -> None:
     """Ties, empty blocks and single ones raise no warning, and an interval holds the quantile's bucket."""
     latencies, begun = np.array(requests, dtype=np.int64).reshape(-1, 2).T
     found = quantile_intervals(latencies, begun, 0.9, seed=seed)
@@ -228,7 +228,9 @@ def test_any_requests_have_ordered_intervals_or_none(requests: list[tuple[int, i
         (np.array([1]), np.array([1]), 0.0),
     ],
 )
-def test_what_can_not_be_is_refused(latencies: np.ndarray, begun: np.ndarray, confidence: float) -> None:
+def test_quantile_intervals_refuse_impossible_input(
+    latencies: np.ndarray, begun: np.ndarray, confidence: float
+) -> None:
     """Arrays of different lengths, tables, latencies that are none, confidences that are none."""
     with pytest.raises(ValueError, match=r"needed|must be|whole"):
         quantile_intervals(latencies, begun, confidence)

@@ -165,7 +165,7 @@ def test_v_without_its_correction_is_scipys() -> None:
     assert (phi2 / 3) ** 0.5 == pytest.approx(association(table, method="cramer"))
 
 
-def test_too_few_units_tell_no_order() -> None:
+def test_order_of_few_units_is_unknown() -> None:
     """Nor does one instance, nor one that got nearly all; a sparse table of successive choices has no V."""
     assert order_of_choices(np.zeros(0, np.int64), 3) is None
     assert order_of_choices(np.zeros(1, np.int64), 3) is None
@@ -179,7 +179,7 @@ def test_too_few_units_tell_no_order() -> None:
 @pytest.mark.parametrize(
     ("choices", "alpha"), [([0, 2], 0.001), ([-1, 0], 0.001), ([0, 1], 0.0), ([[0], [1]], 0.001)]
 )
-def test_what_can_not_be_is_refused(choices: list[int], alpha: float) -> None:
+def test_order_of_choices_refuses_impossible_input(choices: list[int], alpha: float) -> None:
     """Choices of no instance, tables, and an alpha that is no error rate are ValueErrors."""
     with pytest.raises(ValueError, match=r"must be|needed"):
         order_of_choices(np.array(choices), 2, alpha=alpha)

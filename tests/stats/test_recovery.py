@@ -38,7 +38,7 @@ def test_units_that_are_lost_for_a_while_delay_the_recovery() -> None:
     assert found.units == 3400 - found.first
 
 
-def test_one_unit_to_the_dead_is_against_all_before_it() -> None:
+def test_recovery_begins_after_the_last_unit_to_the_dead() -> None:
     """Whoever should get nothing is not within any tolerance, however many others follow."""
     chosen = _drawn(2, (3000, THIRDS))
     chosen[700] = 3
@@ -54,7 +54,7 @@ def test_a_newcomer_that_gets_nothing_yet_is_no_recovery() -> None:
     assert 590 <= found.first <= 610
 
 
-def test_what_is_as_it_should_be_recovers_at_once() -> None:
+def test_recovery_without_disturbance_is_at_once() -> None:
     """Nothing was disturbed."""
     found = Distribution(_drawn(4, (3000, THIRDS)), THREE_OF_FOUR, 0.2, 0.95).recovery()
     assert (found.state, found.first, found.units) == ("recovered", 0, 3000)
@@ -66,7 +66,7 @@ def test_losses_that_go_on_are_no_recovery() -> None:
     assert (found.state, found.first, found.needed) == ("disturbed", None, None)
 
 
-def test_few_units_show_nothing_and_it_says_how_many_would() -> None:
+def test_recovery_of_few_units_is_unknown_and_states_the_number() -> None:
     """The end came too early."""
     found = Distribution(_drawn(6, (60, THIRDS)), THREE_OF_FOUR, 0.2, 0.95).recovery()
     assert (found.state, found.first, found.units) == ("unknown", None, 60)
@@ -112,7 +112,7 @@ def test_a_source_that_is_answered_at_last_was_not_lost() -> None:
 
 
 @pytest.mark.parametrize("units", [0, 1])
-def test_no_units_or_nobody_to_get_them(units: int) -> None:
+def test_recovery_without_units_or_instances_is_unknown(units: int) -> None:
     """Neither is a recovery."""
     assert Distribution(np.zeros(units, np.int64), (1.0, 0.0), 0.1, 0.95).recovery().state == "unknown"
     assert Distribution(np.full(units, LOST), (0.0, 0.0), 0.1, 0.95).recovery().state == "disturbed"

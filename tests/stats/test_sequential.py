@@ -147,7 +147,7 @@ def test_a_lean_instance_is_uneven_soon() -> None:
     assert found.reason.startswith("i9's share 5.3 % lies below its band 9.0")
 
 
-def test_no_verdict_before_there_are_windows_to_compare() -> None:
+def test_verdict_waits_for_enough_windows() -> None:
     """However much the first looks show, shares might still vary: that is what the reason says."""
     test = SequentialTest([0.5, 0.5], 0.1, 0.95)
     found = [test.look([100_000 * look, 100_000 * look]) for look in range(1, FEWEST_LOOKS + 1)]
@@ -194,7 +194,7 @@ def test_missing_units_hold_a_verdict_back() -> None:
     assert found.reason.startswith("5,000 of 25,000 requests have no known instance")
 
 
-def test_more_units_are_asked_for_as_the_sequential_plan_says() -> None:
+def test_undecided_look_estimates_the_units_needed() -> None:
     """An undecided look tells how many more it takes, and what that assumes."""
     test = SequentialTest([0.5, 0.5], 0.1, 0.95)
     for look in range(1, FEWEST_LOOKS + 1):
@@ -227,7 +227,7 @@ def test_the_extremes_are_sound() -> None:
     assert np.isfinite(test.intervals).all()
 
 
-def test_one_instance_can_only_be_even() -> None:
+def test_verdict_of_one_instance_is_even() -> None:
     """Its share is 1 whatever happens."""
     test = SequentialTest([1.0], 0.1, 0.95)
     assert [test.look([50 * look]).verdict for look in range(1, 10)][-1] == "even"

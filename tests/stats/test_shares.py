@@ -45,7 +45,7 @@ def test_at_the_edge_neither_is_claimed_more_often_than_allowed() -> None:
     assert found.count("changed") <= 33
 
 
-def test_few_units_show_nothing() -> None:
+def test_share_comparison_of_few_units_is_inconclusive() -> None:
     """Three hundred units over two instances are too few for 10 %."""
     assert compare_shares([158, 142], [150, 150], 0.1, 0.95).verdict == "unknown"
 
@@ -63,7 +63,7 @@ def test_an_instance_that_got_nothing_and_gets_something_has_changed() -> None:
     assert (found.verdict, found.worst, found.ratio) == ("changed", 1, None)
 
 
-def test_one_instance_gets_all_whatever_happens() -> None:
+def test_share_comparison_of_one_instance_is_the_same() -> None:
     """A single instance can't change its share."""
     assert compare_shares([7], [3], 0.1, 0.95).verdict == "same"
 
@@ -84,7 +84,7 @@ def test_relabelling_changes_nothing(pairs: list[tuple[int, int]], random: Rando
 @pytest.mark.parametrize(
     ("before", "after"), [([0, 0], [1, 1]), ([1, 1], [0, 0]), ([1], [1, 2]), ([-1, 2], [1, 1])]
 )
-def test_what_can_t_be_compared_is_refused(before: list[int], after: list[int]) -> None:
+def test_share_comparison_refuses_impossible_input(before: list[int], after: list[int]) -> None:
     """No units, negative counts and different numbers of instances are errors."""
     with pytest.raises(ValueError, match=r"units on both sides|one count|negative"):
         compare_shares(before, after, 0.1, 0.95)
