@@ -47,9 +47,7 @@ _DOCKER = RIGHT + "engine: docker\n"
         ),
     ],
 )
-def test_what_containers_can_not_have_is_refused_at_its_place(
-    folder: Path, written: str, message: str
-) -> None:
+def test_scenario_refuses_keys_that_containers_lack(folder: Path, written: str, message: str) -> None:
     """One line each, which says what to write."""
     assert refused(folder, f"{_DOCKER}{written}\n").startswith(f"x.yaml:4:{message}")
 

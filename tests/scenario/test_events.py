@@ -141,7 +141,7 @@ def test_an_event_that_can_not_be_is_refused_at_its_place(
         ),
     ],
 )
-def test_what_a_strategy_or_an_engine_can_not_do_is_refused(
+def test_events_beyond_strategy_or_engine_are_refused(
     folder: Path, head: str, written: str, message: str
 ) -> None:
     """Before anything is provisioned."""
@@ -221,7 +221,7 @@ def test_events_are_taken_in_the_order_of_time(folder: Path) -> None:
     assert [step.action for step in steps] == ["stop", "kill"]
 
 
-def test_who_is_started_has_the_next_name_unless_one_is_meant_that_has_ended(folder: Path) -> None:
+def test_started_instance_has_the_next_name_or_the_named_ended_one(folder: Path) -> None:
     """Numbers are never given twice, so a name is one instance, or the same one again."""
     text = _FOUR + "events: [{at: 1s, kill: 2}, {at: 2s, start: 2}, {at: 3s, start: instance-4}]\n"
     scenario = load(folder, text)

@@ -51,7 +51,7 @@ def test_an_item_of_a_list_has_its_own_place_and_its_lists_key() -> None:
     assert {str(target.keys[path]) for path in [("load",), ("load", "users")]} == {"source:2:3"}
 
 
-def test_what_is_put_in_is_a_copy() -> None:
+def test_merge_copies_its_values() -> None:
     """Two scenarios of one matrix don't share what one of them then overrides."""
     first, second, source = Document({}), Document({}), read("load: {headers: {a: b}}", "source")
     for target in (first, second):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EVENTS = RIGHT + "load: {duration: 8s}\nevents: [{at: 3s, kill: 1}]\n"
 
 
-def test_what_is_required_is_read_and_written(folder: Path) -> None:
+def test_recovers_is_read_and_written(folder: Path) -> None:
     """As in the issue's example, and each of the two by itself."""
     read = load(folder, f"{_EVENTS}recovers: {{within: 2s, lost: 0.1%}}\n")
     assert read.recovers is not None
@@ -44,12 +44,12 @@ def test_what_is_required_is_read_and_written(folder: Path) -> None:
         ("recovers: 2s", "5:11: recovers: expected a mapping, found the text '2s'"),
     ],
 )
-def test_what_can_not_be_required_is_refused_at_its_place(folder: Path, written: str, message: str) -> None:
+def test_recovers_refuses_impossible_limits_at_their_place(folder: Path, written: str, message: str) -> None:
     """One line each."""
     assert refused(folder, f"{_EVENTS}{written}\n").startswith(f"x.yaml:{message}")
 
 
-def test_without_events_there_is_nothing_to_recover_from(folder: Path) -> None:
+def test_recovers_needs_events(folder: Path) -> None:
     """It would pass whatever happened."""
     message = refused(folder, f"{RIGHT}recovers: {{lost: 1%}}\n")
     assert message.startswith(

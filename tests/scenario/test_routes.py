@@ -92,6 +92,6 @@ def test_a_stored_scenario_has_the_same_routes(folder: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused_at_its_place(folder: Path, written: str, complaint: str) -> None:
+def test_routes_refuse_impossible_keys_at_their_place(folder: Path, written: str, complaint: str) -> None:
     """Before anything is made, in words that say what to write."""
     assert complaint in refused(folder, written)

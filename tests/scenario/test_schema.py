@@ -61,7 +61,7 @@ def test_every_scenario_here_is_right(file: Path) -> None:
         {"strategy": "nginx", "replicas": 2, "routes": {"a": {"path": "/a/b.c", "replicas": 2}}},
     ],
 )
-def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path: Path) -> None:
+def test_schema_allows_what_the_harness_takes(more: dict[str, Any], tmp_path: Path) -> None:
     """An editor doesn't underline what is right."""
     (tmp_path / "x.yaml").write_text(json.dumps(RIGHT | more))
     load_scenario(tmp_path / "x.yaml")
@@ -95,7 +95,7 @@ def test_what_the_harness_takes_the_schema_allows(more: dict[str, Any], tmp_path
         {"routes": {"a": {"host": "a.example"}}},
     ],
 )
-def test_what_is_wrong_the_schema_refuses(wrong: dict[str, Any]) -> None:
+def test_schema_refuses_mistakes(wrong: dict[str, Any]) -> None:
     """Mistakes show while they are made."""
     assert not allowed(RIGHT | wrong)
 
