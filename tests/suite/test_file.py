@@ -66,7 +66,7 @@ def test_defaults_fill_in_what_a_scenario_does_not_say(files: Files) -> None:
      ("repeat: 2\n", "repeat: 3\n", 4, 4), ("repeat: 2\n", "defaults: {repeat: 5}\n", None, 2),
      ("", "defaults: {repeat: 5}\n", None, 5)],
 )  # fmt: skip
-def test_one_says_how_often_a_scenario_runs(
+def test_repeat_comes_from_option_else_suite_else_scenario(
     files: Files, own: str, suite: str, option: int | None, times: int
 ) -> None:
     """The option, else the suite, else the scenario: they are not multiplied."""
@@ -192,7 +192,7 @@ def test_an_override_that_is_wrong_is_told_once(files: Files) -> None:
 
 
 @pytest.mark.parametrize("setting", ["replicas=5", "strategy.name=dnat-nth", "load={users: 3}"])
-def test_what_the_matrix_varies_can_not_be_overridden(files: Files, setting: str) -> None:
+def test_override_of_a_matrix_key_is_refused(files: Files, setting: str) -> None:
     """It would make all of the matrix's values one, under names that say otherwise."""
     text = "matrix: {strategy: [dnat-nth], replicas: [2, 3], connections: [keep-alive]}\n"
     assert files.complaints(text, [setting]) == [f"--set {setting}: suite 'suite' varies it; change it there"]

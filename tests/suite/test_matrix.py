@@ -30,7 +30,7 @@ matrix:
     assert scenario.name == "dnat-nth-10-connections-100"
 
 
-def test_any_key_of_a_scenario_can_be_varied(files: Files) -> None:
+def test_matrix_varies_any_key_of_a_scenario(files: Files) -> None:
     """With dots where it is nested; what the key is stands in the name, too."""
     text = """
 matrix:
@@ -53,7 +53,7 @@ matrix:
     ]
 
 
-def test_where_the_strategy_is_not_varied_the_suite_names_the_scenarios(files: Files) -> None:
+def test_scenarios_of_one_strategy_are_named_by_the_suite(files: Files) -> None:
     """A name of numbers alone would say nothing."""
     planned = files.planned("name: cascade\nmatrix: {replicas: [2, 3]}\ndefaults: {strategy: dnat-nth}\n")
     assert list(planned) == ["cascade-2", "cascade-3"]
@@ -83,7 +83,7 @@ def test_all_can_be_joined_by_variants(files: Files) -> None:
     assert names == [*(f"{name}-1" for name in strategy_names()), "so-reuseport-bpf-policy-cpu-1"]
 
 
-def test_what_a_strategy_can_not_have_is_not_possible_and_no_mistake(files: Files) -> None:
+def test_combination_beyond_a_strategy_is_not_possible(files: Files) -> None:
     """Nobody asked for it in particular; the reason is kept."""
     text = "matrix: {strategy: [direct, dnat-nth], replicas: [1, 2]}\n"
     assert {name: one.reason for name, one in files.not_possible(text).items()} == {

@@ -145,7 +145,7 @@ def test_a_defect_of_the_harness_does_not_stop_the_others_either(
         bench.run({"b": [ZeroDivisionError("slip")]})
 
 
-def test_what_the_kernel_lacks_is_not_tried_again(bench: Bench) -> None:
+def test_scenario_beyond_the_kernel_is_not_tried_again(bench: Bench) -> None:
     """It would lack it in the next round, too."""
     summary, _ = bench.run({"b": [KernelLacksError("no ip_vs")]}, repeat=3)
     assert verdicts(summary)["b"] == ["skipped"]
@@ -169,7 +169,7 @@ adjust: [{where: {replicas: 2}, set: {expect: refused}}]
     assert verdicts(summary)["a"] == ["failed"]
 
 
-def test_who_does_not_refuse_although_expected_does_not_pass(bench: Bench) -> None:
+def test_scenario_without_the_expected_refusal_does_not_pass(bench: Bench) -> None:
     """Not even with too little evidence for anything else."""
     text = "matrix: {strategy: [dnat-random], replicas: [2]}\ndefaults: {expect: refused}\n"
     for counts in (EVEN, FEW):
@@ -217,7 +217,7 @@ def test_progress_says_which_run_of_how_many_in_which_round(bench: Bench) -> Non
     assert headings[-1].endswith("about 5 s left)")  # as it took before: no time at all
 
 
-def test_one_round_is_not_counted(bench: Bench) -> None:
+def test_progress_of_one_round_has_no_round_number(bench: Bench) -> None:
     """Without repeats there is nothing to say of rounds."""
     bench.run({})
     assert "round" not in bench.said.getvalue()

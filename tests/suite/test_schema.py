@@ -56,7 +56,7 @@ def test_all_scenarios_here_can_be_one_suite() -> None:
         {"name": "x", "description": "y", "repeat": 3, "seed": 5, "scenarios": ["a.yaml"]},
     ],
 )
-def test_what_the_harness_takes_the_schema_allows(files: Files, more: dict[str, Any]) -> None:
+def test_schema_allows_what_the_harness_takes(files: Files, more: dict[str, Any]) -> None:
     """An editor doesn't underline what is right."""
     files.write("a.yaml", "strategy: direct\nreplicas: 1\n")
     suite = {"defaults": {"replicas": 2}} | RIGHT | more
@@ -81,7 +81,7 @@ def test_what_the_harness_takes_the_schema_allows(files: Files, more: dict[str, 
         {"repaet": 1},
     ],
 )
-def test_what_is_wrong_the_schema_refuses(wrong: dict[str, Any]) -> None:
+def test_schema_refuses_mistakes(wrong: dict[str, Any]) -> None:
     """Mistakes show while they are made."""
     assert not allowed(RIGHT | wrong)
     assert not allowed({})
