@@ -48,13 +48,13 @@ def test_an_inconclusive_result_does_not_pass(stored: Stored, harness: Harness) 
     assert harness("check", stored([40, 41, 39, 40])).exit_code == 3
 
 
-def test_what_is_expected_to_be_uneven_passes_as_uneven(stored: Stored, harness: Harness) -> None:
+def test_check_passes_an_expected_uneven_verdict(stored: Stored, harness: Harness) -> None:
     """The scenario's expectation counts, not evenness."""
     assert harness("check", stored(UNEVEN, expect="uneven")).exit_code == 0
     assert harness("check", stored(EVEN, expect="uneven")).exit_code == 1
 
 
-def test_another_tolerance_judges_again(stored: Stored, harness: Harness) -> None:
+def test_check_judges_again_with_another_tolerance(stored: Stored, harness: Harness) -> None:
     """--tolerance replaces the scenario's: wide enough, the uneven result passes; too narrow, none does."""
     assert harness("check", stored(UNEVEN), "--tolerance", "30%").exit_code == 0
     assert harness("check", stored(EVEN), "--tolerance", "0.5%").exit_code == 3
@@ -91,7 +91,9 @@ def test_missing_files_never_pass(stored: Stored, harness: Harness, missing: str
         (".", "is no result: it has no summary.json, which `harness run` leaves"),
     ],
 )
-def test_what_is_no_result_is_refused(harness: Harness, tmp_path: Path, path: str, complaint: str) -> None:
+def test_check_refuses_a_folder_without_result(
+    harness: Harness, tmp_path: Path, path: str, complaint: str
+) -> None:
     """By its name, with what to name instead."""
     (tmp_path / "file").touch()
     found = harness("check", tmp_path / path)
@@ -225,7 +227,7 @@ def test_latency_needs_repeats(stored: Stored, harness: Harness, tmp_path: Path)
     assert statuses(harness("check", *again, *asked).stdout)["latency p99"] == "passed"
 
 
-def test_another_scenario_is_refused(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+def test_check_refuses_another_scenario(stored: Stored, harness: Harness, tmp_path: Path) -> None:
     """The key that differs is named, and the two values."""
     folder = baseline(harness, tmp_path, stored(EVEN))
     other = {**SCENARIO, "load": {"users": 32, "duration": "10s"}}
@@ -248,7 +250,7 @@ def test_a_scenario_without_a_baseline_is_refused(stored: Stored, harness: Harne
     assert "harness baseline" in str(found.exception)
 
 
-def test_what_did_not_pass_makes_no_baseline(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+def test_baseline_refuses_results_that_did_not_pass(stored: Stored, harness: Harness, tmp_path: Path) -> None:
     """Neither an uneven result nor an interrupted one."""
     for folder in (stored(UNEVEN), stored(EVEN, change={"interrupted": True})):
         found = harness("baseline", folder, "--baselines", tmp_path / "baselines")
@@ -303,7 +305,7 @@ def test_wrong_options_are_refused(harness: Harness, arguments: list[str]) -> No
     ("passed", "answer"),
     [("yes", ("passed", 0)), ("no", ("failed", 1)), ("inconclusive", ("inconclusive", 3))],
 )
-def test_what_a_scenario_recovers_is_a_check(
+def test_check_includes_the_recovery(
     stored: Stored, harness: Harness, tmp_path: Path, passed: str, answer: tuple[str, int]
 ) -> None:
     """A gate like the verdict, in every output."""

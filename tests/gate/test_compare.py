@@ -46,7 +46,7 @@ def test_runs_of_one_scenario_stand_for_themselves(stored: Stored) -> None:
     assert [side.label for side in read_sides(runs)] == [run.name for run in runs]
 
 
-def test_one_name_with_other_keys_is_another_side(stored: Stored) -> None:
+def test_compare_makes_a_side_of_each_set_of_keys(stored: Stored) -> None:
     """A run with --set replicas=… or on another engine is not the scenario's; labels tell which is which."""
     plain = stored(_EVEN)
     docker = stored(_EVEN, written={**SCENARIO, "engine": "docker"}, change={"engine": "docker"})
@@ -79,7 +79,7 @@ def test_a_difference_of_several_runs_is_shown_with_its_interval(stored: Stored,
     assert "the intervals of a column hold all at once" in text
 
 
-def test_one_run_each_is_said_to_show_no_more(stored: Stored, harness: Harness) -> None:
+def test_compare_claims_nothing_of_single_runs(stored: Stored, harness: Harness) -> None:
     """Its differences are written, and none is claimed."""
     text = _flat(harness("compare", *_runs(stored, "dnat", [90]), *_runs(stored, "nft", [45])).output)
     assert "-50.0 %" in text
@@ -117,7 +117,7 @@ def test_shares_of_something_else_are_not_compared(
     assert "cpu kernel" in text
 
 
-def test_another_load_is_told(stored: Stored, harness: Harness) -> None:
+def test_compare_warns_of_another_load(stored: Stored, harness: Harness) -> None:
     """Whatever differs may be due to it."""
     users = stored(
         _EVEN, written={**SCENARIO, "load": {"users": 8, "duration": "10s"}}, change={"name": "eight"}
@@ -126,7 +126,7 @@ def test_another_load_is_told(stored: Stored, harness: Harness) -> None:
     assert "other things differ than the strategy: load.users (16, 8)" in text
 
 
-def test_what_makes_figures_doubtful_is_told(stored: Stored, harness: Harness) -> None:
+def test_compare_warns_of_doubtful_figures(stored: Stored, harness: Harness) -> None:
     """An interrupted run, and times of an emulated machine."""
     results = [*_runs(stored, "one", [90]), *_runs(stored, "other", [90], interrupted=True, emulated=True)]
     text = _flat(harness("compare", *results).output)
@@ -164,7 +164,7 @@ def test_names_from_outside_do_no_harm(stored: Stored, harness: Harness) -> None
     assert "[bold]" in text
 
 
-def test_there_have_to_be_two(stored: Stored, harness: Harness, tmp_path: Path) -> None:
+def test_compare_needs_two_results(stored: Stored, harness: Harness, tmp_path: Path) -> None:
     """One result, even named twice, can't be compared; nor what is no result."""
     result = stored(_EVEN)
     (tmp_path / "file").write_text("text")

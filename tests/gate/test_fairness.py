@@ -43,17 +43,17 @@ def test_counts_come_from_a_csv(harness: Harness) -> None:
     assert "5,010" in found.stdout
 
 
-def test_more_even_than_chance_is_named(harness: Harness) -> None:
+def test_fairness_names_more_even_than_chance(harness: Harness) -> None:
     """Round robin is not praised with a high p-value."""
     assert "more even than chance allows" in harness("fairness", 1000, 1000, 1000, 1000).stdout
 
 
-def test_few_units_are_simulated(harness: Harness) -> None:
+def test_fairness_simulates_few_units(harness: Harness) -> None:
     """Where chi-square's approximation is poor, the simulated p-value is the one to read."""
     assert "simulated" in harness("fairness", 3, 1, 2).stdout
 
 
-def test_no_deviation_has_no_sign_of_one(harness: Harness) -> None:
+def test_fairness_shows_zero_deviation_without_sign(harness: Harness) -> None:
     """What rounds to nothing is not shown as less than nothing."""
     rows = harness("fairness", 100_000, 100_001).stdout.split("chi-square")[0]
     assert rows.count("+0.0 %") == 2
