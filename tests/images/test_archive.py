@@ -128,7 +128,7 @@ def _tar(path: Path, **files: bytes) -> None:
         ({"manifest__json": b'[{"Config": "c", "Layers": ["l"]}]', "c": b"{}"}, "l is missing"),
     ],
 )
-def test_what_is_no_image_archive_is_told_in_a_line(
+def test_archive_reader_refuses_other_tars_in_a_line(
     tmp_path: Path, files: dict[str, bytes], words: str
 ) -> None:
     """Any other tar is refused with a word on how to get one that is right."""
@@ -140,7 +140,7 @@ def test_what_is_no_image_archive_is_told_in_a_line(
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all" * 100, b"\x1f\x8b\x08 broken"])
-def test_what_is_no_tar_is_told_in_a_line(tmp_path: Path, content: bytes) -> None:
+def test_archive_reader_refuses_other_files_in_a_line(tmp_path: Path, content: bytes) -> None:
     """So is any other file."""
     path = tmp_path / "file.tar"
     path.write_bytes(content)

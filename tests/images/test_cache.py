@@ -37,7 +37,7 @@ def _requiring(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def test_what_is_there_is_not_made_again(built: Cache) -> None:
+def test_cache_makes_no_image_twice(built: Cache) -> None:
     """Whoever takes what there is gets it in no time."""
     told: list[str] = []
     first = built.require("nginx", told.append, "packages")
@@ -111,7 +111,7 @@ def test_a_broken_entry_is_none(tmp_path: Path, small: Callable[..., Path], harm
     assert len(cache.images()) == 1
 
 
-def test_what_was_changed_in_the_sample_makes_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_makes_a_new_image_of_a_changed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stale one is not used: its key differs."""
     from harness.images.catalogue import CATALOGUE, Recipe
 

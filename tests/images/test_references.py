@@ -46,7 +46,7 @@ def test_short_forms_are_completed_as_docker_does(text: str, whole: str, loadabl
         "x" * 999,
     ],
 )
-def test_what_is_no_reference_is_refused(text: str) -> None:
+def test_reference_parser_refuses_other_text(text: str) -> None:
     """References become other programs' arguments, so no option and no line end gets through."""
     with pytest.raises(EngineError, match="is no reference of an image") as caught:
         parsed(text)
@@ -57,6 +57,6 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
     ("registry", "here"),
     [("localhost:5000", True), ("127.9.9.9:1", True), ("[::1]:5000", True), ("127.0.0.1.example", False)],
 )
-def test_only_this_machine_is_trusted_without_a_certificate(registry: str, *, here: bool) -> None:
+def test_reference_needs_no_certificate_on_this_machine_only(registry: str, *, here: bool) -> None:
     """A name that merely begins like an address of this machine is somebody else's."""
     assert parsed(f"{registry}/a").is_here is here

@@ -69,7 +69,7 @@ def test_official_images_come_from_the_registry_that_the_environment_names(
     assert cache.require("haproxy", lambda _: None).origin == "Debian packages"
 
 
-def test_who_has_not_got_an_image_is_told_one_by_one(tmp_path: Path, registry: str) -> None:
+def test_error_names_each_source_without_the_image(tmp_path: Path, registry: str) -> None:
     """With what to do about it."""
     with pytest.raises(EngineError) as caught:
         Cache(tmp_path).require_reference(f"{registry}/none:1", lambda _: None)
@@ -106,9 +106,7 @@ def test_a_registry_that_says_nothing_is_given_up(
         assert time.monotonic() - began < 5
 
 
-def test_without_skopeo_the_message_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_without_skopeo_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no part of the harness."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="needs skopeo: apt-get install skopeo"):
