@@ -90,7 +90,7 @@ def test_an_event_that_cost_nothing_is_told_as_such(measure: Measure) -> None:
     assert "none of 2,500 requests lost" in _flat(summary.model_copy(update={"events": (none,)}))
 
 
-def test_what_went_to_the_wrong_place_is_told(measure: Measure) -> None:
+def test_events_report_misdirected_requests(measure: Measure) -> None:
     """Unanswered connections, those still sent to the dead, and answers of the old version."""
     _, summary = measure([1000, 1000])
     row = event(unanswered=4, unreached_after_followed=3, answered_after=2, last_answer_s=0.4)
@@ -115,7 +115,7 @@ def test_the_exit_status_takes_account_of_what_was_required(
     assert f"recovers {passed}: 45 of 2,500 requests lost" in _flat(found)
 
 
-def test_another_verdict_than_expected_is_no_better_for_a_recovery(measure: Measure) -> None:
+def test_recovery_does_not_excuse_an_unexpected_verdict(measure: Measure) -> None:
     """Uneven stays 1, inconclusive 3 unless the recovery failed."""
     _, uneven = measure([30_000, 10_000])
     assert exit_status(uneven.model_copy(update={"recovers": required("yes")})) == 1

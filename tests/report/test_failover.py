@@ -80,7 +80,7 @@ def test_a_suite_without_events_has_no_such_table() -> None:
     assert "membership" not in text
 
 
-def test_what_was_required_and_missed_is_told_below() -> None:
+def test_failover_table_lists_missed_requirements_below() -> None:
     """With the expected verdict, that alone is what went wrong."""
     failed = _run(_event(250, None), status=1, recovers=required("no"))
     text = rendered(suite([scenario("kill-one", failed)]), width=160)

@@ -62,7 +62,7 @@ def test_instances_that_expose_themselves_are_all_there_is() -> None:
     assert plan_text(_START).endswith("\nNothing else is set up: instances that listen are exposed.\n")
 
 
-def test_nothing_from_outside_reaches_the_terminal_as_it_is() -> None:
+def test_plan_escapes_text_from_outside() -> None:
     """Neither escapes of a file nor of a command, nor what the terminal's encoding lacks."""
     command = Instances((Member("a", "198.19.0.2", 8080),), "own", ("ser\x1b[2Jver", "naïve"))
     text = plan_text([_START[0], command, File("/run/\x07x", "a\rb\x9b\n")], "ascii")

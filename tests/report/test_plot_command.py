@@ -44,7 +44,7 @@ def written(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_one_result_has_its_own_plots(tmp_path: Path, store: Any, harness: Harness) -> None:
+def test_plot_draws_the_plots_of_one_result(tmp_path: Path, store: Any, harness: Harness) -> None:
     """All kinds that one result has, each told with its path; nothing is added to the result itself."""
     folder = store("a", [50, 60])
     before = written(folder)
@@ -124,7 +124,7 @@ def test_a_suites_document_has_a_matrix(tmp_path: Path, harness: Harness) -> Non
     assert "name its results' folders" in str(refused.exception)
 
 
-def test_what_can_not_be_drawn_is_told(tmp_path: Path, store: Any, harness: Harness) -> None:
+def test_plot_names_what_it_can_not_draw(tmp_path: Path, store: Any, harness: Harness) -> None:
     """Each refusal is one line that names the thing and says what to do, with status 2."""
     folder = store("a", [50, 60])
     incomplete = tmp_path / "b-incomplete"
@@ -159,7 +159,7 @@ def test_a_picture_in_the_way_is_told(tmp_path: Path, store: Any, harness: Harne
     assert f"{folder.name}-cdf.png: can't be written: Is a directory" in str(run.exception)
 
 
-def test_too_many_latencies_are_refused(tmp_path: Path, store: Any, harness: Harness) -> None:
+def test_plot_refuses_too_many_latency_curves(tmp_path: Path, store: Any, harness: Harness) -> None:
     folders = [store("a", [5, 6], minute) for minute in range(9)]
     run = harness("plot", *folders, "--kind", "latency", "--output", tmp_path / "out")
     assert run.exit_code == 2

@@ -94,7 +94,7 @@ def test_marks_are_the_summarys_quantiles(measure: Measure) -> None:
     assert marks == [value / 1e6 for value in expected if value is not None]
 
 
-def test_no_home_is_no_warning(tmp_path: Path) -> None:
+def test_plots_without_a_home_print_no_warning(tmp_path: Path) -> None:
     """Without a writable home nothing is said on standard error, and no folder is left behind."""
     (tmp_path / "home").write_text("no folder")
     temporary = tmp_path / "tmp"

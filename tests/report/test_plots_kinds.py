@@ -295,12 +295,12 @@ def test_a_suite_shows_what_never_ran() -> None:
     assert cells["direct, 10 replicas, keep-alive: 1 failed, 1 refused; <b>"] == LIGHT["mixed"]
 
 
-def test_no_result_makes_no_matrix() -> None:
+def test_matrix_needs_a_result() -> None:
     with pytest.raises(ResultError, match="at least one"):
         matrix_figure([])
 
 
-def test_nothing_is_counted_twice() -> None:
+def test_cost_plot_counts_nothing_twice() -> None:
     """Processes are added up; the kernel's time is in theirs already, and who is not there costs nothing."""
     assert cpu_in_all(CpuTime(proxy=10, kernel=99, instances=20, generator=5)) == 35
     assert cpu_in_all(CpuTime(engine=1, instances=20)) == 21
@@ -400,7 +400,7 @@ def test_ratios_have_intervals_where_runs_repeat(measure: Measure) -> None:
     assert any(f"{expected.ratio_low:.3g} to {expected.ratio_high:.3g}" in text for text in texts(figure))
 
 
-def test_other_instances_have_no_slopes(measure: Measure) -> None:
+def test_slope_needs_the_same_instances(measure: Measure) -> None:
     """Two results with different instances share no line, but their ratios can be drawn."""
     _, two = measure([600, 400])
     _, three = measure([600, 400, 300])
@@ -412,7 +412,7 @@ def test_other_instances_have_no_slopes(measure: Measure) -> None:
         slope_figure("a", [two], "b", [])
 
 
-def test_nothing_counted_has_no_slope(measure: Measure) -> None:
+def test_slope_needs_counts(measure: Measure) -> None:
     _, none = measure([0, 0], failed=2)
     _, some = measure([5, 5])
     figure = slope_figure("a", [none], "b", [some])

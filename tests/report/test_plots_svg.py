@@ -54,7 +54,7 @@ def test_hostile_names_stay_text(measure: Measure) -> None:
     assert "<script" not in written
 
 
-def test_nothing_outside_is_referred_to(measure: Measure) -> None:
+def test_svg_refers_to_nothing_outside(measure: Measure) -> None:
     """The element loads nothing, has no style of its own, and each reference finds its id."""
     recording, summary = measure([500, 700])
     for figure in (distribution_figure(summary), latency_figure(recording, summary)):

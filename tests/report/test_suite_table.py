@@ -88,7 +88,7 @@ def rendered(summary: SuiteSummary, width: int = 120, encoding: str = "utf-8") -
         return raw.getvalue().decode(encoding)
 
 
-def test_one_row_has_all_that_is_compared() -> None:
+def test_suite_table_row_has_all_compared_figures() -> None:
     """Scenario, strategy, verdict, p, worst deviation, latency, throughput and four costs, in one line."""
     (row,) = [line for line in rendered(suite([scenario("a-2", outcome())])).splitlines() if "a-2" in line]
     assert " ".join(row.split()) == "a-2 dnat-random even 0.32 +1.0 % 1.5 6 5,000 - 71.5 133 104"
@@ -127,7 +127,7 @@ def test_p_values_of_several_runs_are_not_pooled_wrongly() -> None:
     assert 0.3 < float(p_value) < 0.9
 
 
-def test_what_has_no_row_is_told_with_its_reason() -> None:
+def test_suite_table_lists_missing_scenarios_with_reasons() -> None:
     """Failures have a row and a reason; what was skipped, or is not possible, only a reason, told once."""
     same = "port is already allocated"
     text = rendered(
@@ -171,7 +171,7 @@ def test_the_last_line_says_how_it_went() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 100, 120, 200])
 @pytest.mark.parametrize("repeat", [1, 3])
-def test_it_fits_any_terminal(width: int, repeat: int) -> None:
+def test_suite_table_fits_any_terminal(width: int, repeat: int) -> None:
     """No line is wider, and no figure is lost: where one table has no room, two have."""
     runs = [outcome("uneven", 1, round=1 + index) for index in range(repeat)]
     rows = [scenario(LONG, *runs, strategy="so-reuseport-sandbox"), scenario("dnat-random-2", outcome())]
@@ -193,7 +193,7 @@ def test_a_strategy_that_its_scenarios_name_does_not_say_is_never_left_out() -> 
     assert "dnat-random" in text
 
 
-def test_nothing_measured_is_no_table() -> None:
+def test_suite_without_results_has_no_table() -> None:
     """Where every scenario was skipped, only the reasons are there."""
     text = rendered(suite([scenario("b-2", outcome("skipped", passed=None, reason="no module ip_vs"))]))
     assert "deviation" not in text

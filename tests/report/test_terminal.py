@@ -89,7 +89,7 @@ def test_latency_says_how_sure_it_is(measure: Measure) -> None:
     assert "            no intervals: requests are too few" in rendered(unknown)
 
 
-def test_what_is_lacking_is_told_with_the_time_that_it_takes(measure: Measure) -> None:
+def test_inconclusive_verdict_states_missing_units_and_time(measure: Measure) -> None:
     """An inconclusive verdict says how many more units it takes, and how long they do."""
     _, summary = measure([79, 71], observed={"wall_ns": 10**9})
     assert summary.tests.tolerance.more_units == 1090
@@ -103,7 +103,7 @@ def test_what_is_lacking_is_told_with_the_time_that_it_takes(measure: Measure) -
         assert said in " ".join(rendered(summary.model_copy(update={"tests": tests}), 200).split())
 
 
-def test_it_fits_eighty_columns(measure: Measure) -> None:
+def test_terminal_output_fits_eighty_columns(measure: Measure) -> None:
     """No line but the folder's is wider than the terminal."""
     for width in (40, 80):
         _, summary = measure([1_000_000 // 100] * 100, name="n" * 60)
@@ -194,7 +194,7 @@ def test_differences_between_witnesses_are_said_up_to_five(measure: Measure) -> 
     assert "and 3 more differences" in text
 
 
-def test_no_requests_are_no_numbers(measure: Measure) -> None:
+def test_terminal_output_without_requests_has_no_numbers(measure: Measure) -> None:
     """Without requests, dashes stand for shares, and the reason says why."""
     text = rendered(measure([0, 0])[1])
     assert "no request succeeded" in text

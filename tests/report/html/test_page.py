@@ -91,13 +91,13 @@ _NOBODY = WitnessTotals(connections=1, requests=1)
         ),
     ],
 )
-def test_it_says_what_to_do_next(
+def test_page_names_the_next_step(
     counts: list[int], change: dict[str, Any], advice: str, stored: Stored, page: Read
 ) -> None:
     assert re.search(advice, page(stored(counts, change=change)).text)
 
 
-def test_it_says_how_much_longer_where_that_is_known(stored: Stored, page: Read) -> None:
+def test_page_states_how_much_longer_to_measure(stored: Stored, page: Read) -> None:
     folder = stored(UNKNOWN)
     summary = json.loads((folder / "summary.json").read_text())
     summary["tests"]["tolerance"] |= {"more_units": 14_054, "more_seconds": 6.8}
@@ -131,7 +131,7 @@ def test_warnings_tests_scenario_versions_and_self_check_are_there(stored: Store
         assert part in made.text
 
 
-def test_what_happened_to_instances_stands_with_what_it_cost(stored: Stored, page: Read) -> None:
+def test_page_lists_events_with_their_impact(stored: Stored, page: Read) -> None:
     """In sight, and not among what has to be opened; whose time the verdict is on is said with it."""
     met = required("no", reason="45 of 2,500 requests lost")
     made = page(stored(EVEN, change={"events": (event(),), "recovers": met}))
@@ -186,7 +186,7 @@ def test_the_policy_allows_the_pages_own_style_and_script_alone(stored: Stored, 
     assert "unsafe" not in policy
 
 
-def test_nothing_from_outside_becomes_an_element(stored: Stored, page: Read) -> None:
+def test_page_escapes_text_from_outside(stored: Stored, page: Read) -> None:
     """Names, warnings, versions, errors, the scenario and the rules are all somebody else's words."""
     names = [_HOSTILE, '"><svg onload=alert(3)>', "\u202egnp.exe", "a&b"]
     change = {
@@ -320,7 +320,7 @@ def test_condensed_results_are_reported_with_what_they_have(
 
 
 @pytest.mark.parametrize(("passed", "words"), [("yes", "it recovered as"), ("no", "it did not recover as")])
-def test_what_a_scenario_requires_after_its_events_is_told(
+def test_page_states_the_required_recovery(
     passed: Literal["yes", "no"], words: str, stored: Stored, page: Read
 ) -> None:
     recovers = Recovers(
@@ -360,7 +360,7 @@ def test_the_command_writes_one_file_and_says_which(stored: Stored, harness: Har
         (lambda folder: [file.unlink() for file in folder.iterdir()], "holds no result"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_a_line(
+def test_report_names_unreadable_results_in_a_line(
     prepare: Any, words: str, stored: Stored, harness: Harness, tmp_path: Path
 ) -> None:
     folder = stored(EVEN)
