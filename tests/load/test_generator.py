@@ -324,7 +324,9 @@ def test_defect_in_the_user_ends_the_process_loudly(
     assert "a defect" in generator.said().splitlines()[-1]
 
 
-def test_more_users_than_open_files_is_said(make_generator: Make, serve: Serve, profile: Profiles) -> None:
+def test_generator_refuses_more_users_than_open_files(
+    make_generator: Make, serve: Serve, profile: Profiles
+) -> None:
     """Users without a descriptor would look like failures of the endpoint."""
     limited = ["import resource, runpy", "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))"]
     run = "runpy.run_module('harness.load.generator', run_name='__main__', alter_sys=True)"

@@ -118,7 +118,7 @@ def test_connection_ends_when_the_answer_says_so(reader: Http1, data: bytes) -> 
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * (http1.MOST_HEAD_BYTES + 1),
     ],
 )
-def test_what_is_no_answer_is_malformed(reader: Http1, data: bytes) -> None:
+def test_parser_calls_other_bytes_malformed(reader: Http1, data: bytes) -> None:
     """Neither another protocol, nor a broken head, nor bytes that nobody asked for pass as an answer."""
     assert error(read(reader, [data])) == "malformed"
     assert reader.odd_answer == data[:300].decode()

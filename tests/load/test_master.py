@@ -111,7 +111,7 @@ def spread(profile: Callable[..., LoadProfile], port: int, **changes: Any) -> Lo
     return profile(port, sources=tuple(f"127.0.0.{number}" for number in range(2, 6)), **changes)
 
 
-def test_what_workers_record_is_one_recording(
+def test_workers_records_make_one_recording(
     farm: Callable[..., Farm], serve: Callable[[Any], Server], profile: Callable[..., LoadProfile]
 ) -> None:
     """The server's counts, the records, the reports and Locust's statistics agree to the last request."""
@@ -139,7 +139,7 @@ def test_what_workers_record_is_one_recording(
     assert (records["start_ns"] + records["latency_ns"] <= done["ended_ns"]).all()
 
 
-def test_one_phase_follows_the_other(
+def test_phases_have_their_own_records(
     farm: Callable[..., Farm], serve: Callable[[Any], Server], profile: Callable[..., LoadProfile]
 ) -> None:
     """Each has its own records, connections and identities, as of one generator."""
@@ -207,7 +207,7 @@ def test_a_worker_that_disappears_is_told_and_its_records_stay(
     assert len(both.drive(spread(profile, server.port, requests=50), 20).records) == 50
 
 
-def test_what_cannot_be_shared_is_refused_in_words(
+def test_master_refuses_load_that_workers_can_not_share(
     farm: Callable[..., Farm], profile: Callable[..., LoadProfile]
 ) -> None:
     """One user for two workers; the next phase is another matter."""
@@ -240,7 +240,7 @@ def test_a_defect_of_a_workers_user_is_told(
     assert "no such user" in said["why"]
 
 
-def test_who_comes_when_all_are_there_is_sent_away(
+def test_master_rejects_workers_beyond_those_awaited(
     farm: Callable[..., Farm], serve: Callable[[Any], Server], profile: Callable[..., LoadProfile]
 ) -> None:
     """Users would move to it in the middle of the load."""

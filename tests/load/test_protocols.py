@@ -76,7 +76,7 @@ def test_names_that_are_none_are_refused(registry: Registry[Any]) -> None:
     assert registry.group in {"harness.codecs", "harness.transports"}
 
 
-def test_both_planes_have_the_same_protocols() -> None:
+def test_planes_have_the_same_protocols() -> None:
     """The compiled plane knows each of the harness's own by the name that Python has for it."""
     with tempfile.TemporaryFile() as file:
 

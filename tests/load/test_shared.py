@@ -28,7 +28,7 @@ def test_each_record_is_taken_once_and_in_order() -> None:
     assert (np.concatenate(taken)["connection"] == np.arange(104_078)).all()
 
 
-def test_what_the_writer_has_not_spoken_of_waits() -> None:
+def test_reader_waits_for_records_not_yet_announced() -> None:
     """A writer that is still at its newest records has said so of the others alone."""
     shared = SharedRecords()
     write(shared, 0, 10)

@@ -25,7 +25,7 @@ PROFILE = LoadProfile(
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=17), st.integers(17, 10_000))
-def test_nothing_is_shared_twice_and_nothing_is_left(near: list[bool], requests: int) -> None:
+def test_shares_add_up_to_the_whole_load(near: list[bool], requests: int) -> None:
     """Requests, rates, connections and addresses add up to the whole, whoever is near."""
     whole = replace(PROFILE, requests=requests, stages=((50.0, 10), (7.0, 20)))
     parts = shares(whole, near)
@@ -48,7 +48,7 @@ def test_a_source_keeps_its_number() -> None:
         assert [PROFILE.sources[number] for number in share.sources] == list(share.profile.sources)
 
 
-def test_who_is_far_away_is_a_source_of_its_own() -> None:
+def test_distant_worker_is_a_source_of_its_own() -> None:
     """Its addresses are its own, and unlike all others."""
     here, there = shares(PROFILE, [True, False])
     assert here.profile.sources == PROFILE.sources
@@ -70,7 +70,7 @@ def test_users_of_a_closed_loop_are_locusts_to_divide() -> None:
         ({"user_stages": ((1, 5), (2, 5))}, "2 users are too few for 3 workers"),
     ],
 )
-def test_too_little_for_all_is_refused(changes: dict[str, object], why: str) -> None:
+def test_load_too_small_for_all_workers_is_refused(changes: dict[str, object], why: str) -> None:
     """A worker that had nothing to do would never end."""
     with pytest.raises(ValueError, match=f"^{why}$"):
         shares(replace(PROFILE, **changes), [True] * 3)  # type: ignore[arg-type]  # by name

@@ -480,7 +480,7 @@ def test_lost_records_are_counted_and_end_the_load(serve: Serve, make: Make) -> 
     assert load.count("lost_records") == load.count("requests") > 0
 
 
-def test_nothing_is_written_behind_a_lost_record(serve: Serve, make: Make) -> None:
+def test_engine_writes_nothing_behind_a_lost_record(serve: Serve, make: Make) -> None:
     """What is cut off is the last: where a file has room again, records behind a gap would all be misread."""
     receiver, sender = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.fcntl(sender, fcntl.F_SETPIPE_SZ, 4096)
@@ -522,7 +522,7 @@ def test_engine_starts_once(closed_port: int, make: Make) -> None:
     assert len(load.finish()) == 0
 
 
-def test_many_may_wait_for_the_end(serve: Serve, make: Make) -> None:
+def test_engine_lets_many_threads_wait_for_its_end(serve: Serve, make: Make) -> None:
     """As many threads as like, from before the end or behind it."""
     load = make(serve(answer_for_ever).port)
     load.start(PATIENCE_S)
@@ -629,7 +629,9 @@ while engine.counters()["requests"] < 100:
         {"sources": ["not an address"]},
     ],
 )
-def test_what_would_overflow_is_refused(closed_port: int, make: Make, wrong: dict[str, Any]) -> None:
+def test_engine_refuses_values_that_would_overflow(
+    closed_port: int, make: Make, wrong: dict[str, Any]
+) -> None:
     """Times are sums of 64 bits, and everything that is counted was counted out beforehand."""
     with pytest.raises(ValueError, match=r"."):
         make(closed_port, **wrong)

@@ -271,7 +271,7 @@ def test_answer_ends_where_it_ends(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_answer_is_malformed_at_once(case: str) -> None:
+def test_wire_parser_calls_other_bytes_malformed_at_once(case: str) -> None:
     """Neither a broken head, nor a body whose length is in doubt, passes; nobody waits for the rest of it."""
     data = BAD[case]
     wanted = read([data], end=False)

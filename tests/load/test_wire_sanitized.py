@@ -74,7 +74,7 @@ def sanitized(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_neither_engine_nor_parser_goes_astray(built: Built) -> None:
+def test_sanitizers_find_nothing_in_engine_and_parser(built: Built) -> None:
     """All their tests, the fuzzing included, touch no memory that isn't theirs and overflow no number."""
     done = sanitized(built(""), "test_wire_engine.py", "test_wire_parser.py")
     assert done.returncode == 0, done.stdout[-10_000:]
@@ -89,7 +89,7 @@ def test_neither_engine_nor_parser_goes_astray(built: Built) -> None:
         ("volatile int wrong = 2147483647; wrong = wrong + 1;", "signed integer overflow"),
     ],
 )
-def test_what_goes_astray_is_seen(built: Built, line: str, report: str) -> None:
+def test_sanitizers_find_a_deliberate_defect(built: Built, line: str, report: str) -> None:
     """The test above can fail: with a defect on purpose, the first test of the parser ends everything."""
     done = sanitized(built(line), "test_wire_parser.py")
     assert done.returncode != 0
