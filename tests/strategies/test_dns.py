@@ -71,7 +71,7 @@ def test_a_change_is_answered_as_soon_as_it_is_published(host: NetnsHost, dns: D
         assert dns.answer() == {member.address for member in published}
 
 
-def test_what_keeps_it_from_starting_is_told(host: NetnsHost, dns: Dns) -> None:
+def test_dns_error_has_the_cause(host: NetnsHost, dns: Dns) -> None:
     """Where somebody has the port already, dnsmasq's own words say so."""
     taken = host.serve(
         "squatter", ["dnsmasq", "-k", "-C", "/dev/null", "-a", "127.0.0.1", "-z", "-u", "root"]

@@ -67,7 +67,7 @@ def test_a_name_may_have_many_addresses(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_there_are_as_many_workers_as_said(lab: Lab, workers: int) -> None:
+def test_envoy_has_the_requested_number_of_workers(lab: Lab, workers: int) -> None:
     """Each is a thread; requests are evenly spread among instances whichever it is."""
     _envoy(workers=workers).expose(lab.host, ENDPOINT, lab.start(1))
     threads = lab.host.run(["sh", "-c", "cat /proc/[0-9]*/task/*/comm"]).stdout.split()

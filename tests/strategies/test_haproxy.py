@@ -56,7 +56,7 @@ def test_the_ring_is_what_others_have_measured() -> None:
 
 
 @pytest.mark.parametrize(("base_weight", "most"), [(1, 0.341), (10, 0.121), (100, 0.022), (256, 0.017)])
-def test_more_weight_makes_the_ring_more_even(base_weight: int, most: float) -> None:
+def test_haproxy_ring_is_more_even_with_more_weight(base_weight: int, most: float) -> None:
     """Of ten servers, the one that is furthest from its tenth is this much away."""
     proxy = Haproxy(HaproxyOptions(policy="random", base_weight=base_weight))
     shares = proxy.predicted_shares(_members(10))
@@ -86,7 +86,7 @@ def test_a_weight_beyond_256_is_refused(host: NetnsHost) -> None:
 
 
 @pytest.mark.parametrize("proxy", [Haproxy(HaproxyOptions()), HaproxyTcp(HaproxyTcpOptions())])
-def test_who_refuses_costs_no_request_and_is_not_counted(lab: Lab, proxy: Haproxy | HaproxyTcp) -> None:
+def test_haproxy_loses_no_request_to_a_refusing_instance(lab: Lab, proxy: Haproxy | HaproxyTcp) -> None:
     """What HAProxy passed on to another server is counted for that one alone."""
     members = lab.start(2)
     members = [replace(members[0], port=9), members[1]]
@@ -124,7 +124,7 @@ def test_a_refused_change_is_told_in_haproxys_own_words(lab: Lab) -> None:
         proxy.update(lab.host, ENDPOINT, [*members, replace(members[0], name="a/b")])
 
 
-def test_nothing_is_told_of_counts_that_a_reload_has_ended(lab: Lab) -> None:
+def test_haproxy_gives_no_counts_after_a_reload(lab: Lab) -> None:
     """Counts go with their process; none is better than a part."""
     members = lab.start(2)
     proxy = Haproxy(HaproxyOptions())
@@ -134,7 +134,7 @@ def test_nothing_is_told_of_counts_that_a_reload_has_ended(lab: Lab) -> None:
     assert proxy.counted(lab.host, ENDPOINT, members[1:]) is None
 
 
-def test_more_addresses_than_places_are_taken_by_a_reload(lab: Lab) -> None:
+def test_haproxy_reloads_for_more_addresses_than_places(lab: Lab) -> None:
     """One instance is exposed with ten places to spare; then there are twelve."""
     members = lab.start(12)
     proxy = HaproxyTcp(HaproxyTcpOptions(discovery="dns"))
@@ -151,7 +151,7 @@ def test_more_addresses_than_places_are_taken_by_a_reload(lab: Lab) -> None:
         ("workers: 65", "65 is too many; HAProxy has 64 threads at most"),
     ],
 )
-def test_what_haproxy_cannot_do_is_refused(tmp_path: Path, options: str, complaint: str) -> None:
+def test_haproxy_refuses_impossible_options(tmp_path: Path, options: str, complaint: str) -> None:
     """Before anything is made, with what would be right."""
     file = tmp_path / "x.yaml"
     file.write_text(f"strategy: {{name: haproxy, {options}}}\nreplicas: 2\n")

@@ -52,7 +52,7 @@ def test_ip_hash_takes_a_whole_24_for_one_client(lab: Lab) -> None:
     assert spread == {"ip-hash": 1, "hash": 4}
 
 
-def test_who_has_failed_is_left_out_for_a_while(lab: Lab) -> None:
+def test_nginx_leaves_out_a_failed_instance_for_a_while(lab: Lab) -> None:
     """One try finds out that an instance is gone; without the option, each of its turns is one."""
     members = lab.start(2)
     gone = replace(members[0], port=9)
@@ -87,9 +87,7 @@ def test_a_missing_stream_module_is_told_with_what_installs_it(host: NetnsHost) 
         ("keep_alive: true", "take it out, or write discovery: static"),
     ],
 )
-def test_what_nginx_cannot_do_with_a_name_server_is_refused(
-    tmp_path: Path, option: str, complaint: str
-) -> None:
+def test_nginx_refuses_upstream_options_with_dns(tmp_path: Path, option: str, complaint: str) -> None:
     """Policies, failures and kept connections belong to upstream blocks, which know no names."""
     file = tmp_path / "x.yaml"
     file.write_text(f"strategy: {{name: nginx, discovery: dns, {option}}}\nreplicas: 2\n")

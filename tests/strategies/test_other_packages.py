@@ -48,7 +48,7 @@ def test_the_guides_example_runs_and_all_witnesses_agree(installed: dict[str, st
     assert summary["scenario"]["strategy"] == {"name": "nft-flow-hash", "seed": 7}
 
 
-def test_its_options_are_checked_like_any_others(installed: dict[str, str], tmp_path: Path) -> None:
+def test_foreign_strategy_has_checked_options(installed: dict[str, str], tmp_path: Path) -> None:
     """With file, line and column, and before anything is made."""
     scenario = tmp_path / "x.yaml"
     scenario.write_text("strategy:\n  name: nft-flow-hash\n  sed: 7\nreplicas: 2\n")
@@ -58,7 +58,7 @@ def test_its_options_are_checked_like_any_others(installed: dict[str, str], tmp_
     assert "did you mean 'strategy.seed'?" in finished.stderr
 
 
-def test_it_is_listed_with_what_it_says_of_itself(installed: dict[str, str]) -> None:
+def test_foreign_strategy_is_listed_with_its_description(installed: dict[str, str]) -> None:
     """Beside the strategies that the harness has itself."""
     assert "nft-flow-hash" in _harness(installed, "list", "strategies").stdout
     assert (
@@ -82,7 +82,7 @@ def test_it_is_listed_with_what_it_says_of_itself(installed: dict[str, str]) -> 
         ),
     ],
 )
-def test_what_cannot_be_found_is_told_with_its_place(tmp_path: Path, offered: list[str], words: str) -> None:
+def test_missing_strategy_is_reported_with_its_place(tmp_path: Path, offered: list[str], words: str) -> None:
     """A module that is not there, and a name that two packages want."""
     for number, place in enumerate(offered):
         info = tmp_path / f"broken{number}-1.dist-info"

@@ -163,7 +163,7 @@ def test_a_cascade_that_needs_further_chains_is_planned_with_them(
     assert sum(isinstance(step, Command) and "-j DNAT" in step.text for step in steps) > 1
 
 
-def test_what_the_strategy_refuses_is_told_at_its_place(tmp_path: Path) -> None:
+def test_plan_reports_a_refusal_at_its_place(tmp_path: Path) -> None:
     """The second instance finds the port taken, as it does in a run."""
     *steps, last = provisioned(_scenario(tmp_path, "publish", "replicas=2"))
     assert [type(step) for step in steps[2:]] == [Spawned, Told, Spawned, Told]

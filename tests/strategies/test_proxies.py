@@ -353,7 +353,7 @@ def _wait_checked(bench: Bench, proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("count", [1, 1_000])
 @pytest.mark.parametrize("name", _PROXIES)
-def test_one_member_and_a_thousand_can_be_exposed(bench: Bench, name: str, count: int) -> None:
+def test_proxy_exposes_one_member_and_a_thousand(bench: Bench, name: str, count: int) -> None:
     """It serves with any number of members; nothing is counted before anybody asked."""
     made_up = [Member(f"x-{k}", f"198.19.{k // 200 + 8}.{k % 200 + 2}", 8080) for k in range(count - 1)]
     members = [bench.members[0], *made_up]

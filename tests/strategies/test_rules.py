@@ -136,7 +136,7 @@ def test_withdrawing_leaves_other_rules_alone(host: NetnsHost, name: str) -> Non
 
 @pytest.mark.parametrize("name", _RULES)
 @pytest.mark.parametrize("count", [1, 1_000])
-def test_one_member_and_a_thousand_can_be_exposed(host: NetnsHost, name: str, count: int) -> None:
+def test_rules_expose_one_member_and_a_thousand(host: NetnsHost, name: str, count: int) -> None:
     """Each member has a count of its own, nothing at first; an update without a change leaves the rules."""
     strategy, members = _strategy(name), _made_up(count)
     strategy.expose(host, ENDPOINT, members)

@@ -46,7 +46,7 @@ def test_changes_in_quick_succession_are_each_in_force(lab: Lab, discovery: str)
     assert traefik.counted(lab.host, ENDPOINT, members) == Counted("proxy", "requests", 30)
 
 
-def test_its_revision_is_told_by_no_instance(lab: Lab) -> None:
+def test_traefik_itself_answers_for_its_revision(lab: Lab) -> None:
     """Who asks for it gets the proxy's own answer, and it is not counted."""
     traefik, members = _traefik(), lab.start(1)
     traefik.expose(lab.host, ENDPOINT, members)
@@ -54,7 +54,7 @@ def test_its_revision_is_told_by_no_instance(lab: Lab) -> None:
     assert traefik.counted(lab.host, ENDPOINT, members) == Counted("proxy", "requests", 0)
 
 
-def test_its_metrics_make_room_for_the_endpoint(lab: Lab) -> None:
+def test_traefik_metrics_avoid_the_endpoints_port(lab: Lab) -> None:
     """The endpoint may have the port that they have otherwise."""
     traefik, members = _traefik(), lab.start(1)
     endpoint = Endpoint(ENDPOINT.address, 9100)

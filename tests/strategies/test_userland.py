@@ -87,7 +87,7 @@ def echo(host: NetnsHost, userland: Strategy, host_program: Callable[[str], Any]
 
 
 @pytest.mark.usefixtures("echo")
-def test_what_is_sent_arrives_however_slowly_it_is_read(on_client_side: Callable[[str], Any]) -> None:
+def test_relay_delivers_all_bytes_to_a_slow_reader(on_client_side: Callable[[str], Any]) -> None:
     """Eight megabytes, more than all buffers hold, come back whole, and the end of the stream with them."""
     assert on_client_side("""
 import hashlib, threading, time
