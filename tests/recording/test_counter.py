@@ -23,7 +23,7 @@ requests = st.lists(
 
 @pytest.mark.parametrize("unit", ["connection", "request", "source"])
 @given(rows=requests, cuts=st.lists(st.integers(0, 60), max_size=5))
-def test_any_blocks_are_counted_like_the_whole(
+def test_counter_of_blocks_equals_that_of_the_whole(
     unit: Unit, rows: list[tuple[int, int, int]], cuts: list[int]
 ) -> None:
     """Counted in blocks, the units and those without an instance are what the recording counts at once."""
@@ -39,7 +39,7 @@ def test_any_blocks_are_counted_like_the_whole(
     assert counter.missing == whole.unattributed(unit)
 
 
-def test_more_instances_than_expected_are_not_cut_off() -> None:
+def test_counter_keeps_unexpected_instances() -> None:
     """Where more instances answer than there should be, the counts show it."""
     records = np.zeros(5, dtype())
     records["instance"] = range(5)

@@ -113,7 +113,7 @@ def test_a_full_disk_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_what_is_recovered_has_the_scenarios_instances(tmp_path: Path) -> None:
+def test_recovered_recording_has_the_scenarios_instances(tmp_path: Path) -> None:
     """Those that had not answered, too."""
     blocks, rows = Spool(tmp_path / "blocks"), records(200)
     rows["instance"] %= 2
@@ -126,7 +126,7 @@ def test_what_is_recovered_has_the_scenarios_instances(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_nothing_is_recovered_where_nobody_answered(tmp_path: Path) -> None:
+def test_recovery_needs_an_answer(tmp_path: Path) -> None:
     """Refused connections alone are no recording that anybody would look for."""
     assert recovered(tmp_path / "blocks", NAMES) is None
     blocks, rows = Spool(tmp_path / "blocks"), records(200)
@@ -199,7 +199,7 @@ def test_the_next_run_keeps_what_a_killed_one_wrote(tmp_path: Path, scenario: Sc
     assert kept.requests_by_instance().tolist() == [3000, 0, 0]
 
 
-def test_what_cannot_be_read_is_left_as_it_is(tmp_path: Path, scenario: Scenario) -> None:
+def test_unreadable_spool_is_left_as_it_is(tmp_path: Path, scenario: Scenario) -> None:
     """Somebody may yet find a use for it; the next run has nothing to do with it."""
     _die(tmp_path, scenario, "damaged")
     with PendingResult(tmp_path / "results", "next") as pending:

@@ -169,7 +169,7 @@ def test_choices_are_in_the_order_of_time() -> None:
     assert choices.tolist() == [0, 1, 2]
 
 
-def test_nothing_recorded_is_all_zeros() -> None:
+def test_empty_recording_is_all_zeros() -> None:
     """An empty file is a recording without requests."""
     recording = read(rows([]))
     assert recording.requests_by_instance().tolist() == [0, 0, 0]
@@ -213,7 +213,7 @@ def test_parquet_is_legible_without_the_harness(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 but no more"])
-def test_what_is_no_recording_is_explained(tmp_path: Path, content: bytes | None) -> None:
+def test_reader_explains_why_a_file_is_no_recording(tmp_path: Path, content: bytes | None) -> None:
     """A missing, empty or damaged file is an error that names it."""
     path = tmp_path / "requests.parquet"
     if content is not None:
@@ -222,7 +222,7 @@ def test_what_is_no_recording_is_explained(tmp_path: Path, content: bytes | None
         Recording.from_parquet(path)
 
 
-def test_another_parquet_file_is_no_recording(tmp_path: Path) -> None:
+def test_reader_refuses_other_parquet_files(tmp_path: Path) -> None:
     """A file without the harness's metadata is refused."""
     import pandas as pd
 
