@@ -111,7 +111,7 @@ def test_a_load_that_is_soon_over_can_have_its_verdict(scenario: Scenario, unit:
     assert found.verdict == "even"
 
 
-def test_nobody_has_looked_at_an_empty_recording(scenario: Scenario) -> None:
+def test_early_stop_of_an_empty_recording_knows_nothing(scenario: Scenario) -> None:
     """Nothing came, nothing is known, and the reason says so."""
     watch = EarlyStop(scenario, "connection", NAMES, SHARES)
     watch.take(np.zeros(0, dtype()), LOOK_NS, ())

@@ -57,7 +57,7 @@ def test_the_last_answer_of_who_was_stopped_is_told() -> None:
     assert (row.lost, row.first_error_s, row.last_error_s, row.last_answer_s) == (0, None, None, 0.05)
 
 
-def test_whoever_goes_on_has_no_last_answer() -> None:
+def test_slow_instance_has_no_last_answer() -> None:
     """A slow instance still has its share."""
     recording = made_recording((0, 1, 1, 0), (160, 1, 1, 0))
     began = START_NS + 100 * MS
@@ -104,7 +104,7 @@ def test_a_generator_that_times_no_connection_tells_by_the_first_answer() -> Non
     assert (row.established.lost, row.new.lost) == (1, 0)
 
 
-def test_what_still_goes_to_the_dead_after_the_rules_were_changed_is_counted() -> None:
+def test_impact_counts_losses_after_the_change_of_rules() -> None:
     """Clients who got no connection, from the moment on at which the members had been followed."""
     recording = made_recording((0, 1, 0, 0), (120, 1, 1, REFUSED), (210, 1, 1, REFUSED), (220, 1, 0, 0))
     (row,) = _rows(recording, _stopped(100, "b", followed_ns=START_NS + 200 * MS))
@@ -197,7 +197,7 @@ def test_latency_is_told_before_the_event_until_the_recovery_and_in_the_second_a
 
 
 @pytest.mark.parametrize(("within_ms", "outside"), [(100, True), (400, False)])
-def test_it_can_be_asked_whether_it_is_still_disturbed_later(within_ms: int, *, outside: bool) -> None:
+def test_impact_tells_whether_losses_go_on(within_ms: int, *, outside: bool) -> None:
     """Losses that go on for 300 ms, of 320 that there are, are against the first 100."""
     (after,) = impacts(
         crowd(range(500, 800), until=820), [_stopped(500, "b", shares=AWAY)], _SCENARIO, "connection"
@@ -205,7 +205,7 @@ def test_it_can_be_asked_whether_it_is_still_disturbed_later(within_ms: int, *, 
     assert after.outside_after(within_ms * MS) == outside
 
 
-def test_without_events_there_is_nothing_to_tell() -> None:
+def test_impact_without_events_is_empty() -> None:
     """As in most runs."""
     assert _rows(made_recording((0, 1, 0, 0))) == ()
 

@@ -90,7 +90,7 @@ def test_of_events_that_follow_each_other_quickly_the_last_is_judged() -> None:
     assert (found.passed, found.reason) == ("yes", "kill 1: recovered after 0.200 s")
 
 
-def test_nothing_required_is_nothing_told() -> None:
+def test_recovery_without_requirement_is_empty() -> None:
     """As in most scenarios."""
     scenario: Any = SimpleNamespace(recovers=None)
     assert recovers(scenario, [], []) is None

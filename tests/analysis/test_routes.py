@@ -162,7 +162,7 @@ def test_a_plan_has_enough_for_every_route(scenario: Callable[..., Scenario]) ->
     assert hashed.units == units_needed([1 / 3] * 3, 0.1, sure, power)
 
 
-def test_one_route_is_a_scenario_like_any(scenario: Callable[..., Scenario], tmp_path: Path) -> None:
+def test_single_route_divides_nothing(scenario: Callable[..., Scenario], tmp_path: Path) -> None:
     """Nothing is divided among one."""
     file = tmp_path / "one.yaml"
     file.write_text("strategy: nginx\nroutes: {api: {path: /api, replicas: 2}}\n")

@@ -103,9 +103,7 @@ def test_sources_are_a_unit_too() -> None:
 
 
 @pytest.mark.parametrize(("over_s", "rate_per_s"), [(2.0, 50), (0.9, None)])
-def test_what_is_lacking_takes_as_long_as_the_second_half_shows(
-    over_s: float, rate_per_s: float | None
-) -> None:
+def test_missing_time_follows_the_rate_of_the_second_half(over_s: float, rate_per_s: float | None) -> None:
     """Where all connections were made in the first half, a longer load would bring no more."""
     rows = recording([34, 33, 33])
     rows.rows["start_ns"] = np.linspace(0, over_s * 1e9, 200)
@@ -148,7 +146,7 @@ def test_quantiles_have_intervals_where_there_is_enough() -> None:
     assert set(few.model_dump().values()) == {None}
 
 
-def test_nothing_measured_is_inconclusive_and_still_json() -> None:
+def test_summary_without_requests_is_inconclusive_json() -> None:
     """Without requests there are nulls instead of made-up numbers."""
     summary = summarise(scenario(), recording([0, 0, 0]), observed(wall_ns=0))
     assert summary.verdict == "inconclusive"
@@ -208,7 +206,7 @@ def test_a_proxys_own_connections_are_no_disagreement() -> None:
     assert summary.witnesses.agree is True
 
 
-def test_one_witness_alone_agrees_with_nobody() -> None:
+def test_single_witness_neither_agrees_nor_differs() -> None:
     """No second witness, or none that counted, is neither agreement nor difference."""
     assert summarise(scenario(), recording([4, 5, 6]), observed()).witnesses.agree is None
     counted = {"kernel": table((None, None), (None, None), (None, None))}
