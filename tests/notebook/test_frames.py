@@ -69,7 +69,7 @@ def test_a_request_has_its_times_in_the_units_of_the_columns() -> None:
     assert frame.loc[1, "first_byte_ms"] == pytest.approx(1)
 
 
-def test_what_a_request_lacks_is_missing() -> None:
+def test_request_frame_has_missing_values_for_unknown_ones() -> None:
     """No stand-in such as -1 or 0 gets into anybody's mean."""
     frame = requests_frame(_recording({"instance": 1}, _NOBODY))
     assert frame["instance"].tolist()[0] == "b"

@@ -123,9 +123,7 @@ def test_a_condensed_result_that_is_whole_is_there_once(stored: Stored, tmp_path
     assert results[1].suite == "reference"
 
 
-def test_what_lies_beside_condensed_results_is_there_too(
-    stored: Stored, incomplete: Path, tmp_path: Path
-) -> None:
+def test_library_finds_results_beside_archived_ones(stored: Stored, incomplete: Path, tmp_path: Path) -> None:
     """A whole result without a line of its own, and one that is incomplete."""
     first, second = stored([5000, 5000]), stored([9000, 1000])
     suite = _condense(tmp_path / "reference", first)
@@ -184,7 +182,7 @@ def test_a_column_that_is_none_is_told_with_the_nearest(stored: Stored, tmp_path
         library.load_results(tmp_path / "results").filter(replica=2)
 
 
-def test_one_row_is_the_summary_of_a_result(stored: Stored, tmp_path: Path) -> None:
+def test_result_summary_is_its_row_of_the_table(stored: Stored, tmp_path: Path) -> None:
     """The same as in the table of all."""
     stored([5000, 5000])
     stored([9000, 1000])
@@ -203,7 +201,7 @@ def test_events_of_all_results_are_one_table(stored: Stored, tmp_path: Path, inc
     assert incomplete.name not in set(table["result"])
 
 
-def test_what_is_no_folder_of_results_is_told_in_a_line(tmp_path: Path) -> None:
+def test_library_refuses_other_folders_in_a_line(tmp_path: Path) -> None:
     """Path, why, what to do."""
     (tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "empty").mkdir()

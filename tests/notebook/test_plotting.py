@@ -69,7 +69,7 @@ def test_two_sets_of_results_are_compared(measure: Measure) -> None:
 
 
 @pytest.mark.parametrize("kind", ["matrix", "cost"])
-def test_where_no_result_has_a_summary_there_is_no_plot(kind: str) -> None:
+def test_plot_needs_a_result_with_summary(kind: str) -> None:
     """In a line."""
     with pytest.raises(ResultError, match="1 results: none has a summary"):
         getattr(Results([Result("killed")]).plot, kind)()
