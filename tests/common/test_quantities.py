@@ -58,7 +58,7 @@ _NO_DURATION = "is no duration; write numbers with units (h, m, s, ms, us, ns), 
         ("169h", "169h is too long; write at most 168h"),
     ],
 )
-def test_what_is_no_duration_is_refused_with_the_right_form(given_: object, words: str) -> None:
+def test_duration_parser_refuses_other_text_and_names_the_form(given_: object, words: str) -> None:
     """The message says what was found and what to write."""
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         parse_duration(given_)
@@ -88,7 +88,7 @@ def test_a_percentage_is_read_as_a_share_of_one(text: str, share: float) -> None
         ("-5%", "'-5%' is no percentage; write a number and %, such as 10%"),
     ],
 )
-def test_what_is_no_percentage_is_refused_with_the_right_form(given_: object, words: str) -> None:
+def test_percentage_parser_refuses_other_text_and_names_the_form(given_: object, words: str) -> None:
     """A bare number is refused with both of its readings."""
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         parse_percentage(given_)
@@ -118,7 +118,7 @@ def test_a_rate_is_read_a_second(text: str, rate_per_s: float) -> None:
         ("200/d", "'200/d' is no rate; write a number and /s, /m or /h, such as 200/s"),
     ],
 )
-def test_what_is_no_rate_is_refused_with_the_right_form(given_: object, words: str) -> None:
+def test_rate_parser_refuses_other_text_and_names_the_form(given_: object, words: str) -> None:
     """The message says what was found and what to write."""
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         parse_rate(given_)
