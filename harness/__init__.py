@@ -35,7 +35,7 @@ def load_results(*paths: str | os.PathLike[str]) -> Results:
     Returns
     -------
     Results
-        A sequence, whose members are read when something is asked of them.
+        A sequence, whose members are read on first use.
 
     Raises
     ------

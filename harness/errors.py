@@ -37,7 +37,7 @@ class EngineError(HarnessError):
 
 
 class StrategyError(HarnessError):
-    """A strategy could not do what was asked of it."""
+    """A strategy could not be carried out."""
 
 
 class RefusedError(StrategyError):

@@ -1,4 +1,4 @@
-"""What an event cost, and how long it lasted: told from the recording alone."""
+"""The impact of an event and its duration, from the recording alone."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def explained(path: Path) -> Iterator[None]:
             why = "a file stands where a folder is needed"
         raise ResultError(
             f"{error.filename or path}: the result can't be written: {why}; "
-            f"mend that, or choose another folder with --output DIR"
+            f"correct that, or choose another folder with --output DIR"
         ) from error
 
 

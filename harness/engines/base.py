@@ -140,7 +140,7 @@ class Engine(Protocol):
         """
 
     def changes(self) -> Changes:
-        """Follow what becomes of the instances from now on; an instance is told of once it listens."""
+        """Watch the instances from now on; a new instance is reported once it listens."""
 
     def memory_bytes(self) -> dict[str, int]:
         """Read how much memory each role's containers had at most; empty without containers."""
@@ -152,7 +152,7 @@ class Engine(Protocol):
         """
 
     def died(self) -> list[str]:
-        """Tell of each instance that has ended without being asked to, one sentence each."""
+        """Describe each instance that has ended by itself, one sentence each."""
 
     def versions(self) -> dict[str, str]:
         """Give the version of what runs the instances, by its name."""

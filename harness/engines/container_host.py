@@ -208,7 +208,7 @@ class ContainedHost:
         return self._host.attach(pids, addresses)
 
     def exposed(self) -> None:
-        """Be told that a strategy has exposed its members."""
+        """Take note that a strategy has exposed its members."""
         self._host.exposed()
 
     def dropped(self) -> int:

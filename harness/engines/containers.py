@@ -301,7 +301,7 @@ class ContainerEngine:
         written = "".join(f"\\{byte:03o}" for byte in word.to_bytes(8, sys.byteorder))
         finished = self._host.run(["sh", "-c", _WRITE_WORD, "sh", written, _COUNTERS, str(place)])
         if finished.status:
-            raise EngineError(f"{name} can't be told to be slower, or to fail: {finished.stderr.strip()}")
+            raise EngineError(f"{name} can't be made slower, or made to fail: {finished.stderr.strip()}")
 
     def changes(self) -> Changes:
         """Follow what becomes of the instances from now on."""
@@ -329,7 +329,7 @@ class ContainerEngine:
         return [Served(row[0], row[1]) for row in rows]
 
     def died(self) -> list[str]:
-        """Tell of each container that has ended without being asked to, one sentence each."""
+        """Describe each container that has ended by itself, one sentence each."""
         return self.containers.died()
 
     def versions(self) -> dict[str, str]:

@@ -30,7 +30,7 @@ _PREFIX, _OWN_PREFIX = "sameport-", "sameport."
 _LOOK_EVERY_S = 0.01
 _DEADLINE_S = 300  # where the machine is emulated, and busy, eight containers that start at once take minutes
 _STOP_S = 10  # what `docker stop` leaves a container to end by itself
-# Of a container that has ended, its last words may be written after its end is told.
+# Of a container that has ended, its last output may be written after the event of its end.
 _LOG_SETTLES_S = 0.2
 _RUNNING = {"start": True, "die": False, "died": False}  # the last is Podman's own word
 _MOST_PROCESSES = 512

@@ -267,7 +267,7 @@ class Forkserver:
         return [one for one in self._instances if one.name in names and one.status is None]
 
     def _do_end(self, request: Message) -> Message:
-        """End instances: {names, kill, grace_ns} → {killed}, those that did not end when they were asked to.
+        """End instances: {names, kill, grace_ns} → {killed}, those that SIGTERM did not end.
 
         As of a container, all that an instance has started ends with it.
         """

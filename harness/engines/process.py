@@ -217,7 +217,7 @@ class ProcessEngine:
         return [Served(self._counters[slot], self._counters[slot + 1]) for slot in slots]
 
     def died(self) -> list[str]:
-        """Tell of each instance that has ended without being asked to, one sentence each."""
+        """Describe each instance that has ended by itself, one sentence each."""
         sentences: list[str] = self._ask({"do": "died"})["died"]
         return sentences
 

@@ -224,7 +224,11 @@ def _shares(
         return Check(name, "shares", "failed", f"are not the baseline's: {what}")
     if compared.verdict == "same" and missing <= 0.001 * min(sum(before), sum(after)):
         return Check(name, "shares", "passed", f"are the baseline's: {what}")
-    why = f"{missing:,} units can't be attributed" if compared.verdict == "same" else "too few units to tell"
+    why = (
+        f"{missing:,} units can't be attributed"
+        if compared.verdict == "same"
+        else "too few units for an answer"
+    )
     return Check(name, "shares", "inconclusive", f"{why}: {what}; measure longer, or more often")
 
 

@@ -1,4 +1,4 @@
-"""What every host does when the harness asks, from inside: programs, files, counts.
+"""The agent on every host, which carries out requests: programs, files, counts.
 
 Requests and answers are described at the `_do_…` method of each.
 """
@@ -59,7 +59,7 @@ def set_limits(limits: Mapping[str, str]) -> None:
 
 
 class Inside:
-    """The process on a host that does what the harness asks.
+    """The process on a host that carries out the harness's requests.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ class Host(Protocol):
         """
 
     def exposed(self) -> None:
-        """Be told that a strategy has exposed its members; no load may come before."""
+        """Take note that a strategy has exposed its members; no load may come before."""
 
     def dropped(self) -> int:
         """Count the packets that connection tracking had to drop so far."""

@@ -74,7 +74,7 @@ class AskedService:
 
 
 class AskingHost(ABC):
-    """A host on which a process does what is asked over a channel.
+    """A host whose agent process carries out requests from a channel.
 
     Attributes
     ----------

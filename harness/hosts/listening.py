@@ -1,4 +1,4 @@
-"""Which ports a process or its network namespace listens on, told by the kernel.
+"""Which ports a process or its network namespace listens on, from the kernel.
 
 No packet is sent for it: a connection made to look would be counted by the instance, and its
 remains could disturb the measured ones. /proc/net/tcp would tell, too, but walks the kernel's table

@@ -69,7 +69,7 @@ class ClientPhase:
     """
 
     feeds: ClassVar[bool] = False
-    """Whether Locust's statistics have to be told of the requests: it counts these itself."""
+    """Whether requests have to be reported to Locust's statistics: it counts these itself."""
 
     ends_itself: ClassVar[bool] = False
     """Whether users know by themselves when the phase is over: a locustfile's have no idea of it."""

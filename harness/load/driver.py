@@ -264,7 +264,7 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
     Raises
     ------
     LoadError
-        Only the compiled data plane could do what the scenario asks for.
+        Only the compiled data plane could do what the scenario requires.
     """
     if scenario.load.model == "open" and not wire:
         raise LoadError(

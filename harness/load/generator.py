@@ -38,7 +38,7 @@ from harness.load.wired import AVAILABLE, WirePhase
 
 
 class _Job(Protocol):
-    """What the parent asked for."""
+    """The request of the parent."""
 
     def run(self, channel: Channel) -> None:
         """Do it, and report."""

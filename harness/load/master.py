@@ -130,7 +130,7 @@ class Master:
         channel.send({"event": "gathered", "wire": all(worker.wire for worker in self.workers.values())})
 
     def job(self, message: Message, fd: int) -> MasterDrive:
-        """Give the phase that the parent asks for."""
+        """Give the phase that the parent requests."""
         self.current = MasterDrive(self, message, fd)
         return self.current
 

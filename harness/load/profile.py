@@ -54,7 +54,7 @@ class LoadProfile:
     user
         ``wire``, the compiled data plane; ``gevent``, users of plain Python; ``http``, Locust's FastHttpUser.
     locustfile
-        Path of a Python file whose user classes ask, in place of all of these.
+        Path of a Python file whose user classes send the requests, in place of all of these.
     stages
         Arrivals of an open loop: rate a second and nanoseconds that it lasts, one after the other; none
         for a closed loop. `wire` alone can drive them.
@@ -118,18 +118,18 @@ class LoadProfile:
         self._require_http()
 
     def _require_http(self) -> None:
-        # A line break or a blank here would end the request line or the field, and ask something else.
+        # A line break or a blank here would end the request line or the field, and change the request.
         for path in (self.path, *(asked.path for asked in self.routes)):
             if not re.fullmatch(r"[!-~]+", path):
                 raise ValueError(f"path must be printable ASCII without blanks, not {path!r}")
         if any(asked.weight < 1 for asked in self.routes):
-            raise ValueError("each route is asked for: weights are at least 1")
+            raise ValueError("each route has requests: weights are at least 1")
         for name, value in (*self.headers.items(), *(("Host", asked.host) for asked in self.routes)):
             if not (re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) and re.fullmatch(r"[ -~\t]*", value)):
                 raise ValueError(f"headers: {name!r}: {value!r} is no header field")
 
     def asked(self) -> tuple[Asked, ...]:
-        """Give what is asked for, on each route or at all."""
+        """Give the requests of each route, or those of a load without routes."""
         return self.routes or (Asked(self.path, "", 1),)
 
     def fields(self, asked: Asked) -> dict[str, str]:
@@ -140,7 +140,7 @@ class LoadProfile:
         return {"Host": host, **self.headers}
 
     def turns(self) -> tuple[int, ...]:
-        """Give the order in which routes are asked for, over and over: as often as weights say, well mixed.
+        """Give the order of the routes' requests, over and over: as often as weights say, well mixed.
 
         This is nginx's smooth weighted round robin: weights 5, 1, 1 give 0, 0, 1, 0, 2, 0, 0, so that no
         route has to wait for another one's whole share.

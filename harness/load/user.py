@@ -69,7 +69,7 @@ class Phase:
     codec, transport
         The phase's codec, and the class of the users' transports.
     turns
-        The order in which routes are asked for.
+        The order of the routes' requests.
     records : bytearray
         Packed records that are not written yet.
     body_bytes : int
@@ -109,7 +109,7 @@ class Phase:
         self._sweeper = gevent.spawn(self.sweep)
 
     feeds: ClassVar[bool] = True
-    """Whether Locust's statistics have to be told of the requests."""
+    """Whether requests have to be reported to Locust's statistics."""
 
     ends_itself: ClassVar[bool] = True
     """Whether users know by themselves when the phase is over."""

@@ -98,7 +98,7 @@ class WirePhase:
         self._watcher.start(self._on_done)
 
     feeds: ClassVar[bool] = True
-    """Whether Locust's statistics have to be told of the requests."""
+    """Whether requests have to be reported to Locust's statistics."""
 
     ends_itself: ClassVar[bool] = True
     """Whether users know by themselves when the phase is over."""
@@ -197,7 +197,7 @@ class WireUser(User):  # type: ignore[misc]  # Locust carries no types
     wait_time = constant(0)
 
     def be_there(self) -> None:
-        """Let the engine ask until the phase ends."""
+        """Let the engine send requests until the phase ends."""
         phase: WirePhase = self.environment.phase
         if not phase.stopped:
             phase.join()

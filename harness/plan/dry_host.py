@@ -151,7 +151,7 @@ class _Unknown(Finished):
 
 
 class DryHost:
-    """A host that carries nothing out, and writes down what is asked of it.
+    """A host that carries nothing out, and logs all actions.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class DryHost:
     Attributes
     ----------
     steps
-        What was asked, in order.
+        The actions, in order.
     """
 
     published = False
@@ -286,7 +286,7 @@ class _DryChannel(Channel):
     first
         What the program says by itself; None if that is not known.
     obeys
-        Whether it answers whatever it is told with an empty message, as the relay does.
+        Whether it answers each message with an empty one, as the relay does.
     """
 
     def __init__(

@@ -106,7 +106,7 @@ class PendingResult:
             recording.to_parquet(self.path / "requests.parquet")
 
     def write_applied(self, notes: Notes) -> None:
-        """Write applied.json: what the strategy asked of its host."""
+        """Write applied.json: the strategy's actions on its host."""
         with explained(self.path):
             (self.path / APPLIED).write_text(notes.to_json(), encoding="utf-8")
 

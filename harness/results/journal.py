@@ -35,7 +35,7 @@ During = Literal["expose", "update"]
 
 
 class AppliedStep(BaseModel):
-    """One thing that the strategy asked of its host, `at_s` seconds after it began to expose."""
+    """One action of the strategy on its host, `at_s` seconds after it began to expose."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +45,7 @@ class AppliedStep(BaseModel):
 
 
 class Applied(BaseModel):
-    """All that the strategy asked, in order: applied.json."""
+    """All actions of the strategy, in order: applied.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,7 +55,7 @@ class Applied(BaseModel):
 
 
 class Notes:
-    """What a strategy asks of a host while it exposes or updates.
+    """The actions of a strategy on a host while it exposes or updates.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Notes:
 
     @contextmanager
     def during(self, what: During) -> Iterator[Host]:
-        """Give the host; until the context ends, what is asked of it is noted."""
+        """Give the host; until the context ends, its actions are logged."""
         self._during = what
         try:
             yield self._host

@@ -46,7 +46,7 @@ class Stored:
         return Recording.from_parquet(self.folder / REQUESTS)
 
     def applied(self) -> Applied | None:
-        """Read what the strategy asked of its host; None where the result is older than that."""
+        """Read the strategy's actions on its host; None where the result is older than that."""
         return None if self.folder is None else read_applied(self.folder)
 
     def scenario_text(self) -> str:

@@ -204,13 +204,13 @@ def _interruption(load: PhaseResult, *, interrupted: bool) -> list[str]:
 
 
 def _never_updated(lab: Provisioned) -> list[str]:
-    """Say where a strategy can't be told what the scenario would have it told."""
+    """Warn of a strategy that can't change its members although the scenario would have it do so."""
     replaced = any(event.action == "replace" for event in lab.scenario.events)
     if lab.strategy.can.discovery == "pushed" or not (replaced or lab.scenario.membership == "followed"):
         return []
     own = lab.strategy.can.follows
     means = f"instances come and go by its own means ({own})" if own else "it keeps what it began with"
-    return [f"{lab.strategy.name} can't be told of members: {means}, so it was measured as static"]
+    return [f"{lab.strategy.name} can't change its members: {means}, so it was measured as static"]
 
 
 def _too_few(scenario: Scenario, load: PhaseResult) -> list[str]:
@@ -224,7 +224,7 @@ def _too_few(scenario: Scenario, load: PhaseResult) -> list[str]:
 def _lost_workers(load: PhaseResult) -> list[str]:
     return [
         f"worker {worker['number']} on {worker['machine']} disappeared during the load; the "
-        f"{worker['requests']:,} requests that it had told of by then count, others that it made do not"
+        f"{worker['requests']:,} requests that it had reported by then count, its other ones do not"
         for worker in load.workers
         if worker["lost"]
     ]

@@ -35,7 +35,7 @@ class Exposed:
     stage, endpoint
         The host as the strategy sees it, and the endpoint that it opens there.
     notes
-        What the strategy asked of its host, and will ask.
+        The strategy's actions on its host, so far and to come.
     versions
         Name to version of everything that takes part.
     analysis

@@ -54,7 +54,7 @@ def on_progress(progress: Progress, driver: Driver, duration_ns: int, kept: Kept
     progress
         Shows how far the phase is.
     driver
-        Drives it, and is told when no more is needed.
+        Drives it, and ends it early when no more is needed.
     duration_ns
         How long the phase is to take.
     kept

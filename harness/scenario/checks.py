@@ -79,14 +79,14 @@ class Checked(Protocol):
 
     @property
     def membership(self) -> str:
-        """Whether the strategy is told of its members."""
+        """Whether changes of members are pushed to the strategy."""
 
     def instances(self) -> Mapping[str, int]:
         """Give the weights of those that are there at the beginning, by their names."""
 
 
 def require_routable(scenario: Checked) -> None:
-    """See that a scenario's strategy and its load can do what its routes ask for.
+    """Check that a scenario's strategy and its load support its routes.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _of_strategy(scenario: Checked) -> PydanticCustomError | None:
     able = [name for name in strategy_names() if find_strategy(name).default_capabilities().routes]
     if strategy.name not in able:
         words = (
-            f"routes: {strategy.name} leads each request to any instance, whatever is asked for; take them "
+            f"routes: {strategy.name} leads each request to any instance, on any route; take them "
             f"out, or take one of: {', '.join(able)}"
         )
         return refuse(words, "routes", complete=True, impossible=True)
@@ -135,12 +135,12 @@ def _of_load(scenario: Checked) -> PydanticCustomError | None:
     load, unit = scenario.load, scenario.strategy.can.unit
     by_path = any(route.path is not None for route in scenario.routes.values())
     if load.locustfile is not None:
-        words = "a locustfile's users ask what they like, and not for routes; take out the one or the other"
+        words = "a locustfile decides the requests, so routes have no effect; take out the one or the other"
         return refuse(words, "load.locustfile")
     if by_path and load.path != "/":
-        return refuse("routes by path say what is asked for; take it out", "load.path")
+        return refuse("routes by path set the path of requests; take it out", "load.path")
     if not by_path and (host := next((name for name in load.headers if name.lower() == "host"), None)):
-        return refuse("routes by host say the name that is asked; take it out", f"load.headers.{host}")
+        return refuse("routes by host set the host of requests; take it out", f"load.headers.{host}")
     if load.until is not None and unit == "source":
         words = "a verdict on client addresses of several routes is not waited for; take it out"
         return refuse(words, "load.until")

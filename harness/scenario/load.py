@@ -49,8 +49,8 @@ class Load(Model):
 
     model: Literal["closed", "open"] = Field(
         default="closed",
-        description="closed: each user asks again when it has its answer; open: requests arrive at a rate, "
-        "whether or not earlier ones are answered.",
+        description="closed: each user waits for its answer before the next request; open: requests arrive at a "
+        "rate, whether or not earlier ones are answered.",
     )
     user: Literal["wire", "gevent", "http"] = Field(
         default="wire",
@@ -59,14 +59,14 @@ class Load(Model):
     )
     locustfile: ExistingFile | None = Field(
         default=None,
-        description="A file of Locust's whose user classes ask, in place of all of these, what they like.",
+        description="A locustfile, whose user classes send the requests in place of all of these.",
     )
     users: int = Field(
         default=16,
         ge=1,
         le=100_000,
-        description="How many users ask at the same time; in an open loop, how many requests may be under "
-        f"way at most ({OPEN_USERS:,} if left out).",
+        description="How many users there are; in an open loop, how many requests may be in flight "
+        f"at most ({OPEN_USERS:,} if left out).",
     )
     workers: int = Field(
         default=1,
@@ -115,7 +115,7 @@ class Load(Model):
     close: Literal["fin", "reset"] = Field(
         default="fin", description="How the clients end their connections: in order, or by a reset."
     )
-    path: UrlPath = Field(default="/", description="What is asked for.")
+    path: UrlPath = Field(default="/", description="The path of the requests.")
     headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
     timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
     sources: int = Field(
@@ -132,7 +132,7 @@ class Load(Model):
         if info.context != WRITTEN or not isinstance(given, dict):
             return given
         implied: dict[str, Any] = {"users": OPEN_USERS} if given.get("model") == "open" else {}
-        with suppress(KeyError, TypeError, ValueError):  # whatever is wrong with them is told below
+        with suppress(KeyError, TypeError, ValueError):  # their errors are reported below
             if given["stages"]:
                 implied["duration"] = format_duration(
                     sum(parse_duration(stage["for"]) for stage in given["stages"])
@@ -192,7 +192,7 @@ class Load(Model):
                 "a locustfile's users wait for answers; write model: closed", "load.model", complete=True
             )
         if self.requests is not None:
-            words = "a locustfile's users ask as often as they like; take out requests, and write duration"
+            words = "a locustfile decides the number of requests; take out requests, and write duration"
             raise refuse(words, "load.requests", complete=True)
         return self
 

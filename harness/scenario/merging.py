@@ -1,4 +1,4 @@
-"""Documents made of parts of others: whatever is wrong with a part is still told where it was written."""
+"""Documents made of parts of others: errors in a part are still reported where it was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a file, or from parts of several, to a scenario: every mistake is told at its place."""
+"""From a file, or from parts of several, to a scenario: every mistake is reported at its place."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Route(Model):
     host: HostName | None = Field(default=None, description="Requests for this name (header Host).")
     replicas: int = Field(ge=1, description="How many instances: NAME-1, NAME-2, ...")
     weight: Weight = Field(
-        default=1, description="How often clients ask for it, in relation to the other routes."
+        default=1, description="How many requests it gets, in relation to the other routes."
     )
 
     @model_validator(mode="after")
@@ -61,7 +61,7 @@ def _replicas(route: object) -> Any:
 
 
 def require_unlike(routes: Mapping[str, Route]) -> None:
-    """See that a request can be told to be of one route, whatever the order in which they stand.
+    """Check that each request belongs to one route, in any order of the routes.
 
     Raises
     ------

@@ -83,9 +83,9 @@ class Capabilities:
     relays
         Whether the engine's own relay serves published ports, too, where it has one.
     asks_engine
-        Whether its programs ask the engine of the containers, by its socket.
+        Whether its programs use the socket of the container engine.
     engine_option
-        The option that has it ask the engine.
+        The option by which it uses the engine.
     transports, families
         Between clients and instances: what carries the bytes, and kinds of addresses.
     protocols

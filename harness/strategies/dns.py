@@ -44,7 +44,7 @@ class Dns:
     Attributes
     ----------
     address
-        Whom to ask.
+        The name server.
     """
 
     def __init__(self, host: Host) -> None:

@@ -265,7 +265,7 @@ class _Nginx(Proxy):
             connection.request("GET", "/")
             text = connection.getresponse().read().decode()
         except (HostError, OSError) as error:
-            raise StrategyError(f"nginx does not tell its statistics: {error}") from error
+            raise StrategyError(f"nginx's statistics can't be read: {error}") from error
         finally:
             connection.close()
         self._own_questions += 1

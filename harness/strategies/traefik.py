@@ -209,7 +209,7 @@ class Traefik(Proxy):
             raise StrategyError(str(error)) from error
 
     def _found(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> set[str]:
-        """Ask which containers it has found."""
+        """Read which containers it has found."""
         places: set[str] = set()
         for weight in {member.weight for member in members}:
             reply = ask(host, _api_port(endpoint), f"/api/http/services/weight-{weight}@docker")

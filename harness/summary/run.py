@@ -306,7 +306,7 @@ def misrouted_words(summary: Summary) -> str:
 
 
 def exit_status(summary: Summary) -> int:
-    """Give a run's exit status: 0 as expected, 3 can't be told, 1 otherwise."""
+    """Give a run's exit status: 0 as expected, 3 inconclusive, 1 otherwise."""
     if summary.passed:
         return 0
     if summary.misrouted:
@@ -314,6 +314,6 @@ def exit_status(summary: Summary) -> int:
     if summary.recovers is not None and summary.recovers.passed == "no":
         return 1
     if summary.verdict == summary.expect:
-        return 3  # what it recovers can't be told
+        return 3  # the recovery is inconclusive
     told = summary.verdict != "inconclusive" or summary.expect == "refused"
     return 1 if told else 3

@@ -53,7 +53,7 @@ class Figures(_Model):
 
     `worst_deviation` is that of the instance that deviates most, with its sign; `p_outside` the least of
     the instances' p-values, and `alpha` what it was compared with. `membership` is how the strategy hears of
-    members that come and go: it is told (`followed`), finds out `by itself`, or does not (`static`).
+    members that come and go: by a watcher (`followed`), `by itself`, or not (`static`).
     """
 
     chi_square: ChiSquareTest | None

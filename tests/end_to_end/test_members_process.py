@@ -173,6 +173,6 @@ def test_a_socket_that_joins_the_group_is_found_by_nobody_but_the_kernel(harness
     assert joined.min() < summary["events"][0]["at_s"] + 0.5
     assert len(joined) > 100
     (warning,) = summary["warnings"]
-    assert "so-reuseport-sandbox can't be told of members" in warning
+    assert "so-reuseport-sandbox can't change its members" in warning
     kill = summary["events"][1]
     assert kill["last_lost_began_s"] is None or kill["last_lost_began_s"] <= kill["took_s"]

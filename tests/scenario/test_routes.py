@@ -61,10 +61,10 @@ def test_a_stored_scenario_has_the_same_routes(folder: Path) -> None:
             f"{_TWO}load: {{locustfile: {__file__}}}\n",
             "x.yaml:5:20: load.locustfile: a locustfile's users",
         ),
-        (f"{_TWO}load: {{path: /x}}\n", "x.yaml:5:14: load.path: routes by path say what is asked for"),
+        (f"{_TWO}load: {{path: /x}}\n", "x.yaml:5:14: load.path: routes by path set the path of requests"),
         (
             f"{_HOSTS}load: {{headers: {{host: c}}}}\n",
-            "x.yaml:5:24: load.headers.host: routes by host say the name that is asked",
+            "x.yaml:5:24: load.headers.host: routes by host set the host of requests",
         ),
         (
             f"{_TWO.replace('nginx', '{name: nginx, policy: hash}')}load: {{until: verdict}}\n",

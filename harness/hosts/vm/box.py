@@ -96,7 +96,7 @@ class VagrantBoxes:
         Parameters
         ----------
         tell
-            Is told of each step.
+            Receives a line about each step.
 
         Raises
         ------

@@ -108,7 +108,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Guest(Inside):
-    """What the harness asks of a virtual machine."""
+    """Requests of the harness to a virtual machine."""
 
     def __init__(self, channel: Messages) -> None:
         super().__init__(channel)

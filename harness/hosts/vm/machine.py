@@ -51,7 +51,7 @@ class Machine:
     provider
         The provider that runs it.
     tell
-        Is told what takes long.
+        Receives a line about each long step.
     environment
         ``HARNESS_BOX``, ``HARNESS_CPUS`` and ``HARNESS_MEMORY_MB`` say what it is to be.
 
@@ -243,9 +243,7 @@ class Machine:
         status, said = self._vagrant("ssh-config", deadline_s=_DESTROY_DEADLINE_S)
         told = dict(line.split(maxsplit=1) for line in map(str.strip, said) if " " in line)
         if status or not {"HostName", "Port", "User", "IdentityFile"} <= set(told):
-            raise HostError(
-                f"Vagrant does not tell how the virtual machine is entered: {' | '.join(said[-3:])}"
-            )
+            raise HostError(f"Vagrant gives no SSH settings of the virtual machine: {' | '.join(said[-3:])}")
         key = told["IdentityFile"].strip('"')
         return Ssh(told["HostName"], int(told["Port"]), told["User"], key)
 

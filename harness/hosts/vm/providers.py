@@ -69,7 +69,7 @@ def choose(environment: Mapping[str, str] = os.environ) -> Provider:
     if named and named not in _PROVIDERS:
         raise HostError(f"no provider {named!r}; HARNESS_PROVIDER is one of: {', '.join(_PROVIDERS)}")
     if named not in {None, "libvirt"}:
-        return Provider(str(named), emulated=False, own=False, why=f"{named}, as it was asked for")
+        return Provider(str(named), emulated=False, own=False, why=f"{named}, as requested")
     if named is None and find_program("VBoxManage") and _said(["VBoxManage", "--version"]):
         return Provider("virtualbox", emulated=False, own=False, why="VirtualBox is installed")
     own = not _answers(_LIBVIRT_SOCKET)

@@ -64,7 +64,7 @@ class VagrantHost(AskingHost):
     keep
         Whether to leave the machine up. One that was up before is left in any case.
     tell
-        Is told what takes long.
+        Receives a line about each long step.
 
     Attributes
     ----------

@@ -147,7 +147,7 @@ def meaning_of_all(summaries: Sequence[Summary]) -> Iterator[str]:
     if limited := sum(summary.generator.limited for summary in summaries):
         yield (
             f"In {limited:,} the load generator was the limit: their throughput and latency are its own, and "
-            "tell nothing of the strategy."
+            "say nothing about the strategy."
         )
     if emulated := sum(summary.emulated for summary in summaries):
         yield f"In {emulated:,} the host was emulated: their times are those of no real machine."
