@@ -22,7 +22,7 @@ struct known_body {
 typedef struct {
     PyObject_HEAD
     struct engine *engine;
-    PyObject *find; /* gives the name in a body, or None; NULL: bodies name nobody */
+    PyObject *find; /* gives the name in a body, or None; NULL: bodies name no instance */
     int records;
     struct known_body *bodies; /* by hash; what is found twice there takes turns */
 } Engine;
@@ -257,7 +257,7 @@ static PyMethodDef engine_methods[] = {
     {"identities", (PyCFunction)Engine_identities, METH_VARARGS,
      "identities(first=0)\n--\n\nGive the names of the instances, in the order of their first answer, as bytes."},
     {"odd_answer", (PyCFunction)Engine_odd_answer, METH_NOARGS,
-     "odd_answer()\n--\n\nGive the first bytes of the first answer that was malformed or named nobody."},
+     "odd_answer()\n--\n\nGive the first bytes of the first answer that was malformed or named no instance."},
     {"failure", (PyCFunction)Engine_failure, METH_NOARGS,
      "failure()\n--\n\nGive the errno of what went wrong with the engine itself; 0 if nothing did."},
     {"done_fd", (PyCFunction)Engine_done_fd, METH_NOARGS,

@@ -108,7 +108,7 @@ static enum verdict read_field(struct parser *parser, const struct wanted *wante
         break;
     case 17:
         if (same(line.at, "transfer-encoding", 17)) {
-            /* Other codings are for those who asked for them. */
+            /* The request asked for no other coding. */
             if (parser->chunked || !equals(value, end, "chunked"))
                 return MALFORMED;
             parser->chunked = true;
@@ -141,7 +141,7 @@ static enum verdict begin_body(struct parser *parser) {
     uint16_t status = parser->status;
     if (status < 200) {
         if (status == 101)
-            return MALFORMED; /* nobody asked to switch */
+            return MALFORMED; /* the request asked for no switch of protocols */
         parser->name.length = 0;
         parser->has_length = parser->chunked = parser->closes = false;
         parser->state = HEAD;
@@ -275,7 +275,7 @@ static enum verdict take_body(struct parser *parser, const struct wanted *wanted
     return NEED_MORE;
 }
 
-/* Section 7.1: the chunk's size in hexadecimal digits, and perhaps extensions, which nobody knows. Some servers
+/* Section 7.1: the chunk's size in hexadecimal digits, and perhaps extensions, which are not read. Some servers
    pad the size with blanks. Only a field's line may end with a bare line feed: in a chunk's, one side would see
    an extension where the other sees the data. */
 static enum verdict read_chunk_line(struct parser *parser, const char *at, const char *feed) {
