@@ -1,22 +1,39 @@
-# Each installs what it needs and this machine lacks first.
-.PHONY: help run suite reference test test-vagrant interpreters lint check format docs schemas site figures setup setup-all setup-vagrant
+# Each target first installs what it needs and this machine lacks, and no more.
+.PHONY: help run suite reference test test-all test-containers test-vagrant interpreters lint check format docs schemas \
+	site figures setup setup-dev setup-suite setup-test setup-all setup-vagrant
+
+# Two streams of tests at a time, whatever the machine has: a test may take a processor for itself.
+TWO_STREAMS = -n 2 --dist worksteal
+# More words for pytest, as in: make test OPTIONS='--durations=25 tests/load'
+OPTIONS =
 
 help:
-	@echo 'make run      run scenarios/dnat-10.yaml and leave a result below results/'
-	@echo 'make suite    run every scenario below scenarios/, and print one table'
-	@echo 'make reference   measure results/reference/ anew (half an hour in which nothing else should run)'
-	@echo 'make test     run the tests'
-	@echo 'make test-vagrant   run the tests that bring up virtual machines (root, 15 minutes)'
-	@echo 'make interpreters   run the unit tests and a scenario on each further Python of this machine'
-	@echo 'make lint     run the linters and the type checker'
-	@echo 'make check    run scenarios/dnat-10.yaml and compare it with its baseline'
-	@echo 'make format   format the code'
-	@echo 'make docs     write the JSON Schemas and docs/strategies.md anew'
-	@echo 'make site     make the documentation a site in build/site'
-	@echo 'make figures  write the answer in README.md anew, of results/reference'
+	@echo 'target             what it does                                       it takes, and installs if missing'
+	@echo 'make run           run scenarios/dnat-10.yaml, leave a result         1 min: iptables, nftables, Python packages'
+	@echo 'make suite         run every scenario below scenarios/, one table     15 min: proxies, a name server'
+	@echo 'make test          run the tests that need no engine and no browser   under 10 min: as suite, compiler, pytest'
+	@echo 'make test-all      run all tests but those with virtual machines      25 min: Docker, Podman, skopeo, Chromium'
+	@echo 'make test-vagrant  run the tests with virtual machines, as root       15 min: Vagrant, libvirt, QEMU'
+	@echo 'make interpreters  try each Python from 3.11 on that is there         5 min: a virtual environment for each'
+	@echo 'make lint          run the linters and the type checker               1 min: ruff, mypy'
+	@echo 'make check         run dnat-10 and compare it with its baseline       1 min: as run'
+	@echo 'make reference     measure results/reference/ anew, with nothing else running   30 min: as test-all'
+	@echo 'make format        format the code                                    seconds: as lint'
+	@echo 'make docs          write the JSON Schemas and docs/strategies.md      seconds: as run'
+	@echo 'make site          make the documentation a site in build/site        seconds: mkdocs'
+	@echo 'make figures       write the answer in README.md of results/reference seconds: as run'
 
 setup:
 	@./tools/setup
+
+setup-dev:
+	@./tools/setup --dev
+
+setup-suite:
+	@./tools/setup --suite
+
+setup-test:
+	@./tools/setup --test
 
 setup-all:
 	@./tools/setup --all
@@ -27,22 +44,28 @@ setup-vagrant:
 run: setup
 	@.venv/bin/harness run scenarios/dnat-10.yaml
 
-suite: setup-all
+suite: setup-suite
 	@.venv/bin/harness suite scenarios
 
 reference:
 	@./tools/reference
 
-test: setup-all
-	@.venv/bin/python -m pytest
+test: setup-test
+	@.venv/bin/python -m pytest -m 'unit or host' $(TWO_STREAMS) $(OPTIONS)
+
+test-all: test test-containers
+
+# What `make test` leaves out, but for virtual machines. One at a time: each starts an engine or a browser.
+test-containers: setup-all
+	@.venv/bin/python -m pytest -m 'containers or browser' $(OPTIONS)
 
 test-vagrant: setup-vagrant
-	@timeout --kill-after=30 1200 .venv/bin/python -m pytest -m vagrant
+	@timeout --kill-after=30 1200 .venv/bin/python -m pytest -m vagrant $(OPTIONS)
 
-interpreters: setup-all
+interpreters: setup-dev
 	@./tools/interpreters
 
-lint: setup-all
+lint: setup-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -52,21 +75,21 @@ check: setup
 	.venv/bin/harness run scenarios/dnat-10.yaml --results "$$folder" --quiet && \
 	.venv/bin/harness check "$$folder"/dnat-10-* --baseline results/baselines
 
-format: setup-all
+format: setup-dev
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
 docs: schemas
 	.venv/bin/harness list strategies --markdown > docs/strategies.md
 
-site: setup-all
+site: setup-dev
 	@.venv/bin/mkdocs build --strict --quiet
 	@echo build/site/index.html
 
-figures: setup-all
+figures: setup
 	@.venv/bin/python tools/figures.py
 
-schemas: setup-all
+schemas: setup
 	.venv/bin/harness schema scenario > docs/scenario.schema.json
 	.venv/bin/harness schema summary > docs/summary.schema.json
 	.venv/bin/harness schema suite > docs/suite.schema.json

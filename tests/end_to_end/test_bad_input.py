@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -197,6 +198,8 @@ def test_the_strategies_are_listed_with_what_they_say_of_themselves(harness: Com
         assert words in listed
 
 
+@pytest.mark.containers
+@pytest.mark.skipif(os.geteuid() != 0, reason="container engines need root")
 def test_doctor_tries_every_part(harness: Command) -> None:
     """On a machine with all parts, everything works and the exit status is 0."""
     finished = harness("doctor")
