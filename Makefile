@@ -62,7 +62,7 @@ test-containers: setup-all
 test-vagrant: setup-vagrant
 	@timeout --kill-after=30 1200 .venv/bin/python -m pytest -m vagrant $(OPTIONS)
 
-interpreters: setup-dev
+interpreters: setup-test
 	@./tools/interpreters
 
 lint: setup-dev

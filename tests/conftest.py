@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,25 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 _GUARD = Guard()
+
+
+_SEED = "SAMEPORT_TEST_SEED"
+
+
+def pytest_configure() -> None:
+    """Choose what this session's chance begins with, for all its processes: another number each day."""
+    os.environ.setdefault(_SEED, str(datetime.now(UTC).date().toordinal()))
+
+
+def pytest_report_header() -> str:
+    """Say how the moments of this session can be had again."""
+    return f"moments at which tests kill: {_SEED}={os.environ[_SEED]}"
+
+
+@pytest.fixture
+def seed() -> int:
+    """Give what a test's chance begins with; the head of pytest's report says it."""
+    return int(os.environ[_SEED])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -314,18 +314,10 @@ def test_ctrl_c_ends_it_and_leaves_nothing(pytester: pytest.Pytester, scenarios:
 def test_workers_of_xdist_run_one_scenario_at_a_time(
     pytester: pytest.Pytester, scenarios: Callable[..., Path]
 ) -> None:
-    """Two sessions that are workers of one run wait for each other, whatever xdist gives to whom."""
-    scenarios(even=f"{_EVEN}repeat: 2\n")
-    pytester.makeconftest("def pytest_configure(config): config.workerinput = {}")
-    given = ("--harness", "scenarios", "--harness-results", "kept")
-    pytester.mkdir("workers")
-    with (
-        _start(pytester, "x", *given, "--basetemp=workers/gw0") as one,
-        _start(pytester, "x", *given, "--basetemp=workers/gw1") as other,
-    ):
-        for running in (one, other):
-            stdout, stderr = running.communicate(timeout=60)
-            assert running.returncode == 0, stdout + stderr
+    """Two workers of one session wait for each other, although xdist gives runs to both."""
+    scenarios(even=f"{_EVEN}repeat: 4\n")
+    given = ("--harness", "scenarios", "--harness-results", "kept", "--basetemp=workers")
+    _pytest(pytester, "-n2", "--dist=load", *given).assert_outcomes(passed=4)
     loads = []
     for file in pytester.path.glob("kept/*/summary.json"):
         summary = json.loads(file.read_text())
@@ -342,10 +334,7 @@ def test_xdist_is_told_that_all_runs_are_one_group(
     """Where it is there, scenarios and tests with the fixture bear its mark; else nobody knows it."""
     scenarios(even=_EVEN)
     pytester.makepyfile(test_own="def test_own(harness_run): pass\ndef test_other(): pass\n")
-    pytester.makepyfile(
-        xdist='def pytest_configure(config): config.addinivalue_line("markers", "xdist_group: a group")'
-    )
     given = ("--harness", "scenarios", "test_own.py", "--strict-markers")
     names = ["test_own.py::test_own", "scenarios/even.yaml::even"]
-    assert _names(pytester, *given, "-p", "xdist", "-m", "xdist_group") == names
-    assert _names(pytester, *given, "-m", "harness") == names
+    assert _names(pytester, *given, "-m", "xdist_group") == names
+    assert _names(pytester, *given, "-p", "no:xdist", "-m", "harness") == names

@@ -31,8 +31,8 @@ _STATE = tuple(
     Path(place) for place in ("/var/lib/docker", "/var/lib/containers", "/opt/containerd", "/run/docker")
 )
 _PATIENCE_S = 15
-_CHANCE = random.Random(6)
-_MOMENTS_S = [_CHANCE.uniform(0.3, 8) for _ in range(5)]
+_KILLS = 4
+_LASTS_S = 8
 
 
 def _groups() -> list[Path]:
@@ -109,9 +109,10 @@ def _supervisor(run: int) -> int:
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])
-@pytest.mark.parametrize("moment_s", _MOMENTS_S)
-def test_a_killed_run_leaves_nothing(harness: Command, engine: str, moment_s: float) -> None:
+@pytest.mark.parametrize("moment", range(_KILLS))
+def test_a_killed_run_leaves_nothing(harness: Command, engine: str, moment: int, seed: int) -> None:
     """No process, container, interface, rule, mount, control group or file of an engine."""
+    moment_s = 0.3 + (moment + random.Random(seed + moment).random()) / _KILLS * _LASTS_S
     _killed(harness, engine, moment_s, whom="harness")
 
 

@@ -28,6 +28,7 @@ from harness.strategies import find_strategy, strategy_names
 from harness.strategies.dns import Dns
 from harness.strategies.proxy import Layer4Options, Proxy
 from harness.types import Member, Route
+from tests.helpers.pairwise import pairwise_cover
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:
@@ -398,57 +399,62 @@ def test_wrong_options_are_told_with_their_place(
         load_scenario(file)
 
 
-@pytest.mark.parametrize(("name", "policy", "discovery"), _CHOICES)
-def test_the_program_itself_finds_every_configuration_right(
-    bench: Bench, name: str, policy: str, discovery: str
-) -> None:
-    """With and without weights, health checks and keep-alive, and with any number of workers."""
-    switches = [option for option in ("health_checks", "keep_alive") if option in _fields(name)]
-    asked = 0
-    for values in product([True, False], repeat=len(switches)):
-        for workers, weight in (("auto", 1), (3, 5)):
-            options = {"policy": policy, "discovery": discovery, "workers": workers}
-            options |= dict(zip(switches, values, strict=True))
-            if weight > 1:
-                other: dict[str, str | int] = {
-                    "connect_timeout": "200ms",
-                    "check_interval": "250ms",
-                    "retries": 3,
-                }
-                options |= {key: value for key, value in other.items() if key in _fields(name)}
-            if not _can(name, **options):
-                continue
-            if not _PROXIES[name].checker and len({*values, weight == 1}) > 1:
-                continue  # it has to be started each time: all on and all off will do
-            proxy = _made(name, **options)
-            members = [
-                replace(bench.members[0], weight=weight if proxy.can.weights else 1),
-                *bench.members[1:],
-            ]
-            asked += 1
-            if proxy.checker:
-                proxy._dns = Dns(bench.host) if discovery == "dns" else None
-                proxy._configure(bench.host, ENDPOINT, members)
-                finished = bench.host.run(proxy.checker)
-                assert finished.status == 0, options
-                assert not _COMPLAINT.search(finished.stderr), options
-            else:
-                with bench.exposed(proxy, members):
-                    pass
-    assert asked >= 2
+_OTHER = {"connect_timeout": "200ms", "check_interval": "250ms", "retries": 3}
+"""Values of options that have no list of values; they are given together, or not at all."""
+
+
+def _combinations(name: str) -> list[dict[str, Any]]:
+    """List combinations of a proxy's options that have each pair of values at least once."""
+    listed = {option: _values(name, option) for option in ("policy", "discovery")}
+    listed["discovery"] = tuple(discovery for proxy, discovery in _DISCOVERIES if proxy == name)
+    switched = {
+        option: (True, False) for option in ("health_checks", "keep_alive") if option in _fields(name)
+    }
+    choices: dict[str, tuple[Any, ...]] = (
+        listed | switched | {"workers": ("auto", 3), "others": (False, True)}
+    )
+    possible = [
+        dict(zip(choices, values, strict=True))
+        for values in product(*choices.values())
+        if _can(name, **_options(name, dict(zip(choices, values, strict=True))))
+    ]
+    return pairwise_cover(possible)
+
+
+def _options(name: str, combination: dict[str, Any]) -> dict[str, Any]:
+    """Give the options that a combination stands for."""
+    options = {option: value for option, value in combination.items() if option != "others"}
+    others = {option: value for option, value in _OTHER.items() if option in _fields(name)}
+    return options | (others if combination["others"] else {})
 
 
 @pytest.mark.parametrize(
-    ("name", "discovery"),
+    ("name", "combination"),
     [
-        *(
-            (name, "events" if name == "nginx-events" else "static")
-            for name, proxy in _PROXIES.items()
-            if proxy.runs_on("process")
-        ),
-        ("nginx-stream", "dns"),
+        pytest.param(name, combination, id=f"{name}-{'-'.join(str(value) for value in combination.values())}")
+        for name in _PROXIES
+        for combination in _combinations(name)
     ],
 )
+def test_program_accepts_configuration_of_options(
+    bench: Bench, name: str, combination: dict[str, Any]
+) -> None:
+    """Each pair of values of two options is in one of these; where "others" are given, a member weighs 5."""
+    proxy = _made(name, **_options(name, combination))
+    weight = 5 if combination["others"] and proxy.weights else 1
+    members = [replace(bench.members[0], weight=weight), *bench.members[1:]]
+    if not proxy.checker:
+        with bench.exposed(proxy, members):
+            return
+    proxy._dns = Dns(bench.host) if combination["discovery"] == "dns" else None
+    proxy._configure(bench.host, ENDPOINT, members)
+    finished = bench.host.run(proxy.checker)
+    assert finished.status == 0
+    assert not _COMPLAINT.search(finished.stderr)
+
+
+# With their defaults, all of them are run so in tests/end_to_end/test_suite.py.
+@pytest.mark.parametrize(("name", "discovery"), [("nginx-events", "events"), ("nginx-stream", "dns")])
 def test_an_ordinary_user_can_run_it(
     ordinary_user: tuple[str, ...], public_tmp_path: Path, name: str, discovery: str
 ) -> None:
