@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.plan.sample_size import Needs
     from tests.conftest import Harness
 
-DNAT = Path(__file__).parent.parent / "scenarios" / "dnat-10.yaml"
+DNAT = Path(__file__).parents[2] / "scenarios" / "dnat-10.yaml"
 
 
 def needs(*changes: str) -> Needs:
