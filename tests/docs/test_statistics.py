@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.stats.planning import units_needed
 
-PAGE = Path(__file__).parent.parent / "docs" / "statistics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 
 
 def test_every_example_of_the_page_comes_out_as_printed() -> None:

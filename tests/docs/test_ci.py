@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from harness.cli.app import cli
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _WORKFLOW: dict[str, Any] = YAML(typ="safe", pure=True).load(_ROOT / "docs" / "ci-workflow.yml")
 _STEPS: list[dict[str, Any]] = _WORKFLOW["jobs"]["load-sharing"]["steps"]
 _PAGE = (_ROOT / "docs" / "ci.md").read_text(encoding="utf-8")

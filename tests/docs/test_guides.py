@@ -22,7 +22,7 @@ from tests.gate.conftest import measure, stored
 
 __all__ = ["measure", "stored"]
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _DOCS = _ROOT / "docs"
 _HARNESS = str(Path(sys.executable).with_name("harness"))
 
