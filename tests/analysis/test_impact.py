@@ -11,7 +11,7 @@ from harness.analysis.impact import event_rows, impacts
 from harness.faults.events import FaultEvent
 from harness.recording.layout import NOT_THERE, REFUSED, RESET, STATUS, TIMED_OUT
 from harness.recording.table import Recording
-from tests.disturbed import AWAY, MS, START_NS, crowd, made_recording
+from tests.helpers.recordings import AWAY, MS, START_NS, crowd, made_recording
 
 if TYPE_CHECKING:
     from harness.summary.events import EventRow

@@ -11,7 +11,7 @@ from harness.analysis.impact import impacts
 from harness.analysis.recovery import recovers
 from harness.faults.events import FaultEvent
 from harness.scenario.recovers import Required
-from tests.disturbed import AWAY, MS, crowd
+from tests.helpers.recordings import AWAY, MS, crowd
 
 if TYPE_CHECKING:
     from harness.recording.table import Recording

@@ -16,7 +16,7 @@ from harness.scenario import load_scenario
 from harness.stats.multiplicity import confidence_of_each
 from harness.stats.planning import units_needed, units_until_verdict
 from harness.summary.run import exit_status, not_as_expected
-from tests.routed import GAP_NS, NAMES, SHARES, counts_of, judged, routed_recording, routed_scenario
+from tests.helpers.routes import GAP_NS, NAMES, SHARES, counts_of, judged, routed_recording, routed_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

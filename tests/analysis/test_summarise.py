@@ -17,7 +17,7 @@ from harness.recording.table import Recording
 from harness.scenario import Resources
 from harness.summary.run import Summary, exit_status, summary_schema
 from harness.types import TOTAL
-from tests.observing import observed_of
+from tests.helpers.observed import observed_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

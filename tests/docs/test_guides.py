@@ -13,7 +13,7 @@ import pytest
 
 from harness.faults import FAULTS
 from harness.report.plots import PLOTS
-from tests.offered import offer
+from tests.helpers.entry_points import offer
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Stored

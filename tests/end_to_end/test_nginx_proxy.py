@@ -40,7 +40,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = unpack(_PACKAGES, folder).root
     program = root / "app" / "docker-entrypoint.sh"
     program.parent.mkdir()
-    program.write_text("#!/usr/bin/python3\n" + Path(__file__).with_name("stand_in.py").read_text())
+    program.write_text("#!/usr/bin/python3\n" + Path(__file__).with_name("nginx_proxy_image.py").read_text())
     program.chmod(0o755)
     with (folder / "image.tar").open("wb") as file:
         write(file, root, Config(), _REFERENCE)

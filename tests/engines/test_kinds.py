@@ -11,7 +11,7 @@ import pytest
 from harness.engines import ENGINES, engine_kinds, engines_able
 from harness.engines.daemons import DAEMONS
 from harness.hosts import HOSTS
-from tests.offered import offer
+from tests.helpers.entry_points import offer
 
 _HARNESS = str(Path(sys.executable).with_name("harness"))
 _BARE = """

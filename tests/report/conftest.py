@@ -11,7 +11,7 @@ from harness.analysis.summarise import summarise
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Resources
-from tests.observing import observed_of
+from tests.helpers.observed import observed_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,8 @@ from harness.report.plots.vector import svg
 from harness.report.plots.windows import in_windows
 from harness.report.terminal import verdict_line
 from harness.results.folder import PendingResult
+from tests.helpers.routes import SHARES, counts_of, judged, routed_recording, routed_scenario
 from tests.report.test_terminal import rendered
-from tests.routed import SHARES, counts_of, judged, routed_recording, routed_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from harness.recording.table import Recording
 from harness.report.plots.stored import pictures
 from harness.results.folder import PendingResult
 from harness.scenario import Resources
-from tests.observing import observed_of
+from tests.helpers.observed import observed_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from harness.scenario import load_scenario
 from harness.strategies.admin import asked
 from harness.strategies.caddy import Caddy, CaddyOptions
 from harness.types import Counted
-from tests.strategies.asking import names
+from tests.helpers.requests import names
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

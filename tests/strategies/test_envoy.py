@@ -13,7 +13,7 @@ from harness.errors import ScenarioError
 from harness.scenario import load_scenario
 from harness.strategies.envoy import Envoy, EnvoyOptions
 from harness.types import Counted, Member
-from tests.strategies.asking import names
+from tests.helpers.requests import names
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from harness.errors import ScenarioError
 from harness.scenario import load_scenario
 from harness.strategies.traefik import Traefik, TraefikOptions
 from harness.types import Counted, Endpoint
-from tests.strategies.asking import answers, names
+from tests.helpers.requests import answers, names
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:
