@@ -49,8 +49,8 @@ class Load(Model):
 
     model: Literal["closed", "open"] = Field(
         default="closed",
-        description="closed: each user waits for its answer before the next request; open: requests arrive at a "
-        "rate, whether or not earlier ones are answered.",
+        description="closed: each user waits for its answer before the next request; open: requests arrive "
+        "at a rate, whether or not earlier ones are answered.",
     )
     user: Literal["wire", "gevent", "http"] = Field(
         default="wire",

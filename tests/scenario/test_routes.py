@@ -59,7 +59,7 @@ def test_a_stored_scenario_has_the_same_routes(folder: Path) -> None:
         (f"{_TWO}membership: followed\n", "x.yaml:5:13: membership: instances of routes can't come and go"),
         (
             f"{_TWO}load: {{locustfile: {__file__}}}\n",
-            "x.yaml:5:20: load.locustfile: a locustfile's users",
+            "x.yaml:5:20: load.locustfile: a locustfile decides",
         ),
         (f"{_TWO}load: {{path: /x}}\n", "x.yaml:5:14: load.path: routes by path set the path of requests"),
         (
