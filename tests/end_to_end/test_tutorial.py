@@ -75,7 +75,7 @@ def clone(public_tmp_path: Path) -> Path:
     for entry in Path(sys.prefix).iterdir():
         if not entry.name.startswith("installed"):
             (environment / entry.name).symlink_to(entry)
-    for stamp in ("installed", "installed-all"):
+    for stamp in ("installed", "installed-proxies", "installed-dev"):
         (environment / stamp).touch()  # newer than all that was copied: everything is installed
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
