@@ -100,10 +100,10 @@ class Group:
     name
         What the proxy calls them: its upstream, backend, cluster or service.
     path, host
-        What these requests have in common: how their path begins, and for whom they are; an empty
-        host is any.
+        What these requests have in common: how their path begins, and their host; an empty host
+        is any.
     members
-        Who answers them.
+        The members that answer them.
     """
 
     name: str

@@ -69,7 +69,7 @@ def borrow_listener(port: int) -> socket.socket:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
         return socket.socket(fileno=copy)
-    raise OSError(f"nobody listens on port {port}")
+    raise OSError(f"no process listens on port {port}")
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

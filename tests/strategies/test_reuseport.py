@@ -62,7 +62,7 @@ def test_a_program_by_processor_keeps_a_processors_connections_together(lab: Lab
 
 def test_a_program_on_a_port_without_listeners_is_refused_in_words(host: NetnsHost) -> None:
     """There is no group to attach it to."""
-    with pytest.raises(StrategyError, match="can't be attached to port 80: nobody listens on port 80"):
+    with pytest.raises(StrategyError, match="can't be attached to port 80: no process listens on port 80"):
         _strategy("so-reuseport-bpf").expose(host, ENDPOINT, [])
 
 
