@@ -109,7 +109,7 @@ def _follow(steps: list[Step], clone: Path, user: tuple[str, ...] = (), **variab
         assert done.returncode == step.status, f"{step.text}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         if step.text == "make run":
-            assert not [label for label in _LABELS if f"\n{label} " not in done.stdout], done.stdout
+            assert not [label for label in _LABELS if f"\n{label} " not in f"\n{done.stdout}"], done.stdout
 
 
 def test_the_tutorial_is_read_whole() -> None:
