@@ -81,7 +81,7 @@ def test_bash_completes_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_are_told_the_same(shell: str) -> None:
+def test_completion_gives_other_shells_the_same(shell: str) -> None:
     """They hand KEY=VALUE over as one word."""
     (said,) = [line for line in _asked(shell, "harness run x --set", "strategy=dnat-r") if "dnat" in line]
     assert "strategy=dnat-random" in said
@@ -94,7 +94,7 @@ def test_a_script_is_printed_for_each_shell(harness: Harness, shell: str) -> Non
     assert f"_HARNESS_COMPLETE={shell}_complete" in script
 
 
-def test_other_shells_than_these_are_refused(harness: Harness) -> None:
+def test_completion_refuses_unknown_shells(harness: Harness) -> None:
     """With the names of those there are."""
     refused = harness("completion", "tcsh")
     assert refused.exit_code == 2

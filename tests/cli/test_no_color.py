@@ -46,7 +46,7 @@ def _on_a_terminal(*arguments: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", _COLOURED, ids=lambda arguments: arguments[0])
-def test_nobody_gets_colours_who_wants_none(arguments: tuple[str, ...]) -> None:
+def test_output_without_colours_has_no_escapes(arguments: tuple[str, ...]) -> None:
     """By --no-color before or after the command, or by NO_COLOR; bold is an escape sequence, too."""
     for words, variables in (
         (("--no-color", *arguments), {}),

@@ -38,7 +38,7 @@ def test_commands_that_write_files_take_output(name: str) -> None:
         assert f"{former} " not in shown
 
 
-def test_no_other_command_has_a_name_of_its_own_for_output() -> None:
+def test_commands_share_one_name_for_output() -> None:
     """`show --results` names where results are read; `check --junit` is one more format."""
     writing = {
         name
