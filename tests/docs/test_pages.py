@@ -51,7 +51,7 @@ def _typed(program: str) -> list[tuple[str, str]]:
 _HARNESS = [(page, line) for page, line in _typed("harness") if "   " not in line]
 
 
-def test_there_is_something_to_check() -> None:
+def test_pages_about_commands_have_commands() -> None:
     """The pages that are about commands have some."""
     pages = {page for page, _ in _HARNESS}
     assert pages >= {"README.md", "tutorial.md", "commands.md", "results.md", "ci.md", "suites.md"}

@@ -68,7 +68,7 @@ def test_every_page_is_there_and_begins_with_the_readme(site: Path) -> None:
     assert "sameport_flow_hash.py.html" in (site / "repository/docs/example-strategy.html").read_text("utf-8")
 
 
-def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
+def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
     """No font, script, style or picture; style sheets import none, either."""
     pages = list(site.rglob("*.html"))
     assert pages
@@ -81,7 +81,7 @@ def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:|//)", sheet.read_text("utf-8")), sheet
 
 
-def test_no_list_or_table_has_become_a_paragraph(site: Path) -> None:
+def test_site_keeps_lists_and_tables(site: Path) -> None:
     """Where Markdown is stricter in the site than in the repository, a line is lost in a paragraph."""
     for page in site.glob("*.html"):
         for paragraph in _Page(page.read_text("utf-8")).paragraphs:
