@@ -153,7 +153,7 @@ def _refused(finished: subprocess.CompletedProcess[str], *words: str) -> None:
         ("application.image=127.0.0.1:9/nobody/has:1", ("127.0.0.1:9/nobody/has:1", "harness images add")),
     ],
 )
-def test_what_goes_wrong_is_told_in_a_line(
+def test_engine_errors_take_one_line(
     harness: Command, engine: str, change: str, words: tuple[str, ...]
 ) -> None:
     """What, where, why, and what to do; never a traceback."""

@@ -122,7 +122,7 @@ def test_a_run_whose_supervisor_is_killed_leaves_nothing(harness: Command, engin
     _killed(harness, engine, 4, whom="supervisor")
 
 
-def test_what_two_kills_at_once_leave_the_next_run_removes(harness: Command) -> None:
+def test_next_run_removes_the_remains_of_two_kills(harness: Command) -> None:
     """Only control groups can be left then: empty folders that the kernel keeps."""
     process = harness.start("run", harness.scenario(_SCENARIO), "--engine", "docker")
     time.sleep(5)

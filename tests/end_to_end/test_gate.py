@@ -108,7 +108,7 @@ def test_the_projects_own_baseline_is_of_its_scenario(harness: Command) -> None:
         (("fairness", "1", "x"), "x"),
     ],
 )
-def test_what_can_not_be_checked_is_an_error(
+def test_check_fails_on_unreadable_input(
     harness: Command, arguments: tuple[str, ...], complaint: str
 ) -> None:
     """Exit status 2, a line that names it, no traceback."""

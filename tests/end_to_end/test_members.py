@@ -45,7 +45,7 @@ def _run(harness: Command, **words: str) -> dict[str, Any]:
         ("dnat-random", "followed"),
     ],
 )
-def test_who_follows_members_loses_requests_for_a_while_only(
+def test_followed_strategy_loses_requests_for_a_while_only(
     harness: Command, engine: str, strategy: str, membership: str
 ) -> None:
     """An instance ends as `docker stop` has it; some time later, nobody is sent to it any more."""
@@ -96,7 +96,7 @@ events:
 """
 
 
-def test_what_containers_counted_outlives_them(harness: Command) -> None:
+def test_counters_outlive_their_containers(harness: Command) -> None:
     """Those that join are followed once they listen, those that come again go on counting."""
     finished = harness("run", harness.scenario(_COME_AND_GO), "--json")
     assert finished.returncode == 0, finished.stderr + finished.stdout

@@ -57,7 +57,7 @@ def _run(harness: Command, image: Path, **words: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])
-def test_it_finds_the_instances_by_their_environment(harness: Command, image: Path, engine: str) -> None:
+def test_nginx_proxy_finds_instances_by_their_environment(harness: Command, image: Path, engine: str) -> None:
     """All of them, before the first request is measured; it counts for nobody."""
     summary = _run(harness, image, engine=engine, duration="1500ms", load="users: 8")
     assert (summary["verdict"], summary["witnesses"]["agree"]) == ("even", True)
@@ -66,7 +66,7 @@ def test_it_finds_the_instances_by_their_environment(harness: Command, image: Pa
     assert any(_REFERENCE in name for name in summary["versions"])
 
 
-def test_it_follows_an_instance_that_stops(harness: Command, image: Path) -> None:
+def test_nginx_proxy_follows_a_stopped_instance(harness: Command, image: Path) -> None:
     """By itself; no watcher of the harness's has a part in it."""
     more = "events: [{at: 2s, stop: instance-2}]"
     load = "model: open, rate: 300/s, timeout: 1s"
@@ -79,7 +79,7 @@ def test_it_follows_an_instance_that_stops(harness: Command, image: Path) -> Non
     assert all(row["requests"] > stopped["requests"] * 1.5 for row in others)
 
 
-def test_without_the_image_the_message_says_how_to_add_it(harness: Command) -> None:
+def test_nginx_proxy_error_says_how_to_add_the_image(harness: Command) -> None:
     """In a line or two."""
     harness.environment["SAMEPORT_CACHE"] = str(harness.folder / "cache")
     text = _SCENARIO.format(engine="docker", duration="1s", load="users: 1", more="")
@@ -89,7 +89,7 @@ def test_without_the_image_the_message_says_how_to_add_it(harness: Command) -> N
     assert "harness images add" in finished.stderr
 
 
-def test_its_settings_are_its_own(harness: Command) -> None:
+def test_nginx_proxy_refuses_the_watchers_options(harness: Command) -> None:
     """Options that only the watcher's template has are refused at their place."""
     text = "strategy: {name: nginx-events, policy: hash, program: nginx-proxy}\nengine: docker\nreplicas: 2\n"
     finished = harness("validate", harness.scenario(text))

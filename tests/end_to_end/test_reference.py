@@ -82,7 +82,7 @@ def test_a_scenario_that_is_none_of_the_suites_is_told_before_anything_runs(tmp_
 
 
 @pytest.mark.parametrize("name", ["reference", "failover"])
-def test_what_is_kept_is_of_that_suite_and_small(name: str) -> None:
+def test_reference_archive_is_complete_and_small(name: str) -> None:
     """Every run has its line, and the machine is described; a clone stays quick."""
     folder = _KEPT / name
     suite = SuiteSummary.model_validate_json((folder / "suite.json").read_bytes())

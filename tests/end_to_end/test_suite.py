@@ -102,7 +102,7 @@ def test_a_scenario_that_fails_does_not_stop_the_others(harness: Command) -> Non
     assert folder.name.startswith("good-")
 
 
-def test_nothing_runs_if_anything_is_wrong(harness: Command) -> None:
+def test_suite_with_a_mistake_runs_nothing(harness: Command) -> None:
     """All mistakes are told, with exit status 2, before the first host is made."""
     _write(harness, "s/good.yaml", f"strategy: dnat-random\nreplicas: 2\n{_LOAD}")
     _write(harness, "s/bad.yaml", "strategy: dnat-rnd\nreplicas: 0\n")
@@ -120,7 +120,7 @@ def test_quiet_prints_the_last_line_only(harness: Command) -> None:
     assert (finished.stdout, finished.stderr) == ("a: passed (1 scenario: 1 as expected)\n", "")
 
 
-def test_what_has_too_little_evidence_has_a_status_of_its_own(harness: Command) -> None:
+def test_suite_without_evidence_has_its_own_exit_status(harness: Command) -> None:
     """Not wrong, but not passed either."""
     name = _write(harness, "a.yaml", f"strategy: dnat-random\nreplicas: 2\n{_LOAD}confidence: 99.9%\n")
     finished = harness("suite", name, "--json", "--set", "load.requests=20")
@@ -194,7 +194,7 @@ def test_every_scenario_here_passes_for_an_ordinary_user(
             assert outcome["figures"]["errors"] == {}, name
 
 
-def test_what_was_published_first_can_be_repeated_and_tells_nothing(harness: Command) -> None:
+def test_published_experiment_is_inconclusive_when_repeated(harness: Command) -> None:
     """300 requests over two instances: exactly so many are made, and they do not suffice."""
     finished = harness("suite", str(_ROOT / "scenarios/suites/article.yaml"), "--json")
     assert finished.returncode == 0
@@ -231,7 +231,7 @@ def test_a_refusal_that_is_not_expected_is_an_error(harness: Command) -> None:
     assert "port is already allocated" in finished.stderr
 
 
-def test_no_refusal_where_one_is_expected_does_not_pass(harness: Command) -> None:
+def test_suite_fails_without_an_expected_refusal(harness: Command) -> None:
     """The run is measured and judged as ever."""
     name = _write(harness, "p.yaml", f"strategy: publish\nreplicas: 1\nexpect: refused\n{_LOAD}")
     finished = harness("run", name)

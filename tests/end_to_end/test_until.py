@@ -108,7 +108,7 @@ def test_ctrl_c_keeps_the_looks_so_far(harness: Command) -> None:
     _checked(summary, folder)
 
 
-def test_without_a_verdict_it_ends_when_its_time_is_over(harness: Command) -> None:
+def test_early_stop_without_verdict_ends_at_the_duration(harness: Command) -> None:
     """Kept-alive users make sixteen choices, however long one waits: the reason says what is lacking."""
     summary, folder = _ran(harness, "dnat-random", "load.duration=2s", "load.connections=keep-alive")
     assert summary["verdict"] == "inconclusive"

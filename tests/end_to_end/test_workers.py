@@ -53,7 +53,9 @@ def test_workers_share_the_load(harness: Command) -> None:
         (("--await-workers", "1", "--set", "repeat=2"), "goes with a single run"),
     ],
 )
-def test_what_cannot_be_shared_is_told(harness: Command, arguments: tuple[str, ...], why: str) -> None:
+def test_run_refuses_load_that_workers_can_not_share(
+    harness: Command, arguments: tuple[str, ...], why: str
+) -> None:
     """In a line, and nothing is left."""
     finished = harness("run", harness.scenario(_SCENARIO), *arguments)
     assert finished.returncode == 2
