@@ -182,7 +182,7 @@ def test_instances_come_later_and_come_again(host: NetnsHost, placement: Placeme
     assert [count.requests for count in engine.served() or ()] == [0, 4, 0]
 
 
-def test_whoever_follows_is_told_of_who_ends_and_of_who_listens(host: NetnsHost) -> None:
+def test_watcher_learns_of_ends_and_of_listening_instances(host: NetnsHost) -> None:
     """An accident as well as an event; whoever starts is told of when it listens, with its address."""
     engine = ProcessEngine(host, Workload(most=3))
     engine.start(_NAMES[:2])
@@ -252,7 +252,7 @@ def test_a_version_has_an_environment_of_its_own(host: NetnsHost) -> None:
     assert _ask(host, member.address, member.port) == "green-1 green all own"
 
 
-def test_what_an_instance_has_started_ends_with_it(host: NetnsHost) -> None:
+def test_children_of_an_instance_end_with_it(host: NetnsHost) -> None:
     """As all of a container's processes do; whoever does not end when it is asked to is killed."""
     code = (
         "import os,signal,socket,time\n"
