@@ -38,9 +38,7 @@ def membership(told: _Told) -> Membership:
     return Membership([_member("a", 3), _member("b")], told)
 
 
-def test_whoever_ends_is_left_out_and_whoever_comes_again_has_its_weight(
-    membership: Membership, told: _Told
-) -> None:
+def test_membership_drops_ended_and_restores_returning_instances(membership: Membership, told: _Told) -> None:
     """In one step each; what changes nothing is not told."""
     membership.take(Change("b"))
     membership.take(Change("b"))
@@ -77,7 +75,7 @@ def test_a_canary_changes_the_weights_of_those_that_stay(membership: Membership,
     assert told.told == [[("a", 9), ("b", 3), ("x", 2)]]
 
 
-def test_what_could_not_be_followed_is_not_remembered(membership: Membership, told: _Told) -> None:
+def test_membership_does_not_keep_a_failed_change(membership: Membership, told: _Told) -> None:
     """The next change is told with all that came before."""
     told.refuses = True
     with pytest.raises(StrategyError):
