@@ -102,7 +102,7 @@ def test_groups_of_the_dead_are_swept(process: Path, root: Path) -> None:
     assert sorted(path.name for path in (root / "cpu/sameport").iterdir()) == ["10-555", "not-ours"]
 
 
-def test_no_two_processes_share_a_name() -> None:
+def test_process_names_are_unique() -> None:
     """A number comes again, but not with the same start."""
     name = own_group(os.getpid())
     assert name.startswith(f"/sameport/{os.getpid()}-")

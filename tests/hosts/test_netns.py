@@ -107,7 +107,7 @@ def test_clients_have_as_many_addresses_as_asked_for() -> None:
         assert host.run(["python3", "-c", code, host.sources[-1]]).status == 0
 
 
-def test_more_instances_than_a_bridge_has_ports_get_addresses_on_several() -> None:
+def test_instances_beyond_one_bridge_get_addresses_on_several() -> None:
     """Every thousand instances have a /22 of their own."""
     assert [IPV4.instance(k) for k in (0, 999, 1000, 63_999)] == [
         "198.19.0.2",
@@ -118,7 +118,7 @@ def test_more_instances_than_a_bridge_has_ports_get_addresses_on_several() -> No
 
 
 @pytest.mark.host
-def test_nothing_is_left_when_it_is_closed() -> None:
+def test_closed_host_leaves_nothing() -> None:
     """Closing waits until every process inside has ended."""
     with NetnsHost("external") as host:
         host.start()
@@ -156,7 +156,7 @@ def test_ended_connections_are_soon_forgotten_once_rules_track_them(host: NetnsH
     assert host.run(["cat", setting]).stdout == "10\n"
 
 
-def test_what_drops_packets_is_counted(host: NetnsHost) -> None:
+def test_host_counts_dropped_packets(host: NetnsHost) -> None:
     """A fresh host has dropped nothing."""
     assert host.dropped() == 0
 

@@ -42,7 +42,7 @@ def test_a_box_is_there_when_all_of_it_is(tmp_path: Path) -> None:
     assert boxes.find() is None
 
 
-def test_another_recipe_is_another_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_box_of_another_recipe_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an older harness has made is not taken."""
     _put(tmp_path, 7)
     other = tmp_path / "other.sh"
@@ -51,7 +51,7 @@ def test_another_recipe_is_another_box(tmp_path: Path, monkeypatch: pytest.Monke
     assert VagrantBoxes(tmp_path).find() is None
 
 
-def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_box_build_names_missing_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any work begins."""
     monkeypatch.setattr(
         box, "find_program", lambda name: None if name in {"debootstrap", "qemu-img"} else name
@@ -60,7 +60,9 @@ def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: 
         VagrantBoxes(tmp_path).require(print)
 
 
-def test_another_system_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_box_build_on_another_system_names_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """There is a box elsewhere, or one can be copied."""
     monkeypatch.setattr(box, "_os_release", lambda: {"ID": "fedora"})
     with pytest.raises(
@@ -69,7 +71,7 @@ def test_another_system_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.M
         VagrantBoxes(tmp_path).require(print)
 
 
-def test_who_may_not_make_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_box_build_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes root."""
     monkeypatch.setattr(box, "find_program", lambda name: name)
     monkeypatch.setattr(box, "may_map_everyone", lambda: False)

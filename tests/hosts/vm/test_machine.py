@@ -71,7 +71,7 @@ def test_a_boot_that_takes_too_long_shows_the_console(
         ({"HARNESS_MEMORY_MB": "900000000"}, "needs more memory than is free"),
     ],
 )
-def test_what_cannot_come_up_says_why_and_leaves_nothing(
+def test_machine_that_fails_to_start_gives_the_cause_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], words: str
 ) -> None:
     """Nothing but the lock is left, and another run can begin at once."""

@@ -22,7 +22,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 @pytest.mark.parametrize("missing", ["vagrant", "ssh"])
-def test_what_is_missing_is_named_with_the_command_that_mends_it(programs: set[str], missing: str) -> None:
+def test_provider_error_names_the_install_command(programs: set[str], missing: str) -> None:
     """Both are needed whoever runs the machine."""
     programs.remove(missing)
     with pytest.raises(HostError, match=f"needs {missing}, which is not on this machine: apt-get install"):
@@ -38,7 +38,7 @@ def test_a_provider_that_is_named_is_taken(programs: set[str]) -> None:
         choose({"VAGRANT_DEFAULT_PROVIDER": "vritualbox"})
 
 
-def test_without_any_provider_the_message_says_what_would_make_one(programs: set[str]) -> None:
+def test_error_without_provider_names_the_programs(programs: set[str]) -> None:
     """One line, with the programs that are missing."""
     programs.add("ip")
     with pytest.raises(HostError, match=r"no provider .* works here: .*libvirtd, .*apt-get install"):

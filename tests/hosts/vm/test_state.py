@@ -45,7 +45,7 @@ def _gone() -> int:
     return ended.pid
 
 
-def test_what_is_written_is_read(state: State) -> None:
+def test_state_reads_what_it_has_written(state: State) -> None:
     """All of it, and nothing where there was nothing."""
     assert state.read() is None
     known = Known.of(OWN, os.getpid()).for_(0, SSH)
