@@ -35,7 +35,7 @@ def test_answers_say_how_they_are_meant() -> None:
 
 
 @pytest.mark.parametrize("said", [b"x" * 70_000, b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"])
-def test_what_is_not_read_is_refused(said: bytes) -> None:
+def test_codec_refuses_requests_that_it_does_not_read(said: bytes) -> None:
     """An endless head, and a body in chunks."""
     exchanges = Http1("a").exchanges()
     exchanges.feed(said)

@@ -68,7 +68,7 @@ def _ask(port: int) -> tuple[str | None, bytes]:
     return answer.getheader("X-Instance"), body
 
 
-def test_it_is_called_as_it_is_told_or_as_its_host_is(start: Start) -> None:
+def test_instance_name_comes_from_the_environment_else_the_host(start: Start) -> None:
     """A container's host name is its own."""
     assert _ask(start(INSTANCE="instance-3")[1]) == ("instance-3", b"Hello from instance-3\n")
     assert _ask(start()[1])[0] == socket.gethostname()
@@ -84,7 +84,7 @@ def test_it_is_called_as_it_is_told_or_as_its_host_is(start: Start) -> None:
         ),
     ],
 )
-def test_it_ends_at_once_when_it_is_told_to(start: Start, before: tuple[str, ...]) -> None:
+def test_instance_ends_at_once_on_a_signal(start: Start, before: tuple[str, ...]) -> None:
     """As the first process of a PID namespace, too, where the kernel drops signals without a handler."""
     process, _ = start(before=before)
     target = process.pid
@@ -96,7 +96,7 @@ def test_it_ends_at_once_when_it_is_told_to(start: Start, before: tuple[str, ...
     assert time.monotonic() - began < 1
 
 
-def test_it_counts_where_it_is_told_to(start: Start, tmp_path: Path) -> None:
+def test_instance_counts_in_its_own_slot(start: Start, tmp_path: Path) -> None:
     """In its own slot of memory that others share, and nowhere else."""
     counters = tmp_path / "counters"
     counters.write_bytes(bytes(3 * 64))
@@ -117,7 +117,7 @@ def test_several_may_share_a_port(start: Start) -> None:
     assert answered == {"a", "b"}
 
 
-def test_it_answers_after_its_delay(start: Start) -> None:
+def test_instance_answers_after_its_delay(start: Start) -> None:
     """It stands for an application that has something to do."""
     _, port = start(DELAY_NS=200_000_000)
     began = time.monotonic()
@@ -169,7 +169,7 @@ def test_a_port_that_is_taken_is_told_in_a_line(start: Start) -> None:
     )
 
 
-def test_it_takes_nothing_but_the_standard_library() -> None:
+def test_instance_needs_only_the_standard_library() -> None:
     """An image of it needs Python and these few files."""
     code = "import sys, harness.instance.__main__; print(sorted(m for m in sys.modules if 'harness' in m))"
     said = subprocess.run(

@@ -114,7 +114,7 @@ def test_a_requests_body_is_skipped(server: _Running) -> None:
         b"x" * 100_000,
     ],
 )
-def test_what_it_does_not_understand_is_refused(server: _Running, data: bytes) -> None:
+def test_server_refuses_malformed_requests(server: _Running, data: bytes) -> None:
     """A bad request gets 400 and the end of the connection, not silence."""
     assert server.ask(data).startswith(b"HTTP/1.1 400 ")
 
@@ -243,7 +243,7 @@ def test_an_instance_without_a_version_says_none(server: _Running) -> None:
     assert b"X-Version" not in server.ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
 
 
-def test_who_has_connected_is_answered_before_the_instance_ends() -> None:
+def test_ending_server_answers_connected_clients() -> None:
     """Those whose request comes only then, too, and the listener is closed to all others."""
     server = _Running(delay_ns=50_000_000)
     waiting = [socket.create_connection(server.address, 5) for _ in range(5)]
