@@ -71,7 +71,7 @@ def test_a_notebook_runs_from_top_to_bottom(path: Path, project: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _NOTEBOOKS, ids=_NAMES)
-def test_no_output_is_committed(path: Path) -> None:
+def test_notebooks_are_committed_without_outputs(path: Path) -> None:
     """Outputs would go out of date in silence, and make every difference unreadable."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
