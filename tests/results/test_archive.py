@@ -56,7 +56,7 @@ def test_the_summaries_come_back_as_they_were(stored: Stored, tmp_path: Path) ->
     assert read == [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
 
 
-def test_what_left_no_result_is_in_the_suite_alone(stored: Stored, tmp_path: Path) -> None:
+def test_archive_keeps_runs_without_result_in_the_suite_only(stored: Stored, tmp_path: Path) -> None:
     """A matrix can so tell what failed from what was never asked for; figures aren't there twice."""
     folder = stored([5000, 5000])
     condense(_suite(folder, more=(_FAILED,)), tmp_path / "kept")
@@ -92,7 +92,7 @@ def test_a_result_kept_whole_can_be_checked_as_any_other(stored: Stored, tmp_pat
     assert read_results([kept]) == read_results([folders[0]])
 
 
-def test_what_stood_there_is_replaced_as_a_whole(stored: Stored, tmp_path: Path) -> None:
+def test_archive_replaces_an_older_one_as_a_whole(stored: Stored, tmp_path: Path) -> None:
     """No file of an older measurement is taken for one of the new."""
     target = tmp_path / "kept"
     condense(_suite(stored([5000, 5000])), target, ["made-up"])
@@ -108,7 +108,7 @@ def test_what_stood_there_is_replaced_as_a_whole(stored: Stored, tmp_path: Path)
         (["made-up"], 1000, "keep fewer results whole"),
     ],
 )
-def test_what_is_refused_leaves_what_stood_there(
+def test_refused_archive_leaves_the_older_one(
     stored: Stored, tmp_path: Path, whole: list[str], most_bytes: int, why: str
 ) -> None:
     """Half an hour's measurement is not lost to a misspelt name, nor are the former figures."""

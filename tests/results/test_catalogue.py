@@ -42,7 +42,7 @@ def test_results_are_in_the_order_of_their_runs(stored: Stored) -> None:
     assert [one.state for one in listed] == ["whole", "whole", "incomplete", "whole"]
 
 
-def test_what_is_no_result_is_left_out(stored: Stored) -> None:
+def test_catalogue_leaves_out_other_files(stored: Stored) -> None:
     """Baselines, runs that are still going, and files."""
     result = stored(_EVEN)
     (result.parent / "baselines").mkdir()
@@ -85,7 +85,7 @@ def test_a_name_that_nothing_has_is_told_with_those_that_come_near(stored: Store
         find_result("x" * 5_000, result.parent)
 
 
-def test_what_can_not_be_shown_says_why(tmp_path: Path) -> None:
+def test_catalogue_says_why_a_result_can_not_be_shown(tmp_path: Path) -> None:
     """A file, a folder without a summary, a killed run, and no result at all."""
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()

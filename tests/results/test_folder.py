@@ -114,7 +114,7 @@ def test_a_result_holds_everything(tmp_path: Path, recording: Recording, summary
     assert (folder / "latency.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_nothing_is_visible_before_the_commit(tmp_path: Path) -> None:
+def test_folder_is_hidden_before_the_commit(tmp_path: Path) -> None:
     """Until it is whole, a result is hidden; then it has the scenario's name and the time."""
     with PendingResult(tmp_path, "run") as pending:
         fill(pending)
@@ -178,7 +178,7 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path) -> None:
             assert (theirs / "requests.parquet").read_text() == "half"
 
 
-def test_what_only_looks_like_a_leftover_is_no_obstacle(tmp_path: Path) -> None:
+def test_sweep_ignores_names_that_only_look_like_leftovers(tmp_path: Path) -> None:
     """A file, or a link to another folder, with such a name is neither followed nor removed."""
     (tmp_path / ".a.partial").write_text("file")
     elsewhere = tmp_path / "elsewhere"

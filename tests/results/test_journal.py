@@ -75,7 +75,7 @@ def test_every_kind_of_step_comes_back_as_it_was(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_asked_at_other_times_is_passed_on_but_not_noted() -> None:
+def test_journal_passes_on_other_calls_without_logging() -> None:
     """A strategy that keeps the host asks for counters through it later."""
     host = DryHost("external", 1)
     notes = Notes(host)
@@ -87,7 +87,7 @@ def test_what_is_asked_at_other_times_is_passed_on_but_not_noted() -> None:
     assert '"run"' not in notes.to_json()
 
 
-def test_what_failed_is_noted_and_its_error_passed_on() -> None:
+def test_journal_logs_a_failed_action_and_passes_its_error_on() -> None:
     """Afterwards nothing is noted any more, though the context ended with the error."""
     host = DryHost("external", 1)
     notes = Notes(host)
