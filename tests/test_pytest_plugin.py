@@ -125,7 +125,7 @@ def test_a_scenario_fails_where_it_did_not_recover_as_required(
     assert {each.attrib["value"] for each in report.iter("property")} >= {"even", "no"}
 
 
-def test_what_cannot_be_measured_is_told_in_its_own_words(
+def test_plugin_reports_errors_in_their_own_words(
     pytester: pytest.Pytester, scenarios: Callable[..., Path]
 ) -> None:
     """An error fails without a traceback; what the kernel lacks, or a matrix need not have, is skipped."""
@@ -246,7 +246,7 @@ def test_the_fixture_gives_a_runs_summary(pytester: pytest.Pytester, scenarios: 
     _pytest(pytester, "-m", "not harness").assert_outcomes(passed=1, deselected=2)
 
 
-def test_who_does_not_use_it_pays_nothing(pytester: pytest.Pytester) -> None:
+def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
     """No part of the harness or its libraries is imported, no test is added, the options are explained."""
     pytester.makepyfile(
         """
