@@ -66,7 +66,7 @@ def test_a_notebook_runs_from_top_to_bottom(path: Path, project: Path) -> None:
     ]
     assert not complaints
     assert any("image/png" in output.get("data", ()) for output in outputs)
-    assert any("load: " in output.get("text", "") for output in outputs), "it ran a scenario"
+    assert any("teardown: " in output.get("text", "") for output in outputs), "it ran a scenario"
     assert (_tree(project), _git_status()) == before
 
 
