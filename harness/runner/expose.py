@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness._version import __version__
 from harness.results.journal import Notes
 from harness.runner.preload import prepare_analysis
+from harness.strategies.executor import carry_out, facts_of
 from harness.types import Endpoint
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Exposed:
 
     def update(self, members: Sequence[Member]) -> None:
         """Have the strategy take over members, and note what it asks of its host for that."""
-        with self.notes.during("update") as stage:
-            self.lab.strategy.update(stage, self.endpoint, members)
+        actions = self.lab.strategy.updating(facts_of(self.stage), self.endpoint, members)
+        carry_out(actions, self.stage, self.notes.during("update"))
 
 
 def expose(lab: Provisioned, joining: Workers, phases: Phases) -> Exposed:
@@ -77,9 +78,9 @@ def expose(lab: Provisioned, joining: Workers, phases: Phases) -> Exposed:
     worker.shutdown(wait=False)  # it takes no more work; this one goes on beside the run
     with phases("expose", "exposing", lab.strategy.name):
         stage, endpoint = lab.engine.exposure(Endpoint(lab.host.address, lab.scenario.port))
-        notes = Notes(stage)
-        with notes.during("expose") as noted:
-            lab.strategy.expose(noted, endpoint, lab.members)
+        notes = Notes()
+        actions = lab.strategy.exposing(facts_of(stage), endpoint, lab.members)
+        carry_out(actions, stage, notes.during("expose"))
         lab.host.exposed()
     workers = replace(joining, own=lab.scenario.load.workers)
     if workers.others:

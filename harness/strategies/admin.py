@@ -1,8 +1,7 @@
-"""Requests to a program's administration interface on the host, and waiting for its answers."""
+"""Asking a program on the host through its administration interface."""
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -11,12 +10,9 @@ from typing import TYPE_CHECKING
 from harness.errors import HostError, StrategyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from harness.hosts.base import Host, Service
-
-_DEADLINE_S = 20
-_LOOK_EVERY_S = 0.01
+    from harness.hosts.base import Host
 
 
 @dataclass(frozen=True)
@@ -68,32 +64,3 @@ def asked(host: Host, place: int | str, path: str, method: str = "GET", body: st
     if reply.status != 200:
         raise StrategyError(f"{method} {path} was refused ({reply.status}): {reply.text.strip():.500}")
     return reply.text
-
-
-def wait_until(service: Service, port: int, what: str, holds: Callable[[], bool]) -> None:
-    """Wait until something holds, as long as the program lives.
-
-    Parameters
-    ----------
-    service, port
-        The program, and where it listens.
-    what
-        What the program has not done if the time is over, such as ``does not know its members``.
-    holds
-        Tells whether it holds.
-
-    Raises
-    ------
-    HostError
-        The program ended; the message holds its last words.
-    StrategyError
-        It did not come to hold in time.
-    """
-    end_s = time.monotonic() + _DEADLINE_S
-    while True:
-        service.wait_listening([port])
-        if holds():
-            return
-        if time.monotonic() > end_s:
-            raise StrategyError(f"the proxy {what} after {_DEADLINE_S} s")
-        time.sleep(_LOOK_EVERY_S)

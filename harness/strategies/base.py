@@ -1,11 +1,10 @@
-"""The interface of a strategy: data that describes it, and three methods.
+"""What a strategy is: data that says what it can do, and the actions of three things to do.
 
 A strategy puts N members behind one endpoint of a host. It knows nothing of load and statistics.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import fields
 from functools import cached_property
@@ -13,13 +12,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harness.strategies.actions import ByItself
 from harness.strategies.capabilities import Capabilities, Discovery
+from harness.strategies.executor import carry_out, facts_of
 from harness.types import Counted, Endpoint, Family, Layer, Member, Placement, Route, Transport, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
 
 # Strategies of other packages import the types from here.
 __all__ = [
@@ -54,7 +56,7 @@ FAMILIES = (
 """The mechanisms of the strategies that come with the harness, in the order of tables."""
 
 
-class Strategy(ABC):
+class Strategy:
     """One way to put several instances on one port.
 
     Its attributes are its capabilities, as `Capabilities` explains them, where options change none of them;
@@ -151,9 +153,11 @@ class Strategy(ABC):
         """Tell what this one can do."""
         return self.capabilities(self.options)
 
-    @abstractmethod
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Make the members reachable at the endpoint.
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        """Give the actions that make the members reachable at the endpoint.
+
+        A strategy has either this, `updating` and `withdrawing`, whose actions the plan of a run lists, or
+        `expose`, `update` and `withdraw`, which are given the host itself.
 
         Raises
         ------
@@ -164,14 +168,37 @@ class Strategy(ABC):
         KernelLacksError
             The host's kernel has not the part that this needs.
         """
+        del facts
+        self._require_own("expose")
+        yield ByItself(lambda host: self.expose(host, endpoint, members))
 
-    @abstractmethod
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        """Give the actions that change the member set in one step; connections keep their instance."""
+        del facts
+        self._require_own("update")
+        yield ByItself(lambda host: self.update(host, endpoint, members))
+
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
+        """Give the actions that undo `exposing`; other users of the host's mechanisms are left alone."""
+        del facts
+        self._require_own("withdraw")
+        yield ByItself(lambda host: self.withdraw(host, endpoint))
+
+    def _require_own(self, name: str) -> None:
+        if getattr(type(self), name) is getattr(Strategy, name):
+            raise NotImplementedError(f"strategy {self.name} has neither {name} nor the actions for it")
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Make the members reachable at the endpoint; raises what `exposing` does."""
+        carry_out(self.exposing(facts_of(host), endpoint, members), host)
+
     def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
         """Change the member set in one step; established connections keep their instance."""
+        carry_out(self.updating(facts_of(host), endpoint, members), host)
 
-    @abstractmethod
     def withdraw(self, host: Host, endpoint: Endpoint) -> None:
         """Undo `expose`; other users of the host's mechanisms are left alone."""
+        carry_out(self.withdrawing(facts_of(host), endpoint), host)
 
     def labels(self, port: int, weight: int) -> Mapping[str, str]:
         """Give what the container of a member is labelled with, so that the strategy's programs find it."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
+from harness.strategies.actions import Command, File, Look, Served
 from harness.strategies.admin import asked
 from harness.strategies.capabilities import Policy, table
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered, require_success
@@ -18,7 +19,8 @@ from harness.types import Counted, authority
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host, Service
+    from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.types import Endpoint, Member
 
@@ -125,7 +127,8 @@ class Caddy(Proxy):
         self._socket = f"{self.folder}/admin.sock"
         self._reloaded = False
 
-    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        del facts
         groups = grouped(members)
         text = rendered(
             "Caddyfile.j2",
@@ -142,7 +145,7 @@ class Caddy(Proxy):
             connect_timeout=self.options.connect_timeout,
             keep_alive=self.options.keep_alive,
         )
-        host.write(f"{self.folder}/Caddyfile", text)
+        yield File(f"{self.folder}/Caddyfile", text)
 
     def _policy(self, members: Sequence[Member]) -> str:
         weights = [member.weight for member in members]
@@ -150,32 +153,34 @@ class Caddy(Proxy):
             return str(self.policies[self.options.policy].written)
         return f"weighted_round_robin {' '.join(map(str, weights))}"
 
-    def _start(self, host: Host) -> Service:
+    def _served(self, endpoint: Endpoint) -> Served:
+        del endpoint
         self._reloaded = False
         # Caddy stores its identity and its last configuration there.
         env = {"XDG_DATA_HOME": f"{self.folder}/data", "XDG_CONFIG_HOME": f"{self.folder}/config"}
         if self.options.workers != "auto":
             env["GOMAXPROCS"] = str(self.options.workers)
-        argv = ["caddy", "run", "--adapter", "caddyfile", "--config", f"{self.folder}/Caddyfile"]
-        return host.serve("caddy", argv, env)
+        argv = ("caddy", "run", "--adapter", "caddyfile", "--config", f"{self.folder}/Caddyfile")
+        return Served("caddy", argv, tuple(env.items()))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Change the members by a reload, over the API, or under their name."""
         if self._dns is not None:
-            self._dns.publish(members)
+            yield from self._dns.publish(members)
             # Only requests make it look the name up, and none does for as long as an answer is fresh.
-            self._dns.wait_forgotten()
+            yield from self._dns.wait_forgotten()
             return
         self._reloaded = True
         if self.options.discovery == "api":
-            self._patch(host, members)
+            yield Look(self._socket, lambda host: self._patch(host, members))
         else:
-            self._configure(host, endpoint, members)
-            self._reload(host)
+            yield from self._configure(facts, endpoint, members)
+            yield from self._reload()
 
-    def _reload(self, host: Host) -> None:
-        argv = ["caddy", "reload", "--address", f"unix/{self._socket}", "--adapter", "caddyfile"]
-        require_success(host.run([*argv, "--config", f"{self.folder}/Caddyfile"]), "caddy reload failed")
+    def _reload(self) -> Actions[None]:
+        argv = ("caddy", "reload", "--address", f"unix/{self._socket}", "--adapter", "caddyfile")
+        command = Command((*argv, "--config", f"{self.folder}/Caddyfile"))
+        require_success((yield command), "caddy reload failed")
 
     def _patch(self, host: Host, members: Sequence[Member]) -> None:
         try:

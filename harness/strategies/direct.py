@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.strategies.base import Strategy
+from harness.strategies.passive import Passive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.hosts.base import Host
     from harness.strategies.capabilities import Discovery
-    from harness.types import Endpoint, Member, Placement, Unit
+    from harness.types import Placement, Unit
 
 
-class Direct(Strategy):
+class Direct(Passive):
     """One instance that listens on the endpoint itself: what all others can be compared with."""
 
     name: ClassVar[str] = "direct"
@@ -34,12 +31,3 @@ client --> host:PORT, where the instance listens
     seams: ClassVar[str] = """
 - There is nothing to balance: its latency and cost are the baseline for the other strategies.
 """
-
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Do nothing: an instance that listens is exposed."""
-
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Do nothing: the endpoint is the instance's own."""
-
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
-        """Do nothing: only the instance itself can stop listening."""

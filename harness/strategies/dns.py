@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HostError, StrategyError
 from harness.hosts.address_plan import IPV4
+from harness.strategies.actions import Command, File, Pause, Served, Signal, Stop, WaitListening, WaitUntil
+from harness.types import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host, Service
+    from harness.strategies.actions import Actions, Facts
     from harness.types import Member
 
 COMMANDS = {"dnsmasq": "apt-get install dnsmasq-base"}
@@ -47,14 +50,14 @@ class Dns:
         The name server.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.address = host.resolver or ADDRESS
+    def __init__(self, facts: Facts) -> None:
+        self._own = facts.resolver is None
+        self.address = facts.resolver or ADDRESS
         self._service: Service | None = None
         self._published_s = 0.0
 
-    def publish(self, members: Sequence[Member]) -> None:
-        """Answer with these members from now on; returns when it does.
+    def publish(self, members: Sequence[Member]) -> Actions[None]:
+        """Answer with these members from now on; ends when it does.
 
         Raises
         ------
@@ -62,51 +65,33 @@ class Dns:
             dnsmasq is missing or does not start; the message holds its words.
         """
         self._published_s = time.monotonic()
-        if self._host.resolver is not None:
+        if not self._own:
             return  # it has them already
         lines = [f"{member.address} {NAME} {member.name}.{NAME}\n" for member in members]
-        self._host.write(HOSTS_FILE, "".join(lines))
+        yield File(HOSTS_FILE, "".join(lines))
         if self._service is None:
-            self._start()
+            yield from self._start()
         else:
-            self._service.signal(signal.SIGHUP)  # it reads the file again
+            yield Signal(self._service, signal.SIGHUP)  # it reads the file again
         expected = {member.address for member in members}
-        end_s = time.monotonic() + _PUBLISH_DEADLINE_S
-        while self.answer() != expected:
-            if time.monotonic() > end_s:
-                raise StrategyError(f"dnsmasq did not take the new addresses within {_PUBLISH_DEADLINE_S} s")
-            time.sleep(_LOOK_EVERY_S)
+        yield WaitUntil(
+            "a run waits here until dnsmasq answers with these addresses",
+            lambda host: answer(host) == expected,
+            f"dnsmasq did not take the new addresses within {_PUBLISH_DEADLINE_S} s",
+            deadline_s=_PUBLISH_DEADLINE_S,
+            every_s=_LOOK_EVERY_S,
+        )
         self._published_s = time.monotonic()
 
-    def answer(self) -> set[str]:
-        """Ask for the addresses, over TCP, which has room for all of them.
-
-        Raises
-        ------
-        StrategyError
-            It does not answer.
-        """
-        name = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split("."))
-        asked = _HEADER.pack(0, 0x0100, 1, 0, 0, 0) + name + b"\0" + _QUESTION_END
-        try:
-            with self._host.connect(PORT) as connected, connected.makefile("rb") as stream:
-                connected.sendall(struct.pack("!H", len(asked)) + asked)
-                (length,) = struct.unpack("!H", stream.read(2))
-                told = stream.read(length)
-                (count,) = struct.unpack_from("!H", told, 6)
-        except (HostError, OSError, struct.error) as error:
-            raise StrategyError(f"dnsmasq does not answer: {error}") from error
-        return set(_addresses(told, len(asked), count))
-
-    def wait_forgotten(self) -> None:
+    def wait_forgotten(self) -> Actions[None]:
         """Wait until every answer from before `publish` has expired.
 
         Clients that count in whole seconds, such as nginx, keep it for nearly twice its time.
         """
-        time.sleep(max(0.0, self._published_s + 2 * TTL_S - time.monotonic()))
+        yield Pause(max(0.0, self._published_s + 2 * TTL_S - time.monotonic()))
 
-    def _start(self) -> None:
-        argv = [
+    def _start(self) -> Actions[None]:
+        argv = (
             "dnsmasq",
             "--keep-in-foreground",
             "--conf-file=/dev/null",
@@ -123,21 +108,42 @@ class Dns:
             "--group=",  # none: where root is the only user, a change to any is refused
             "--pid-file=",
             "--log-facility=-",
-        ]
+        )
         try:
             for program, install in COMMANDS.items():
-                if self._host.run(["sh", "-c", f"command -v {program}"]).status:
+                if (yield Command(("sh", "-c", f"command -v {program}"))).status:
                     raise StrategyError(f"discovery dns needs {program}, which is not on the host: {install}")
-            self._service = self._host.serve("dnsmasq", argv)
-            self._service.wait_listening([PORT])
+            self._service = yield Served("dnsmasq", argv)
+            yield WaitListening(self._service, (Listener("tcp", PORT),))
         except HostError as error:
             raise StrategyError(str(error)) from error
 
-    def stop(self) -> None:
+    def stop(self) -> Actions[None]:
         """Stop answering."""
         if self._service is not None:
-            self._service.stop()
+            yield Stop(self._service)
             self._service = None
+
+
+def answer(host: Host) -> set[str]:
+    """Ask for the addresses, over TCP, which has room for all of them.
+
+    Raises
+    ------
+    StrategyError
+        It does not answer.
+    """
+    name = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split("."))
+    asked = _HEADER.pack(0, 0x0100, 1, 0, 0, 0) + name + b"\0" + _QUESTION_END
+    try:
+        with host.connect(PORT) as connected, connected.makefile("rb") as stream:
+            connected.sendall(struct.pack("!H", len(asked)) + asked)
+            (length,) = struct.unpack("!H", stream.read(2))
+            told = stream.read(length)
+            (count,) = struct.unpack_from("!H", told, 6)
+    except (HostError, OSError, struct.error) as error:
+        raise StrategyError(f"dnsmasq does not answer: {error}") from error
+    return set(_addresses(told, len(asked), count))
 
 
 def _addresses(message: bytes, offset: int, count: int) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -13,7 +11,8 @@ from pydantic import Field
 
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
-from harness.strategies.admin import asked, wait_until
+from harness.strategies.actions import File, Served, Stop, WaitUntil
+from harness.strategies.admin import asked
 from harness.strategies.capabilities import Policy, table
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
 from harness.types import Counted, Member, authority
@@ -22,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host, Service
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.types import Endpoint
 
 _DRAIN_S = 5
 """How long a replaced Envoy may take to finish its requests."""
+_END_DEADLINE_S = 60
 _LOOK_EVERY_S = 0.02
 
 
@@ -149,14 +150,15 @@ class Envoy(Proxy):
         self._epoch = 0
         self._updated = False
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Start it, and wait until it knows all members."""
         self._epoch = 0
         self._updated = False
-        super().expose(host, endpoint, members)
-        self._wait_for(host, endpoint, members)
+        yield from super().exposing(facts, endpoint, members)
+        yield from self._until_known(endpoint, members)
 
-    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        del facts
         discovery = self.options.discovery
         by_name = Member(dns.NAME, dns.NAME, members[0].port)
         text = rendered(
@@ -176,18 +178,19 @@ class Envoy(Proxy):
             dns=dns,
             groups=grouped([by_name] if discovery == "dns" else members),
         )
-        host.write(f"{self.folder}/envoy.yaml", text)
+        yield File(f"{self.folder}/envoy.yaml", text)
         if discovery == "file":
-            self._write_members(host, members)
+            yield self._members_file(members)
 
-    def _write_members(self, host: Host, members: Sequence[Member]) -> None:
-        host.write(f"{self.folder}/members.yaml", rendered("envoy-members.yaml.j2", members=members))
+    def _members_file(self, members: Sequence[Member]) -> File:
+        return File(f"{self.folder}/members.yaml", rendered("envoy-members.yaml.j2", members=members))
 
     @property
     def _admin(self) -> str:
         return f"{self.folder}/admin-{self._epoch}.sock"
 
-    def _start(self, host: Host) -> Service:
+    def _served(self, endpoint: Endpoint) -> Served:
+        del endpoint
         argv = ["envoy", "--config-path", f"{self.folder}/envoy.yaml", "--log-level", "warn"]
         if self.options.workers != "auto":
             argv += ["--concurrency", str(self.options.workers)]
@@ -196,36 +199,34 @@ class Envoy(Proxy):
             argv += ["--drain-time-s", "1", "--drain-strategy", "immediate"]
         else:
             argv += ["--disable-hot-restart"]
-        return host.serve("envoy", argv)
+        return Served("envoy", tuple(argv))
 
-    def _wait_for(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _until_known(self, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         wanted = {member.authority: member.weight for member in members}
 
-        def known() -> bool:
+        def known(host: Host) -> bool:
             hosts = self._hosts(host)
             return {place: found["weight"] for place, found in hosts.items()} == wanted and not any(
                 found["unchecked"] for found in hosts.values()
             )
 
-        if self._service is None:
-            raise StrategyError("envoy has not been started")
         try:
-            wait_until(self._service, endpoint.port, "does not know its members", known)
+            yield from self._until(endpoint, "does not know its members", known)
         except HostError as error:
             raise StrategyError(str(error)) from error
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Change the members by a hot restart, by their file, or under their name."""
         if self._dns is not None:
-            self._dns.publish(members)
+            yield from self._dns.publish(members)
         elif self.options.discovery == "file":
-            self._write_members(host, members)
+            yield self._members_file(members)
         else:
-            self._hot_restart(host, endpoint, members)
+            yield from self._hot_restart(facts, endpoint, members)
         self._updated = True
-        self._wait_for(host, endpoint, members)
+        yield from self._until_known(endpoint, members)
 
-    def _hot_restart(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _hot_restart(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Start a successor, which takes over the listening sockets, and await its predecessor's end.
 
         The successor ends it. To do so from here would be quicker, but the successor waits for ever for
@@ -233,11 +234,18 @@ class Envoy(Proxy):
         """
         old = self._service
         self._epoch += 1
-        self._configure(host, endpoint, members)
-        self._service = self._start(host)
-        self._wait_for(host, endpoint, members)
+        yield from self._configure(facts, endpoint, members)
+        self._service = yield self._served(endpoint)
+        yield from self._until_known(endpoint, members)
         if old is not None:
-            _await_end(old, endpoint.port)
+            yield WaitUntil(
+                "a run waits here until the old process has ended",
+                lambda _: _has_ended(old, endpoint),
+                f"the old envoy has not ended within {_END_DEADLINE_S} s",
+                deadline_s=_END_DEADLINE_S,
+                every_s=_LOOK_EVERY_S,
+            )
+            yield Stop(old)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
         """Read each member's requests; after an update only all together, after a hot restart none."""
@@ -272,10 +280,10 @@ def _seconds(span: str) -> str:
     return f"{milliseconds(span) / 1000:g}s"
 
 
-def _await_end(service: Service, port: int) -> None:
-    """Wait for the end of a program that is about to stop listening, and then to end."""
-    with suppress(HostError):  # which tells that it has ended
-        while True:
-            service.wait_listening([port])
-            time.sleep(_LOOK_EVERY_S)
-    service.stop()
+def _has_ended(service: Service, endpoint: Endpoint) -> bool:
+    """Tell whether a program has ended that is about to stop listening, and then to end."""
+    try:
+        service.wait_listening([endpoint.listener])
+    except HostError:
+        return True
+    return False

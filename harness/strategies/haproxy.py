@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import HostError, StrategyError
 from harness.strategies import dns
-from harness.strategies.admin import wait_until
+from harness.strategies.actions import File, Look, Served, Signal
 from harness.strategies.capabilities import Policy, table
 from harness.strategies.haproxy_options import MOST_WEIGHT, HaproxyOptions, HaproxyTcpOptions
 from harness.strategies.haproxy_ring import ring_shares
-from harness.strategies.proxy import Proxy, grouped, limits, rendered
+from harness.strategies.limits import granted
+from harness.strategies.proxy import Proxy, grouped, rendered
 from harness.types import Counted, Layer, Unit, authority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host, Service
+    from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.types import Endpoint, Member
 
@@ -129,18 +131,19 @@ class _Haproxy(Proxy):
         self._reloaded = False
         self._moved = False
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Write the configuration, start HAProxy, and wait until it knows all members."""
         self._reloaded = self._moved = False
-        super().expose(host, endpoint, members)
-        self._wait_until(endpoint, "has no master", lambda: bool(self._processes(host)))
-        self._wait_in_force(host, endpoint, members)
+        yield from super().exposing(facts, endpoint, members)
+        yield from self._until(endpoint, "has no master", lambda host: bool(self._processes(host)))
+        yield from self._in_force(endpoint, members)
 
-    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        del facts
         options = self.options
         _require_weights(members, options.base_weight)
         self._places = len(members) + max(len(members), _LEAST_SPARE_PLACES)
-        files = limits(host).files
+        files = (yield from granted()).files
         text = rendered(
             "haproxy.cfg.j2",
             mode=self._mode,
@@ -162,38 +165,39 @@ class _Haproxy(Proxy):
             places=self._places,
             port=members[0].port,
         )
-        host.write(self.checker[-1], text)
+        yield File(self.checker[-1], text)
 
     @property
     def _checks(self) -> str:
         options = self.options
         return f"check inter {options.check_interval} fall 2 rise 1" if options.health_checks else ""
 
-    def _start(self, host: Host) -> Service:
-        argv = ["haproxy", "-W", "-S", f"{self.folder}/master.sock", "-f", self.checker[-1]]
-        return host.serve("haproxy", argv)
+    def _served(self, endpoint: Endpoint) -> Served:
+        del endpoint
+        argv = ("haproxy", "-W", "-S", f"{self.folder}/master.sock", "-f", self.checker[-1])
+        return Served("haproxy", argv)
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Change the servers by the means of the discovery, and wait until the change is in force."""
         _require_weights(members, self.options.base_weight)
         if self._dns is not None:
-            self._dns.publish(members)
+            yield from self._dns.publish(members)
             self._moved = True
         if self.options.discovery == "static" or (self._dns is not None and len(members) > self._places):
-            self._reload(host, endpoint, members)
+            yield from self._reload(facts, endpoint, members)
         elif self.options.discovery == "api":
-            self._change(host, members)
-        self._wait_in_force(host, endpoint, members)
+            yield Look(f"{self.folder}/admin.sock", lambda host: self._change(host, members))
+        yield from self._in_force(endpoint, members)
 
-    def _reload(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _reload(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Have the master start a process on the new configuration, and wait until the old one has let go."""
-        before = set(self._processes(host))
-        self._configure(host, endpoint, members)
-        self._check(host)
+        before = set((yield Look(f"{self.folder}/master.sock", self._processes)))
+        yield from self._configure(facts, endpoint, members)
+        yield from self._check()
         self._reloaded = True
         if self._service is not None:
-            self._service.signal(signal.SIGUSR2)
-        self._wait_until(endpoint, "has not taken over", lambda: self._taken_over(host, before))
+            yield Signal(self._service, signal.SIGUSR2)
+        yield from self._until(endpoint, "has not taken over", lambda host: self._taken_over(host, before))
 
     def _processes(self, host: Host) -> list[int]:
         """List the processes that serve or have served; none while the master starts, or starts anew."""
@@ -231,20 +235,16 @@ class _Haproxy(Proxy):
         for name in known.keys() - {member.name for member in members}:
             self._order(host, f"set server instances/{name} state maint")
 
-    def _wait_in_force(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _in_force(self, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Wait until just these are servers that may be chosen."""
         expected = {member.authority for member in members}
 
-        def in_force() -> bool:
+        def in_force(host: Host) -> bool:
             rows = [row for row in self._servers(host) if not row["status"].startswith("MAINT")]
             self._ids = {row["addr"]: int(row["sid"]) for row in rows}
             return self._ids.keys() == expected
 
-        self._wait_until(endpoint, "has not its servers", in_force)
-
-    def _wait_until(self, endpoint: Endpoint, what: str, holds: Callable[[], bool]) -> None:
-        if self._service is not None:
-            wait_until(self._service, endpoint.port, what, holds)
+        yield from self._until(endpoint, "has not its servers", in_force)
 
     def _servers(self, host: Host) -> list[dict[str, str]]:
         """Read the statistics of each server."""

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.common.text import stderr_tail
 from harness.errors import StrategyError
+from harness.strategies.actions import Command, Question
 from harness.strategies.base import Strategy
 from harness.types import Counted, Endpoint, Member, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import Finished, Host
+    from harness.strategies.actions import Actions, Facts
 
 COMMANDS = dict.fromkeys(("iptables-restore", "iptables-save"), "apt-get install iptables")
 VERSIONS = {"iptables": ("iptables", "--version")}
@@ -47,18 +49,24 @@ class IptablesStrategy(Strategy):
     def _rules(self, members: Sequence[Member]) -> list[str]:
         """Write the rules of the endpoint's chain."""
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Put in the chain and the two jumps to it."""
-        fill(host, _chain(endpoint), self._rules(members), _jumps("-A", endpoint))
+        del facts
+        there = yield from declared()
+        yield from fill(there, _chain(endpoint), self._rules(members), _jumps("-A", endpoint))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Switch to new rules at once; the kernel remembers established connections."""
-        fill(host, _chain(endpoint), self._rules(members))
+        del facts
+        there = yield from declared()
+        yield from fill(there, _chain(endpoint), self._rules(members))
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Take out the jumps and the chains, and nothing else."""
-        chains = [chain for chain in declared(host) if _belongs(chain, endpoint)]
-        restore(host, [*_jumps("-D", endpoint), *removal(chains)])
+        del facts
+        there = yield from declared()
+        chains = [chain for chain in there if _belongs(chain, endpoint)]
+        yield from restore([*_jumps("-D", endpoint), *removal(chains)])
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the connections that each member's rules have taken."""
@@ -93,8 +101,12 @@ def _jumps(action: str, endpoint: Endpoint) -> list[str]:
 
 
 def fill(
-    host: Host, chain: str, rules: Sequence[str], then: Sequence[str] = (), overflow: str | None = None
-) -> None:
+    there: Sequence[str],
+    chain: str,
+    rules: Sequence[str],
+    then: Sequence[str] = (),
+    overflow: str | None = None,
+) -> Actions[None]:
     """Make a chain hold these rules, and carry out what is to be done `then`, in one transaction.
 
     A transaction has to fit a netlink socket's buffer, which without privileges outside the
@@ -103,18 +115,20 @@ def fill(
 
     Parameters
     ----------
+    there
+        The chains that there are.
     overflow
         What the further chains' names begin with; the chain's own name by default.
     """
     prefix = f"{overflow or chain}-"
-    old = [name for name in declared(host) if name.startswith(prefix)]
+    old = [name for name in there if name.startswith(prefix)]
     side = "b" if any(name.startswith(f"{prefix}a") for name in old) else "a"
     blocks = [rules[start : start + MOST_RULES] for start in range(0, len(rules), MOST_RULES)]
     chains = [chain, *(f"{prefix}{side}{k}" for k in range(1, len(blocks)))]
     filled = [declaration(*filling) for filling in zip(chains, blocks, [*chains[1:], None], strict=True)]
     for lines in reversed(filled[1:]):
-        restore(host, lines)
-    restore(host, [*filled[0], *then, *removal(old)])
+        yield from restore(lines)
+    yield from restore([*filled[0], *then, *removal(old)])
 
 
 def declaration(chain: str, rules: Sequence[str], following: str | None = None) -> list[str]:
@@ -128,15 +142,20 @@ def removal(chains: Sequence[str]) -> list[str]:
     return [*(f"-F {chain}" for chain in chains), *(f"-X {chain}" for chain in chains)]
 
 
-def declared(host: Host) -> list[str]:
+def declared() -> Actions[list[str]]:
     """List the nat table's chains."""
-    return _DECLARED_CHAIN.findall(saved(host))
+    return chains_of((yield from saved()))
+
+
+def chains_of(table: str) -> list[str]:
+    """List the chains of a table that `saved` or `read` gave."""
+    return _DECLARED_CHAIN.findall(table)
 
 
 def counts_by_destination(host: Host, ours: Callable[[str], bool]) -> Counter[str]:
     """Read how many connections the rules of `ours`, chosen by their chain, sent to each address:port."""
     counts: Counter[str] = Counter()
-    for packets, chain, destination in _COUNTED_RULE.findall(saved(host)):
+    for packets, chain, destination in _COUNTED_RULE.findall(read(host)):
         if ours(chain):
             counts[destination] += int(packets)
     return counts
@@ -149,12 +168,20 @@ def counted_anywhere(host: Host, members: Sequence[Member]) -> Counted:
     return Counted("kernel", "connections", sum(each), each)
 
 
-def saved(host: Host) -> str:
+_SAVE = Command(("iptables-save", "-c", "-t", "nat"))
+
+
+def saved() -> Actions[str]:
+    """Read the nat table, which is empty on a new host."""
+    return _said(_SAVE, (yield Question(_SAVE, on_new_host="")))
+
+
+def read(host: Host) -> str:
     """Read the nat table, with its counters."""
-    return _succeed(host, ["iptables-save", "-c", "-t", "nat"], "")
+    return _said(_SAVE, host.run(_SAVE.argv))
 
 
-def restore(host: Host, lines: Sequence[str]) -> None:
+def restore(lines: Sequence[str]) -> Actions[None]:
     """Carry out one transaction on the nat table.
 
     Raises
@@ -163,12 +190,12 @@ def restore(host: Host, lines: Sequence[str]) -> None:
         iptables refused it; nothing of it is in force.
     """
     transaction = "\n".join(["*nat", *lines, "COMMIT", ""])
-    _succeed(host, ["iptables-restore", "--wait", "--noflush"], transaction)
+    command = Command(("iptables-restore", "--wait", "--noflush"), transaction)
+    _said(command, (yield command))
 
 
-def _succeed(host: Host, argv: list[str], text: str) -> str:
-    finished = host.run(argv, text)
+def _said(command: Command, finished: Finished) -> str:
     if finished.status:
         words = stderr_tail(finished.stderr.encode())
-        raise StrategyError(f"{argv[0]} refused the rules: {words}")
+        raise StrategyError(f"{command.argv[0]} refused the rules: {words}")
     return finished.stdout

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.common.text import stderr_tail
 from harness.errors import KernelLacksError, StrategyError
+from harness.strategies.actions import Command, Look, Question
 from harness.strategies.base import Strategy
 from harness.strategies.ipvs_control import LACKS
 from harness.types import Counted, Unit, authority
@@ -20,7 +21,8 @@ from harness.types import Counted, Unit, authority
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import Finished, Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.types import Endpoint, Member
 
@@ -57,16 +59,19 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
         self._before = 0
         self._had: Counter[str] = Counter()
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Make the virtual service and its servers."""
+        del facts
         commands: list[list[Any]] = [["version"], ["make", self.scheduler, self.flags]]
-        _control(host, endpoint, [*commands, *(_server("add", member, member.weight) for member in members)])
+        commands += [_server("add", member, member.weight) for member in members]
+        _given((yield Question(_control(endpoint, commands))))
         self._members = list(members)
-        self._before = _connections(host)
-        self._had = self._counts(host, endpoint)
+        self._before = _connections((yield Question(_STATISTICS)))
+        self._had = _counts((yield Question(_control(endpoint, [["counts", len(self._members)]]))))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Take new servers in, and let those that leave keep the connections that they have."""
+        del facts
         there = {(member.address, member.port) for member in self._members}
         stay = {(member.address, member.port) for member in members}
         gone = [member for member in self._members if (member.address, member.port) not in stay]
@@ -74,13 +79,16 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
             _server("edit" if (member.address, member.port) in there else "add", member, member.weight)
             for member in members
         ]
-        _control(host, endpoint, [*commands, *(_server("edit", member, 0) for member in gone)])
+        commands += [_server("edit", member, 0) for member in gone]
+        _given((yield Question(_control(endpoint, commands))))
         self._members = [*members, *gone]
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Take out the virtual service."""
-        self._added_up(host, endpoint)  # or its servers would begin with the rest, were they taken in again
-        _control(host, endpoint, [["remove"]])
+        del facts
+        # Until then, or its servers would begin with the rest, were they taken in again.
+        yield Look("IPVS", lambda host: self._added_up(host, endpoint))
+        _given((yield Question(_control(endpoint, [["remove"]]))))
         self._members = []
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
@@ -93,9 +101,9 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
         """Wait until the kernel has added up its servers' counters over all processors: every two seconds."""
         end_s = time.monotonic() + _ADDED_UP_DEADLINE_S
         while True:
-            counts = self._counts(host, endpoint)
+            counts = _counts(_run(host, _control(endpoint, [["counts", len(self._members)]])))
             counts.subtract(self._had)
-            there, scheduled = sum(counts.values()), _connections(host) - self._before
+            there, scheduled = sum(counts.values()), _connections(_run(host, _STATISTICS)) - self._before
             if there == scheduled:
                 return counts
             if time.monotonic() > end_s:
@@ -103,10 +111,6 @@ client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translate
                     f"IPVS scheduled {scheduled} connections, but its servers' counters add up to {there}"
                 )
             time.sleep(_LOOK_EVERY_S)
-
-    def _counts(self, host: Host, endpoint: Endpoint) -> Counter[str]:
-        (found,) = _control(host, endpoint, [["counts", len(self._members)]])
-        return Counter({authority(address, port): count for address, port, count in found})
 
 
 class IpvsRr(_Ipvs):
@@ -161,22 +165,36 @@ class IpvsMh(_Ipvs):
 """
 
 
-def _connections(host: Host) -> int:
+_STATISTICS = Command(("cat", "/proc/net/ip_vs_stats_percpu"))
+
+
+def _connections(finished: Finished) -> int:
     """Read how many connections IPVS has scheduled so far, on all processors."""
-    finished = host.run(["cat", "/proc/net/ip_vs_stats_percpu"])
     # Two headings, a row for each processor (its number and hexadecimal counts, connections first), and
     # behind the row of "~" what was added up when and the rates.
     rows = finished.stdout.partition("~")[0].splitlines()[2:]
     return sum(int(row.split()[1], 16) for row in rows if row.strip())
 
 
+def _counts(finished: Finished) -> Counter[str]:
+    (found,) = _given(finished)
+    return Counter({authority(address, port): count for address, port, count in found})
+
+
+def _run(host: Host, command: Command) -> Finished:
+    return host.run(command.argv, command.text)
+
+
 def _server(command: str, member: Member, weight: int) -> list[Any]:
     return [command, member.address, member.port, weight]
 
 
-def _control(host: Host, endpoint: Endpoint, commands: Sequence[list[Any]]) -> list[Any]:
-    program = [sys.executable, "-m", "harness.strategies.ipvs_control", endpoint.address, str(endpoint.port)]
-    finished = host.run(program, json.dumps(commands))
+def _control(endpoint: Endpoint, commands: Sequence[list[Any]]) -> Command:
+    program = (sys.executable, "-m", "harness.strategies.ipvs_control")
+    return Command((*program, endpoint.address, str(endpoint.port)), json.dumps(commands))
+
+
+def _given(finished: Finished) -> list[Any]:
     words = stderr_tail(finished.stderr.encode())
     if finished.status == LACKS:
         raise KernelLacksError(

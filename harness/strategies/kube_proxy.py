@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.capabilities import Capabilities
     from harness.types import Endpoint, Member
 
@@ -81,32 +82,38 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
         super().__init__(options)
         self._endpoints: set[str] = set()  # the chains that there are, one for each endpoint
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Put in all chains; nothing leads to them before the last transaction."""
-        first = "KUBE-SERVICES" not in iptables.declared(host)
+        del facts
+        there = yield from iptables.declared()
+        first = "KUBE-SERVICES" not in there
         if first:
-            restore(host, _common_chains())
+            yield from restore(_common_chains())
         try:
-            self._fill(host, endpoint, members, _entries("-A", endpoint))
+            yield from self._fill(there, endpoint, members, _entries("-A", endpoint))
         except StrategyError:
-            self._take_out(host, endpoint)
+            yield from self._take_out(endpoint)
             raise
         if first:
-            restore(host, _hooks("-A"))
+            yield from restore(_hooks("-A"))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Write the endpoints' chains, switch the service to them at once, and take out what is left over."""
-        self._fill(host, endpoint, members, [])
+        del facts
+        there = yield from iptables.declared()
+        yield from self._fill(there, endpoint, members, [])
         left_over = self._endpoints - {_endpoint_chain(endpoint, member) for member in members}
-        _remove(host, sorted(left_over))
+        yield from _remove(sorted(left_over))
         self._endpoints -= left_over
 
-    def _fill(self, host: Host, endpoint: Endpoint, members: Sequence[Member], then: Sequence[str]) -> None:
+    def _fill(
+        self, there: Sequence[str], endpoint: Endpoint, members: Sequence[Member], then: Sequence[str]
+    ) -> Actions[None]:
         chains = [_endpoint_chain(endpoint, member) for member in members]
         new = [pair for pair in zip(chains, members, strict=True) if pair[0] not in self._endpoints]
         for start in range(0, len(new), _ENDPOINTS_AT_ONCE):
             some = new[start : start + _ENDPOINTS_AT_ONCE]
-            restore(host, [line for chain, member in some for line in _endpoint_rules(chain, member)])
+            yield from restore([line for chain, member in some for line in _endpoint_rules(chain, member)])
             self._endpoints.update(chain for chain, _ in some)
         external = [] if self.options.external_traffic_policy == "local" else ["-j KUBE-MARK-MASQ"]
         external.append(f"-j {_chain('SVC', endpoint)}")
@@ -118,22 +125,24 @@ client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… 
             for chain, member, chance in zip(chains, members, chances, strict=True)
         ]
         lines = [*iptables.declaration(_chain("EXT", endpoint), external), *then]
-        fill(host, _chain("SVC", endpoint), choices, lines, overflow=_overflow(endpoint))
+        yield from fill(there, _chain("SVC", endpoint), choices, lines, overflow=_overflow(endpoint))
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Take out the service's chains; those that all services share, if this was the last one."""
-        restore(host, _entries("-D", endpoint))
-        if "-A KUBE-SERVICES " not in iptables.saved(host):
-            restore(host, _hooks("-D"))
-        self._take_out(host, endpoint)
+        del facts
+        yield from restore(_entries("-D", endpoint))
+        if "-A KUBE-SERVICES " not in (yield from iptables.saved()):
+            yield from restore(_hooks("-D"))
+        yield from self._take_out(endpoint)
 
-    def _take_out(self, host: Host, endpoint: Endpoint) -> None:
+    def _take_out(self, endpoint: Endpoint) -> Actions[None]:
         """Take out all chains of this service, to which nothing leads any more."""
         own = (_chain("EXT", endpoint), _chain("SVC", endpoint), f"{_overflow(endpoint)}-", *self._endpoints)
-        _remove(host, [chain for chain in iptables.declared(host) if chain.startswith(own)])
+        there = yield from iptables.declared()
+        yield from _remove([chain for chain in there if chain.startswith(own)])
         self._endpoints.clear()
-        if "-A KUBE-SERVICES " not in iptables.saved(host):
-            restore(host, iptables.removal(["KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-MARK-MASQ"]))
+        if "-A KUBE-SERVICES " not in (yield from iptables.saved()):
+            yield from restore(iptables.removal(["KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-MARK-MASQ"]))
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the connections that each endpoint's chain has taken."""
@@ -206,9 +215,9 @@ def _entries(action: str, endpoint: Endpoint) -> list[str]:
     return [f"{action} KUBE-SERVICES {match} --dport {endpoint.port} -j {_chain('EXT', endpoint)}"]
 
 
-def _remove(host: Host, chains: Sequence[str]) -> None:
+def _remove(chains: Sequence[str]) -> Actions[None]:
     """Take out chains that nothing in force leads to, in pieces that a transaction holds."""
     for start in range(0, len(chains), MOST_RULES):
-        restore(host, [f"-F {chain}" for chain in chains[start : start + MOST_RULES]])
+        yield from restore([f"-F {chain}" for chain in chains[start : start + MOST_RULES]])
     for start in range(0, len(chains), MOST_RULES):
-        restore(host, [f"-X {chain}" for chain in chains[start : start + MOST_RULES]])
+        yield from restore([f"-X {chain}" for chain in chains[start : start + MOST_RULES]])

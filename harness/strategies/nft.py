@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.common.text import stderr_tail
 from harness.errors import StrategyError
+from harness.strategies.actions import Command
 from harness.strategies.base import Strategy
 from harness.strategies.turns import turns
 from harness.types import Counted, Endpoint, Member, Unit, authority
@@ -21,7 +22,8 @@ from harness.types import Counted, Endpoint, Member, Unit, authority
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import Finished, Host
+    from harness.strategies.actions import Actions, Facts
 
 _HASH_SEED = 0x5A3E9087  # any will do; without one, nft takes another each time
 
@@ -79,8 +81,9 @@ class _Nft(Strategy):
     def _number(self, below: int) -> str:
         """Write the expression that gives a connection its number."""
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Put in the table."""
+        del facts
         chosen = turns([member.weight for member in members])
         text = _TABLE.format(
             table=_table(endpoint),
@@ -92,19 +95,21 @@ class _Nft(Strategy):
             transport=endpoint.transport,
             port=endpoint.port,
         )
-        _nft(host, ["-f", "-"], text)
+        command = Command(("nft", "-f", "-"), text)
+        _said((yield command))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Replace the table at once; the kernel remembers established connections."""
-        self.expose(host, endpoint, members)
+        yield from self.exposing(facts, endpoint, members)
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Take out the table."""
-        _nft(host, ["delete", "table", "ip", _table(endpoint)])
+        del facts
+        _said((yield Command(("nft", "delete", "table", "ip", _table(endpoint)))))
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how often each member was looked up."""
-        listed = json.loads(_nft(host, ["-j", "list", "map", "ip", _table(endpoint), "members"]))
+        listed = json.loads(_said(host.run(["nft", "-j", "list", "map", "ip", _table(endpoint), "members"])))
         (elements,) = (item["map"]["elem"] for item in listed["nftables"] if "map" in item)
         counts: Counter[str] = Counter()
         for key, value in elements:
@@ -160,8 +165,7 @@ def _table(endpoint: Endpoint) -> str:
     return f"sameport-{endpoint.port}"
 
 
-def _nft(host: Host, arguments: list[str], text: str = "") -> str:
-    finished = host.run(["nft", *arguments], text)
+def _said(finished: Finished) -> str:
     if finished.status:
         raise StrategyError(f"nft refused the rules: {stderr_tail(finished.stderr.encode())}")
     return finished.stdout

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.errors import HostError, StrategyError
+from harness.strategies.actions import Command, File, Question, Served, Signal, WaitUntil
 from harness.strategies.capabilities import Policy, table
 from harness.strategies.dns import NAME, TTL_S
-from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, grouped, limits, rendered
+from harness.strategies.limits import granted
+from harness.strategies.proxy import Layer4Options, Proxy, ProxyOptions, grouped, rendered
 from harness.types import Counted, Layer, Unit, bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host, Service
+    from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.types import Endpoint, Member
 
 _RELOAD_DEADLINE_S = 20
-_LOOK_EVERY_S = 0.01
 _CLIENTS = 100_000
 _LEAST_CONNECTIONS = 16_384  # of a worker; more cost memory, some 420 bytes each, before there are any
 _OTHER_FILES = 256  # logs, listeners, pipes between the processes
@@ -183,25 +184,27 @@ class _Nginx(Proxy):
         super().__init__(options)
         self._own_questions = 0
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Write the configuration, start nginx, and wait until it listens."""
         self._own_questions = 0
-        super().expose(host, endpoint, members)
+        yield from super().exposing(facts, endpoint, members)
 
-    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        granted = limits(host)
+    def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        del facts
+        limits = yield from granted()
+        own = yield from self._values()
         options = self.options
-        workers = granted.cores if options.workers == "auto" else options.workers
+        workers = limits.cores if options.workers == "auto" else options.workers
         wanted = max(_LEAST_CONNECTIONS, 2 * 2 * _CLIENTS // workers)
-        files = min(wanted + _OTHER_FILES, granted.files)
+        files = min(wanted + _OTHER_FILES, limits.files)
         text = rendered(
             self._template,
-            **self._values(host),
+            **own,
             folder=self.folder,
             endpoint=endpoint,
             members=members,
             groups=grouped(members),
-            only_root=granted.only_root,
+            only_root=limits.only_root,
             workers=options.workers,
             files=files,
             connections=files - _OTHER_FILES,
@@ -214,11 +217,11 @@ class _Nginx(Proxy):
             name=NAME,
             port=members[0].port,
         )
-        host.write(self.configuration, text)
+        yield File(self.configuration, text)
 
-    def _values(self, host: Host) -> dict[str, Any]:
+    def _values(self) -> Actions[dict[str, Any]]:
         """Give what only this one's template has."""
-        del host
+        yield from ()
         return {}
 
     @property
@@ -226,36 +229,36 @@ class _Nginx(Proxy):
         """Tell where the configuration is on the host."""
         return self.checker[-1]
 
-    def _start(self, host: Host) -> Service:
-        return host.serve("nginx", ["nginx", "-e", "stderr", "-c", self.configuration])
+    def _served(self, endpoint: Endpoint) -> Served:
+        del endpoint
+        return Served("nginx", ("nginx", "-e", "stderr", "-c", self.configuration))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Reload, and wait until no worker with the old configuration takes anything new.
 
         With dns, wait until every old answer has expired.
         """
         if self._dns is not None:
-            self._dns.publish(members)
-            self._dns.wait_forgotten()
+            yield from self._dns.publish(members)
+            yield from self._dns.wait_forgotten()
             return
-        before = self._workers(host)
-        self._configure(host, endpoint, members)
-        self._check(host)  # the master says nothing and goes on with what it has
+        command = self._worker_command
+        before = _workers_of((yield Question(command)).stdout)
+        yield from self._configure(facts, endpoint, members)
+        yield from self._check()  # the master says nothing and goes on with what it has
         if self._service is not None:
-            self._service.signal(signal.SIGHUP)
-        end_s = time.monotonic() + _RELOAD_DEADLINE_S
-        while not _taken_over(before, self._workers(host)):
-            if time.monotonic() > end_s:
-                raise StrategyError(
-                    f"nginx did not take over its configuration within {_RELOAD_DEADLINE_S} s"
-                )
-            time.sleep(_LOOK_EVERY_S)
+            yield Signal(self._service, signal.SIGHUP)
+        yield WaitUntil(
+            "a run waits here until no worker with the old configuration takes anything new",
+            lambda host: _taken_over(before, _workers_of(host.run(command.argv).stdout)),
+            f"nginx did not take over its configuration within {_RELOAD_DEADLINE_S} s",
+            deadline_s=_RELOAD_DEADLINE_S,
+        )
 
-    def _workers(self, host: Host) -> dict[int, bool]:
-        """Find the workers: whether each takes new connections."""
-        lines = host.run(["sh", "-c", _WORKERS, f"{self.folder}/nginx.pid"]).stdout.splitlines()
-        told = (line.split(" ", 1) for line in lines)
-        return {int(pid): "shutting down" not in title for pid, title in told if "worker process" in title}
+    @property
+    def _worker_command(self) -> Command:
+        """Give what lists the workers."""
+        return Command(("sh", "-c", _WORKERS, f"{self.folder}/nginx.pid"))
 
     def _status(self, host: Host) -> dict[str, int]:
         """Read nginx's statistics, less what asking for them has added."""
@@ -274,6 +277,12 @@ class _Nginx(Proxy):
             raise StrategyError(f"nginx's statistics are not as they used to be: {text!r}")
         _, handled, requests = (int(number) - self._own_questions for number in found.groups())
         return {"connections": handled, "requests": requests}
+
+
+def _workers_of(told: str) -> dict[int, bool]:
+    """Read whether each worker takes new connections."""
+    lines = (line.split(" ", 1) for line in told.splitlines())
+    return {int(pid): "shutting down" not in title for pid, title in lines if "worker process" in title}
 
 
 def _taken_over(before: Mapping[int, bool], now: Mapping[int, bool]) -> bool:
@@ -302,8 +311,8 @@ class Nginx(_Nginx):
     )
     _template: ClassVar[str] = "nginx.conf.j2"
 
-    def _values(self, host: Host) -> dict[str, Any]:
-        del host
+    def _values(self) -> Actions[dict[str, Any]]:
+        yield from ()
         return {"keep_alive": self.options.keep_alive, "idle": _IDLE}
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
@@ -338,8 +347,8 @@ class NginxStream(_Nginx):
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"static", "dns"})
     _template: ClassVar[str] = "nginx-stream.conf.j2"
 
-    def _values(self, host: Host) -> dict[str, Any]:
-        return {"module": _stream_module(host)}
+    def _values(self) -> Actions[dict[str, Any]]:
+        return {"module": (yield from _stream_module())}
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections came in all; nginx does not count them for each instance."""
@@ -347,14 +356,24 @@ class NginxStream(_Nginx):
         return Counted("proxy", "connections", self._status(host)["connections"])
 
 
-def _stream_module(host: Host) -> str:
+NGINX_MODULES = "$NGINX_MODULES"
+"""Stands in a plan for the folder of nginx's modules, which only nginx can tell."""
+
+
+def _stream_module() -> Actions[str]:
     """Find the module that makes nginx a TCP proxy; empty where it is built in."""
-    built = host.run(["nginx", "-V"]).stderr
+    finished = yield Question(
+        Command(("nginx", "-V")),
+        on_new_host=f"configure arguments: --modules-path={NGINX_MODULES}\n",
+        remark=f"{NGINX_MODULES} stands for the folder of modules that `nginx -V` tells; an nginx with "
+        "its stream module built in gets no load_module line",
+    )
+    built = finished.stdout + finished.stderr
     if re.search(r"--with-stream(?![\w=])", built):
         return ""
     folder = re.search(r"--modules-path=(\S+)", built) or re.search(r"--prefix=(\S+)", built)
     module = f"{folder[1] if folder else ''}/ngx_stream_module.so"
-    if host.run(["test", "-e", module]).status:
+    if (yield Command(("test", "-e", module))).status:
         raise StrategyError(
             f"this nginx has no stream module ({module} is missing): apt-get install libnginx-mod-stream"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from harness.errors import HostError, StrategyError
-from harness.strategies.admin import wait_until
+from harness.strategies.actions import Served, WaitListening
 from harness.strategies.dns import NAME
 from harness.strategies.nginx import Nginx, NginxOptions
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.strategies.capabilities import Capabilities
     from harness.types import Counted, Endpoint, Member
@@ -97,43 +98,42 @@ class NginxEvents(Nginx):
         """Say as nginx-proxy's README does what a container is to be found by."""
         return {} if self._own_program else {"VIRTUAL_HOST": NAME, "VIRTUAL_PORT": str(port)}
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Start nginx, or nginx-proxy, and wait until it serves all members."""
         if self._own_program:
-            super().expose(host, endpoint, members)
+            yield from super().exposing(facts, endpoint, members)
             return
         env = {
-            "DOCKER_HOST": f"unix://{host.engine_socket}",
+            "DOCKER_HOST": f"unix://{facts.engine_socket}",
             "DEFAULT_HOST": NAME,  # whatever a request's own is
             "HTTP_PORT": str(endpoint.port),
             "DHPARAM_SKIP": "true",
         }
         try:
-            self._service = host.serve("nginx-proxy", _NGINX_PROXY_ARGV, env)
-            self._service.wait_listening([endpoint.listener])
-            wait_until(
-                self._service, endpoint.port, "has not found its members", lambda: self._found(host, members)
-            )
+            self._service = yield Served("nginx-proxy", _NGINX_PROXY_ARGV, tuple(env.items()))
+            yield WaitListening(self._service, (endpoint.listener,))
+            yield from self._until_found(endpoint, members)
         except HostError as error:
             raise StrategyError(str(error)) from error
 
-    def _found(self, host: Host, members: Sequence[Member]) -> bool:
+    def _until_found(self, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        wanted = {member.authority for member in members}
+        yield from self._until(endpoint, "has not found its members", lambda host: self._found(host, wanted))
+
+    def _found(self, host: Host, wanted: set[str]) -> bool:
         """See whether the configuration names these members, and nginx has settled with it."""
         state = host.run(["sh", "-c", _NGINX_PROXY_STATE]).stdout
         if state != self._state:
             self._state, self._since_s = state, time.monotonic()
         named = set(re.findall(r"^\s*server ((?:\[[\da-f:]+\]|[\d.]+):\d+)", state, re.MULTILINE))
-        wanted = {member.authority for member in members}
         return named == wanted and time.monotonic() > self._since_s + _SETTLED_S
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Reload; nginx-proxy does it by itself, and is waited for."""
         if self._own_program:
-            super().update(host, endpoint, members)
+            yield from super().updating(facts, endpoint, members)
         elif self._service is not None:
-            wait_until(
-                self._service, endpoint.port, "has not found its members", lambda: self._found(host, members)
-            )
+            yield from self._until_found(endpoint, members)
 
     def counted(  # type: ignore[override]  # nginx-proxy tells nothing
         self, host: Host, endpoint: Endpoint, members: Sequence[Member]

@@ -15,15 +15,17 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from harness.common.text import stderr_tail
 from harness.errors import HostError, StrategyError
+from harness.strategies.actions import Command, Served, Stop, WaitListening, WaitUntil
 from harness.strategies.base import Options, Strategy
 from harness.strategies.dns import Dns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jinja2 import Environment
 
     from harness.hosts.base import Finished, Host, Service
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.capabilities import Capabilities, Policy
     from harness.types import Endpoint, Layer, Member, Route, Unit
 
@@ -43,6 +45,7 @@ Workers = Annotated[
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})(ms|s)")
 _LONGEST_MS = 60_000
+_DEADLINE_S = 20
 
 
 def milliseconds(span: str) -> int:
@@ -179,15 +182,15 @@ class Proxy(Strategy):
         self._dns: Dns | None = None
         self._service: Service | None = None
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Write the configuration, start the proxy, and wait until it listens."""
         if self.options.discovery == "dns":
-            self._dns = Dns(host)
-            self._dns.publish(members)
-        self._configure(host, endpoint, members)
+            self._dns = Dns(facts)
+            yield from self._dns.publish(members)
+        yield from self._configure(facts, endpoint, members)
         try:
-            self._service = self._start(host)
-            self._service.wait_listening([endpoint.listener])
+            self._service = yield self._served(endpoint)
+            yield WaitListening(self._service, (endpoint.listener,))
         except HostError as error:
             raise StrategyError(str(error)) from error
 
@@ -196,26 +199,54 @@ class Proxy(Strategy):
         """Where the instances' name is looked up; empty unless it is."""
         return self._dns.address if self._dns is not None else ""
 
-    def _check(self, host: Host) -> None:
+    def _check(self) -> Actions[None]:
         """Have the program itself check its files: where it would go on as before, or not tell why."""
-        require_success(host.run(self.checker), f"{self.checker[0]} refuses its configuration")
+        require_success((yield Command(self.checker)), f"{self.checker[0]} refuses its configuration")
 
     @abstractmethod
-    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Write all files that the proxy reads."""
 
     @abstractmethod
-    def _start(self, host: Host) -> Service:
-        """Start the proxy on its files."""
+    def _served(self, endpoint: Endpoint) -> Served:
+        """Give what starts the proxy on its files."""
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def _until(self, endpoint: Endpoint, what: str, holds: Callable[[Host], bool]) -> Actions[None]:
+        """Wait until something holds, as long as the proxy lives.
+
+        Parameters
+        ----------
+        endpoint
+            Where it listens.
+        what
+            What it has not done if the time is over, such as ``does not know its members``.
+        holds
+            Tells whether it holds.
+
+        Raises
+        ------
+        HostError
+            The program ended; the message holds its last words.
+        StrategyError
+            It did not come to hold in time.
+        """
+        yield WaitUntil(
+            f"a run waits here as long as the proxy {what}",
+            holds,
+            f"the proxy {what} after {_DEADLINE_S} s",
+            self._service,
+            endpoint.listener,
+            _DEADLINE_S,
+        )
+
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Stop the proxy, and the name server if there is one."""
-        del host, endpoint
+        del facts, endpoint
         if self._service is not None:
-            self._service.stop()
+            yield Stop(self._service)
             self._service = None
         if self._dns is not None:
-            self._dns.stop()
+            yield from self._dns.stop()
             self._dns = None
 
 
@@ -232,36 +263,6 @@ class CheckedOptions(Options):
         le=10,
         description="How many more instances are tried if connecting to one fails.",
     )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a host grants its programs.
-
-    Attributes
-    ----------
-    files
-        The most files and sockets that a process may have open.
-    cores
-        Processor cores that they may run on.
-    only_root
-        Whether root is the only user there is, as in an ordinary user's namespaces.
-    """
-
-    files: int
-    cores: int
-    only_root: bool
-
-
-ASK_LIMITS = "ulimit -Hn; nproc; cat /proc/self/uid_map"
-"""The shell command by which `limits` reads them."""
-
-
-def limits(host: Host) -> Limits:
-    """Read a host's limits for its programs."""
-    files, cores, *mapped = host.run(["sh", "-c", ASK_LIMITS]).stdout.splitlines()
-    users = sum(int(line.split()[2]) for line in mapped)
-    return Limits(int(files), int(cores), only_root=users == 1)
 
 
 def require_success(finished: Finished, what: str) -> None:

@@ -15,12 +15,13 @@ from harness.errors import RefusedError
 from harness.hosts.address_plan import IPV4
 from harness.strategies.base import Options
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
-from harness.strategies.userland import PortTakenError, RelayProgram
+from harness.strategies.userland import TAKEN, PortTakenError, RelayProgram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.capabilities import Capabilities
     from harness.types import Counted, Endpoint, Member
 
@@ -72,41 +73,47 @@ client on 127.0.0.1 --> PORT --> relay --> the one instance
     def _rules(self, members: Sequence[Member]) -> list[str]:
         return [dnat(member) for member in members]
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Publish the port for one member after another, unless their engine has done so."""
-        if host.published:
+        if facts.published:
             return
         if not self.options.userland_proxy:
             for member in members[1:]:
                 raise _refusal(member, endpoint)
         for member in members if self.options.userland_proxy else ():
             try:
-                self._relays.append(RelayProgram(host, IPV4.unspecified, endpoint.port, [member]))
+                yield from self._relay(endpoint, member)
             except PortTakenError as error:
-                self._stop_relays()
+                yield from self._stop_relays()
                 raise _refusal(member, endpoint) from error
-        super().expose(host, endpoint, members)
+        yield from super().exposing(facts, endpoint, members)
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _relay(self, endpoint: Endpoint, member: Member) -> Actions[None]:
+        """Start a relay; the second one finds the port taken, also on a new host."""
+        expected = {"on_new_host": TAKEN} if self._relays else {}
+        relay = yield from RelayProgram.started(IPV4.unspecified, endpoint.port, [member], **expected)
+        self._relays.append(relay)
+
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Publish the port for another member instead."""
         if len(members) > 1:
             raise RefusedError(f"port {endpoint.port} is already allocated; it leads to one instance")
         for relay in self._relays:
-            relay.lead_to(members)
-        super().update(host, endpoint, members)
+            yield from relay.lead_to(members)
+        yield from super().updating(facts, endpoint, members)
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Free the port."""
-        self._stop_relays()
-        super().withdraw(host, endpoint)
+        yield from self._stop_relays()
+        yield from super().withdrawing(facts, endpoint)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the connections that the rule has taken, also of a rule that the engine made."""
         return counted_anywhere(host, members) if host.published else super().counted(host, endpoint, members)
 
-    def _stop_relays(self) -> None:
+    def _stop_relays(self) -> Actions[None]:
         for relay in self._relays:
-            relay.stop()
+            yield from relay.stopped()
         self._relays.clear()
 
 

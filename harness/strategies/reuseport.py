@@ -15,14 +15,17 @@ from pydantic import Field
 
 from harness.common.text import stderr_tail
 from harness.errors import StrategyError
+from harness.strategies.actions import Command
 from harness.strategies.base import Options, Strategy
 from harness.strategies.iptables import IptablesStrategy, counted_anywhere, dnat
+from harness.strategies.passive import Passive
 from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.capabilities import Capabilities, Discovery
     from harness.types import Endpoint, Member, Placement
 
@@ -50,7 +53,7 @@ class _Group(Strategy):
     seams: ClassVar[str] = _COOPERATION
 
 
-class SoReuseportHost(_Group):
+class SoReuseportHost(_Group, Passive):
     """All instances listen on the endpoint's port in the host's own network namespace."""
 
     name: ClassVar[str] = "so-reuseport-host"
@@ -59,15 +62,6 @@ class SoReuseportHost(_Group):
     way: ClassVar[str] = """
 client --> host:PORT --> hash of addresses and ports --> socket of instance k
 """
-
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Do nothing: instances that listen are exposed."""
-
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
-        """Do nothing: instances join by listening and leave by closing."""
-
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
-        """Do nothing: only the instances themselves can stop listening."""
 
 
 class SoReuseportSandbox(_Group, IptablesStrategy):
@@ -89,20 +83,20 @@ client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses 
     def _rules(self, members: Sequence[Member]) -> list[str]:
         return [dnat(members[0])]  # all have the same address
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Lead the endpoint to the sandbox, unless its engine has published its port."""
-        if not host.published:
-            super().expose(host, endpoint, members)
+        if not facts.published:
+            yield from super().exposing(facts, endpoint, members)
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Lead the endpoint to the sandbox, where instances come and go by themselves."""
-        if not host.published:
-            super().update(host, endpoint, members)
+        if not facts.published:
+            yield from super().updating(facts, endpoint, members)
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Take out the rule, if it is this strategy's."""
-        if not host.published:
-            super().withdraw(host, endpoint)
+        if not facts.published:
+            yield from super().withdrawing(facts, endpoint)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read how many connections the published port took; the rule does not count by instance."""
@@ -150,14 +144,16 @@ client --> host:PORT --> BPF program: a number below N --> socket of instance k
         told = super().capabilities(options)
         return replace(told, policy=_STEERING[options.policy]) if isinstance(options, Steering) else told
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Attach the program to the group."""
-        steering = [sys.executable, "-m", "harness.strategies.steering"]
-        finished = host.run([*steering, str(endpoint.port), self.options.policy, str(len(members))])
+        del facts
+        steering = (sys.executable, "-m", "harness.strategies.steering")
+        policy = self.options.policy
+        finished = yield Command((*steering, str(endpoint.port), policy, str(len(members))))
         if finished.status:
             words = stderr_tail(finished.stderr.encode())
             raise StrategyError(f"the program can't be attached to port {endpoint.port}: {words}")
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Attach a program for so many sockets as there are now."""
-        self.expose(host, endpoint, members)
+        yield from self.exposing(facts, endpoint, members)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from harness.errors import HostError, StrategyError
-from harness.strategies.admin import ask, asked, wait_until
+from harness.strategies.actions import File, Served, Signal
+from harness.strategies.admin import ask, asked
 from harness.strategies.capabilities import Policy, table
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered
 from harness.types import Counted
@@ -20,7 +21,8 @@ from harness.types import Counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host, Service
+    from harness.hosts.base import Host
+    from harness.strategies.actions import Actions, Facts
     from harness.strategies.base import Options
     from harness.strategies.capabilities import Capabilities
     from harness.types import Endpoint, Member
@@ -140,25 +142,25 @@ class Traefik(Proxy):
             f"{balancer}.serverstransport": "instances@file",
         } | {f"{balancer}.healthcheck.{key}": value for key, value in checks.items()}
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Start it, and wait until it has read its members."""
-        super().expose(host, endpoint, members)
-        self._wait_for_revision(host, endpoint, members)
+        yield from super().exposing(facts, endpoint, members)
+        yield from self._until_in_force(endpoint, members)
 
-    def _configure(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         text = rendered(
             "traefik.yaml.j2",
             port=endpoint.port,
             metrics_port=_metrics_port(endpoint),
             api_port=_api_port(endpoint),
-            engine=host.engine_socket if self.can.asks_engine else "",
+            engine=facts.engine_socket if self.can.asks_engine else "",
             folder=self.folder,
             watch=self.options.discovery == "file",
         )
-        host.write(f"{self.folder}/traefik.yaml", text)
-        self._write_members(host, members)
+        yield File(f"{self.folder}/traefik.yaml", text)
+        yield self._members_file(members)
 
-    def _write_members(self, host: Host, members: Sequence[Member]) -> None:
+    def _members_file(self, members: Sequence[Member]) -> File:
         self._revision += 1
         shares = Counter({f"weight-{member.weight}": 0 for member in members})
         for member in members:
@@ -177,34 +179,34 @@ class Traefik(Proxy):
             retries=self.options.retries,
             connect_timeout=self.options.connect_timeout,
         )
-        host.write(f"{self.folder}/instances.yaml", text)
+        return File(f"{self.folder}/instances.yaml", text)
 
-    def _start(self, host: Host) -> Service:
+    def _served(self, endpoint: Endpoint) -> Served:
+        del endpoint
         workers = self.options.workers
         env = {} if workers == "auto" else {"GOMAXPROCS": str(workers)}
-        return host.serve("traefik", ["traefik", f"--configFile={self.folder}/traefik.yaml"], env)
+        argv = ("traefik", f"--configFile={self.folder}/traefik.yaml")
+        return Served("traefik", argv, tuple(env.items()))
 
-    def _wait_for_revision(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def _until_in_force(self, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         places = {f"http://{member.authority}" for member in members}
 
-        def in_force() -> bool:
+        def in_force(host: Host) -> bool:
             reply = ask(host, endpoint.port, _REVISION_PATH)
             return reply.headers.get("x-revision") == str(self._revision)
 
-        def found() -> bool:
+        def found(host: Host) -> bool:
             return self._found(host, endpoint, members) == places
 
-        def checked() -> bool:
+        def checked(host: Host) -> bool:
             return set(_CHECKED.findall(asked(host, _metrics_port(endpoint), "/metrics"))) >= places
 
-        if self._service is None:
-            raise StrategyError("traefik has not been started")
         try:
-            wait_until(self._service, endpoint.port, "has not read its members", in_force)
+            yield from self._until(endpoint, "has not read its members", in_force)
             if self.can.asks_engine:
-                wait_until(self._service, endpoint.port, "has not found its members", found)
+                yield from self._until(endpoint, "has not found its members", found)
             if self.options.health_checks:
-                wait_until(self._service, endpoint.port, "has not checked its members", checked)
+                yield from self._until(endpoint, "has not checked its members", checked)
         except HostError as error:
             raise StrategyError(str(error)) from error
 
@@ -217,15 +219,16 @@ class Traefik(Proxy):
                 places |= set(json.loads(reply.text).get("serverStatus") or {})
         return places
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Put a new file in the old one's place, and wait until it is in force.
 
         Containers are found without one.
         """
-        self._write_members(host, members)
+        del facts
+        yield self._members_file(members)
         if self.options.discovery == "static" and self._service is not None:
-            self._service.signal(signal.SIGHUP)
-        self._wait_for_revision(host, endpoint, members)
+            yield Signal(self._service, signal.SIGHUP)
+        yield from self._until_in_force(endpoint, members)
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the requests that the service has answered, whatever became of its members meanwhile."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.common.channel import ChannelClosedError
 from harness.errors import StrategyError
+from harness.strategies.actions import Close, Hear, Spawned, Tell
 from harness.strategies.base import Options, Strategy
 from harness.types import Counted, Unit, authority
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from harness.common.channel import Message
     from harness.hosts.base import Host, Program
+    from harness.strategies.actions import Actions, Facts
     from harness.types import Endpoint, Member
 
 _START_DEADLINE_S = 20
@@ -26,58 +29,84 @@ class PortTakenError(StrategyError):
     """Another program listens on the port already."""
 
 
+_LISTENING: Message = {"event": "listening"}
+TAKEN: Message = {"event": "failed", "errno": errno.EADDRINUSE, "error": os.strerror(errno.EADDRINUSE)}
+"""What a relay says that finds its port taken."""
+
+
 class RelayProgram:
-    """A relay (`harness.strategies.relay`) on a host.
+    """A relay (`harness.strategies.relay`) on a host."""
 
-    Raises
-    ------
-    PortTakenError
-        Another program listens there already.
-    StrategyError
-        It does not start; the message holds its words.
-    """
+    def __init__(self, program: Program) -> None:
+        self._program = program
 
-    def __init__(self, host: Host, address: str, port: int, members: Sequence[Member]) -> None:
-        argv = [sys.executable, "-m", "harness.strategies.relay", address, str(port)]
-        self._program: Program = host.spawn(argv, "host", "proxy")
-        started = self._receive(_START_DEADLINE_S)
+    @classmethod
+    def started(
+        cls, address: str, port: int, members: Sequence[Member], on_new_host: Message = _LISTENING
+    ) -> Actions[Self]:
+        """Give the actions that start one, and the relay itself.
+
+        Parameters
+        ----------
+        address, port, members
+            Where it listens, and where its connections go to.
+        on_new_host
+            What it would say on a host that was just made.
+
+        Raises
+        ------
+        PortTakenError
+            Another program listens there already.
+        StrategyError
+            It does not start; the message holds its words.
+        """
+        argv = (sys.executable, "-m", "harness.strategies.relay", address, str(port))
+        relay = cls((yield Spawned(argv)))
+        started = yield from relay._heard(_START_DEADLINE_S, on_new_host)
         if started["event"] == "failed":
             refused = PortTakenError if started["errno"] == errno.EADDRINUSE else StrategyError
             raise refused(f"the relay can't listen on {authority(address, port)}: {started['error']}")
-        self.lead_to(members)
+        yield from relay.lead_to(members)
+        return relay
 
-    def lead_to(self, members: Sequence[Member]) -> None:
+    def lead_to(self, members: Sequence[Member]) -> Actions[None]:
         """Give new connections to these members."""
         listed = [[member.address, member.port, member.weight] for member in members]
-        self._ask({"do": "members", "members": listed})
+        yield from self._asked({"do": "members", "members": listed})
 
     def counts(self, members: Sequence[Member]) -> tuple[int, ...]:
         """Read how many connections each member has got."""
-        counts = {(address, port): count for address, port, count in self._ask({"do": "counts"})["counts"]}
+        try:
+            self._program.channel.send({"do": "counts"})
+            told = self._program.channel.receive(_ANSWER_DEADLINE_S)
+        except (ChannelClosedError, TimeoutError) as error:
+            raise self._unheard(error, _ANSWER_DEADLINE_S) from error
+        counts = {(address, port): count for address, port, count in told["counts"]}
         return tuple(counts.get((member.address, member.port), 0) for member in members)
 
-    def stop(self) -> None:
+    def stopped(self) -> Actions[None]:
         """Free the port, and end it with all connections that it relays."""
-        self._ask({"do": "leave"})
-        self._program.channel.close()
+        yield from self._asked({"do": "leave"})
+        yield Close(self._program)
 
-    def _ask(self, request: Message) -> Message:
+    def _asked(self, request: Message) -> Actions[Message]:
         try:
-            self._program.channel.send(request)
+            yield Tell(self._program, request)
         except ChannelClosedError as error:
-            raise StrategyError(self._gone()) from error
-        return self._receive(_ANSWER_DEADLINE_S)
+            raise self._unheard(error, 0) from error
+        return (yield from self._heard(_ANSWER_DEADLINE_S, {}))
 
-    def _receive(self, patience_s: float) -> Message:
+    def _heard(self, patience_s: float, on_new_host: Message) -> Actions[Message]:
         try:
-            return self._program.channel.receive(patience_s)
-        except ChannelClosedError as error:
-            raise StrategyError(self._gone()) from error
-        except TimeoutError as error:
-            raise StrategyError(f"the relay has not answered for {patience_s:.0f} s") from error
+            heard: Message = yield Hear(self._program, patience_s, on_new_host)
+        except (ChannelClosedError, TimeoutError) as error:
+            raise self._unheard(error, patience_s) from error
+        return heard
 
-    def _gone(self) -> str:
-        return f"the relay has gone: {self._program.stderr_tail() or 'it was killed'}"
+    def _unheard(self, error: Exception, patience_s: float) -> StrategyError:
+        if isinstance(error, TimeoutError):
+            return StrategyError(f"the relay has not answered for {patience_s:.0f} s")
+        return StrategyError(f"the relay has gone: {self._program.stderr_tail() or 'it was killed'}")
 
 
 class Userland(Strategy):
@@ -105,21 +134,22 @@ client --> host:PORT --> relay (one thread, bytes copied twice) --> connection o
         super().__init__(options)
         self._relay: RelayProgram | None = None
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Start the relay on the endpoint."""
-        self._relay = RelayProgram(host, endpoint.address, endpoint.port, members)
+        del facts
+        self._relay = yield from RelayProgram.started(endpoint.address, endpoint.port, members)
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Tell the relay, which keeps the connections that it has."""
-        del host, endpoint
+        del facts, endpoint
         if self._relay is not None:
-            self._relay.lead_to(members)
+            yield from self._relay.lead_to(members)
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """End the relay."""
-        del host, endpoint
+        del facts, endpoint
         if self._relay is not None:
-            self._relay.stop()
+            yield from self._relay.stopped()
             self._relay = None
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:

@@ -13,10 +13,11 @@ import pytest
 
 from harness.common.channel import Channel, Message
 from harness.errors import KernelLacksError, RefusedError
-from harness.plan.dry_host import NGINX_MODULES, Instances, Machine, Remark, Step, members_of, provisioned
+from harness.plan.dry_host import Instances, Machine, Remark, Step, members_of, provisioned
 from harness.scenario import load_scenario
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.actions import Command, File, Served, Spawned, Told
+from harness.strategies.nginx import NGINX_MODULES
 from tests.strategies.conftest import ENDPOINT
 
 if TYPE_CHECKING:

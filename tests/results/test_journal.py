@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import ResultError
-from harness.hosts.base import Finished
-from harness.plan.dry_host import DryHost
+from harness.errors import HostError, ResultError, StrategyError
+from harness.plan.dry_host import Remark, listed
 from harness.results.journal import APPLIED, Notes, read_applied
 from harness.strategies import find_strategy
-from harness.strategies.actions import Command, File, Served, Spawned, Told
+from harness.strategies.actions import Command, Facts, File, Served, Spawned, Told
+from harness.strategies.base import Options, Strategy
+from harness.strategies.executor import carry_out, facts_of
 from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.strategies.base import Strategy
+    from harness.hosts.base import Host
+    from harness.hosts.netns import NetnsHost
+    from harness.strategies.actions import Actions, Asked
     from tests.conftest import Harness
 
 ENDPOINT = Endpoint("198.18.37.99", 80)
@@ -29,80 +33,95 @@ def _made(name: str) -> Strategy:
     return strategy(strategy.options_model())
 
 
-def _noted(name: str, *, update: bool = False) -> tuple[DryHost, Notes]:
-    host, strategy = DryHost("external", 1), _made(name)
-    notes = Notes(host)
-    with notes.during("expose") as stage:
-        strategy.expose(stage, ENDPOINT, MEMBERS)
-    if update:
-        with notes.during("update") as stage:
-            strategy.update(stage, ENDPOINT, MEMBERS[:1])
-    return host, notes
-
-
+@pytest.mark.host
 @pytest.mark.parametrize("name", ["dnat-random", "nft-random", "userland"])
-def test_all_that_a_strategy_asks_is_passed_on_and_noted_in_order(name: str, tmp_path: Path) -> None:
-    host, notes = _noted(name, update=True)
+def test_journal_keeps_what_the_plan_lists_and_what_an_update_asks(
+    name: str, host: NetnsHost, tmp_path: Path
+) -> None:
+    """The same actions, in order, whoever hears of them."""
+    strategy, notes = _made(name), Notes()
+    carry_out(strategy.exposing(facts_of(host), ENDPOINT, MEMBERS), host, notes.during("expose"))
+    carry_out(strategy.updating(facts_of(host), ENDPOINT, MEMBERS[:1]), host, notes.during("update"))
+    strategy.withdraw(host, ENDPOINT)
     (tmp_path / APPLIED).write_text(notes.to_json())
     applied = read_applied(tmp_path)
     assert applied is not None
-    assert [noted.step for noted in applied.steps] == host.steps
-    assert len(host.steps) > 1
+    exposed = [noted.step for noted in applied.steps if noted.during == "expose"]
+    assert exposed == list(listed(_made(name).exposing(Facts(), ENDPOINT, MEMBERS)))
+    assert len(applied.steps) > len(exposed) >= 1
     moments = [noted.at_s for noted in applied.steps]
     assert moments == sorted(moments)
     parts = [noted.during for noted in applied.steps]
     assert parts == sorted(parts)
-    assert set(parts) == {"expose", "update"}
 
 
-def test_every_kind_of_step_comes_back_as_it_was(tmp_path: Path) -> None:
-    host = DryHost("external", 1)
-    notes = Notes(host)
-    with notes.during("expose") as stage:
-        stage.run(["nft", "-f", "-"], "add table ip x\n")
-        stage.write("/run/x", "</pre>\n\u202e")
-        stage.serve("proxy", ["nginx"], {"KEY": "value"})
-        stage.spawn(["relay"], "host", "proxy").channel.send({"members": [["198.19.0.2", 80]]})
-    (tmp_path / APPLIED).write_text(notes.to_json())
-    applied = read_applied(tmp_path)
-    assert applied is not None
-    assert [noted.step for noted in applied.steps] == [
+def test_journal_gives_every_kind_of_step_back_as_it_was(tmp_path: Path) -> None:
+    """Whatever is in the texts."""
+    steps: list[Asked] = [
         Command(("nft", "-f", "-"), "add table ip x\n"),
         File("/run/x", "</pre>\n\u202e"),
         Served("proxy", ("nginx",), (("KEY", "value"),)),
         Spawned(("relay",)),
         Told({"members": [["198.19.0.2", 80]]}),
     ]
+    notes = Notes()
+    note = notes.during("expose")
+    for step in steps:
+        note(step)
+    (tmp_path / APPLIED).write_text(notes.to_json())
+    applied = read_applied(tmp_path)
+    assert applied is not None
+    assert [noted.step for noted in applied.steps] == steps
 
 
-def test_journal_passes_on_other_calls_without_logging() -> None:
-    """A strategy that keeps the host asks for counters through it later."""
-    host = DryHost("external", 1)
-    notes = Notes(host)
-    with notes.during("expose") as stage:
-        pass
-    assert stage.run(["iptables-save"]) == Finished(0, "", "")
-    assert stage.address == host.address
-    assert host.steps == [Command(("iptables-save",), "")]
-    assert '"run"' not in notes.to_json()
+class _ByItself(Strategy):
+    """As strategies of other packages were written before there were actions."""
+
+    name = "by-itself"
+
+    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+        """Do some of everything, and fail."""
+        del endpoint, members
+        assert host.run(["cat"], "text").stdout == "text"
+        host.write("/run/by-itself", "text")
+        host.serve("sleeper", ["sleep", "60"], {"KEY": "value"}).stop()
+        raise StrategyError("enough")
 
 
-def test_journal_logs_a_failed_action_and_passes_its_error_on() -> None:
-    """Afterwards nothing is noted any more, though the context ended with the error."""
-    host = DryHost("external", 1)
-    notes = Notes(host)
+@pytest.mark.host
+def test_journal_keeps_what_a_strategy_asks_that_is_given_the_host(host: NetnsHost) -> None:
+    """What failed is noted, too, and its error passed on; the plan says that it cannot tell."""
+    heard: list[object] = []
+    strategy = _ByItself(Options())
+    with pytest.raises(StrategyError, match="enough"):
+        carry_out(strategy.exposing(facts_of(host), ENDPOINT, MEMBERS), host, heard.append)
+    assert heard == [
+        Command(("cat",), "text"),
+        File("/run/by-itself", "text"),
+        Served("sleeper", ("sleep", "60"), (("KEY", "value"),)),
+    ]
+    (only,) = listed(strategy.exposing(Facts(), ENDPOINT, MEMBERS))
+    assert isinstance(only, Remark)
 
-    def expose() -> None:
-        with notes.during("expose") as stage:
-            stage.write("/run/x", "y")
-            raise OSError
 
-    with pytest.raises(OSError):  # noqa: PT011  raised above, without words
-        expose()
-    host_again: Any = notes._host
-    host_again.write("/run/z", "y")
-    assert "/run/x" in notes.to_json()
-    assert "/run/z" not in notes.to_json()
+@pytest.mark.host
+def test_executor_gives_a_strategy_the_errors_of_its_actions(host: NetnsHost) -> None:
+    """What it does not let pass, it may answer with further actions."""
+    heard: list[object] = []
+
+    def actions() -> Actions[None]:
+        with pytest.raises(HostError):
+            yield Command(("no-such-program",))
+        yield Command(("true",))
+
+    carry_out(actions(), host, heard.append)
+    assert heard == [Command(("no-such-program",)), Command(("true",))]
+
+
+def test_strategy_that_can_do_nothing_says_so() -> None:
+    """It has neither the actions nor the method."""
+    with pytest.raises(NotImplementedError, match="by-itself has neither update nor the actions"):
+        list(listed(_ByItself(Options()).updating(Facts(), ENDPOINT, MEMBERS)))
 
 
 def test_a_result_from_before_the_file_has_none(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import StrategyError
-from harness.strategies.dns import Dns
+from harness.strategies.dns import Dns, answer
+from harness.strategies.executor import carry_out, facts_of
 from harness.types import Member
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ for _ in range(struct.unpack_from("!H", told, 6)[0]):
 @pytest.fixture
 def dns(host: NetnsHost) -> Iterator[Dns]:
     """Give a name server, which has not started."""
-    made = Dns(host)
+    made = Dns(facts_of(host))
     yield made
-    made.stop()
+    carry_out(made.stop(), host)
 
 
 def _members(count: int) -> list[Member]:
@@ -56,7 +57,7 @@ def _asked(host: NetnsHost) -> list[list[str]]:
 def test_an_answer_has_every_member_and_holds_for_a_second(host: NetnsHost, dns: Dns, count: int) -> None:
     """However many there are, one answer names each of them once."""
     members = _members(count)
-    dns.publish(members)
+    carry_out(dns.publish(members), host)
     answered = _asked(host)
     assert sorted(address for address, _ in answered) == sorted(member.address for member in members)
     assert {seconds for _, seconds in answered} == {"1"}
@@ -66,9 +67,9 @@ def test_a_change_is_answered_as_soon_as_it_is_published(host: NetnsHost, dns: D
     """When `publish` returns, the old members are answered no more, and the new ones are."""
     members = _members(30)
     for published in (members[:10], members[5:30], members[:1], members):
-        dns.publish(published)
+        carry_out(dns.publish(published), host)
         assert {address for address, _ in _asked(host)} == {member.address for member in published}
-        assert dns.answer() == {member.address for member in published}
+        assert answer(host) == {member.address for member in published}
 
 
 def test_dns_error_has_the_cause(host: NetnsHost, dns: Dns) -> None:
@@ -78,7 +79,7 @@ def test_dns_error_has_the_cause(host: NetnsHost, dns: Dns) -> None:
     )
     taken.wait_listening([53])
     with pytest.raises(StrategyError, match=r"dnsmasq ended .*Address already in use"):
-        dns.publish(_members(1))
+        carry_out(dns.publish(_members(1)), host)
 
 
 def test_a_missing_program_is_told_with_what_installs_it(host: NetnsHost, dns: Dns) -> None:
@@ -86,4 +87,4 @@ def test_a_missing_program_is_told_with_what_installs_it(host: NetnsHost, dns: D
     path = host.run(["sh", "-c", "command -v dnsmasq"]).stdout.strip()
     host.run(["mount", "--bind", "/dev/null", path])
     with pytest.raises(StrategyError, match=r"needs dnsmasq.*apt-get install dnsmasq-base"):
-        dns.publish(_members(1))
+        carry_out(dns.publish(_members(1)), host)

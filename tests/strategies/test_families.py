@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import asdict
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.hosts.address_plan import IPV6
-from harness.plan.dry_host import DryHost, _AnswerNeeded
+from harness.plan.dry_host import listed
 from harness.strategies import find_strategy, strategy_names
+from harness.strategies.actions import Facts
 from harness.strategies.base import Endpoint, Member, Route
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ _ADDRESSES = st.integers(
 
 def _texts(name: str, endpoint: Endpoint, members: Sequence[Member]) -> str:
     found = find_strategy(name)
-    host = DryHost("external", 1)
-    with suppress(_AnswerNeeded):
-        found(found.options_model()).expose(host, endpoint, members)
-    return "\n".join(_strings([asdict(step) for step in host.steps]))
+    actions = found(found.options_model()).exposing(Facts(), endpoint, members)
+    return "\n".join(_strings([asdict(step) for step in listed(actions)]))
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -26,6 +26,7 @@ from harness.scenario import load_scenario
 from harness.stats.fairness import chi_square
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.dns import Dns
+from harness.strategies.executor import carry_out, facts_of
 from harness.strategies.proxy import Layer4Options, Proxy
 from harness.types import Member, Route
 from tests.helpers.pairwise import pairwise_cover
@@ -446,8 +447,9 @@ def test_program_accepts_configuration_of_options(
     if not proxy.checker:
         with bench.exposed(proxy, members):
             return
-    proxy._dns = Dns(bench.host) if combination["discovery"] == "dns" else None
-    proxy._configure(bench.host, ENDPOINT, members)
+    facts = facts_of(bench.host)
+    proxy._dns = Dns(facts) if combination["discovery"] == "dns" else None
+    carry_out(proxy._configure(facts, ENDPOINT, members), bench.host)
     finished = bench.host.run(proxy.checker)
     assert finished.status == 0
     assert not _COMPLAINT.search(finished.stderr)
