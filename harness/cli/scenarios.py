@@ -91,7 +91,7 @@ def plan(scenario: Path, overrides: tuple[str, ...], rate: float | None, *, as_j
       harness plan scenarios/dnat-10.yaml --rate 3000/s
       harness plan scenarios/dnat-10.yaml --set tolerance=2% --set load.until=verdict
     """
-    from harness.plan.dry_host import provisioned
+    from harness.plan.dry_run import provisioned
     from harness.plan.sample_size import needs_of
     from harness.report.plan import needs_text, plan_text
     from harness.scenario import load_scenario

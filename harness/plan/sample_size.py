@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.routes import parts
 from harness.errors import HarnessError
-from harness.plan.dry_host import members_of
+from harness.plan.dry_run import members_of
 from harness.scenario.routes import shares_of_load
 from harness.stats.multiplicity import confidence_of_each
 from harness.stats.planning import units_needed, units_until_verdict

@@ -7,13 +7,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from harness.common.text import printable
-from harness.plan.dry_host import Instances, Machine, Remark
+from harness.plan.dry_run import Instances, Machine, Remark
 from harness.strategies.actions import Command, File, Served, Spawned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.plan.dry_host import Step
+    from harness.plan.dry_run import Step
     from harness.plan.sample_size import Needs
     from harness.scenario import Scenario
     from harness.strategies.actions import Asked
@@ -33,7 +33,7 @@ def plan_text(steps: Sequence[Step], encoding: str = "utf-8") -> str:
     Parameters
     ----------
     steps
-        As `harness.plan.dry_host.provisioned` gives them. What comes from outside is made harmless.
+        As `harness.plan.dry_run.provisioned` gives them. What comes from outside is made harmless.
     encoding
         That of the terminal: what it lacks becomes an escape.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.plan.dry_host import Instances, Machine, Remark, Step
+from harness.plan.dry_run import Instances, Machine, Remark, Step
 from harness.report.plan import plan_text
 from harness.strategies.actions import Command, File, Served, Spawned, Told
 from harness.types import Endpoint, Member, Route

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import HostError, ResultError, StrategyError
-from harness.plan.dry_host import Remark, listed
+from harness.plan.dry_run import Remark, listed
 from harness.results.journal import APPLIED, Notes, read_applied
 from harness.strategies import find_strategy
 from harness.strategies.actions import Command, Facts, File, Served, Spawned, Told

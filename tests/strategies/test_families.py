@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.hosts.address_plan import IPV6
-from harness.plan.dry_host import listed
+from harness.plan.dry_run import listed
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.actions import Facts
 from harness.strategies.base import Endpoint, Member, Route

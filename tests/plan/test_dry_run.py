@@ -13,7 +13,7 @@ import pytest
 
 from harness.common.channel import Channel, Message
 from harness.errors import KernelLacksError, RefusedError
-from harness.plan.dry_host import Instances, Machine, Remark, Step, members_of, provisioned
+from harness.plan.dry_run import Instances, Machine, Remark, Step, members_of, provisioned
 from harness.scenario import load_scenario
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.actions import Command, File, Served, Spawned, Told
@@ -191,7 +191,7 @@ def test_clients_and_instances_are_where_the_scenario_says(tmp_path: Path) -> No
 _WATCHED = """
 import os, sys
 from pathlib import Path
-from harness.plan.dry_host import provisioned
+from harness.plan.dry_run import provisioned
 from harness.report.plan import plan_text
 from harness.scenario import load_scenario
 from harness.strategies import find_strategy, strategy_names
