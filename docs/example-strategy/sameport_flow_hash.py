@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from harness.errors import StrategyError
+from harness.strategies.actions import Command
 from harness.strategies.base import Options, Strategy
 from harness.types import Counted, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.hosts.base import Host
+    from harness.hosts.base import Finished, Host
+    from harness.strategies.actions import Actions, Facts
     from harness.types import Endpoint, Member
 
 _RULES = """
@@ -68,37 +70,37 @@ client --> host:PORT --> hash below N --> map members --> DNAT --> instance
     options_model: ClassVar[type[Options]] = FlowHashOptions
     options: FlowHashOptions
 
-    def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Put in the table; one that is there is replaced in the same transaction."""
+        del facts
         rules = _RULES.format(
             number=f"jhash ip saddr . tcp sport mod {len(members)} seed {self.options.seed}",
             elements=", ".join(f"{k} : {member.address} . {member.port}" for k, member in enumerate(members)),
             address=endpoint.address,
             port=endpoint.port,
         )
-        _nft(host, ["-f", "-"], rules)
+        _output((yield Command(("nft", "-f", "-"), rules)))
 
-    def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+    def updating(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         """Replace the table; connection tracking keeps established connections where they are."""
-        self.expose(host, endpoint, members)
+        yield from self.exposing(facts, endpoint, members)
 
-    def withdraw(self, host: Host, endpoint: Endpoint) -> None:
+    def withdrawing(self, facts: Facts, endpoint: Endpoint) -> Actions[None]:
         """Take out the table."""
-        del endpoint
-        _nft(host, ["delete", "table", "ip", "flow-hash"])
+        del facts, endpoint
+        _output((yield Command(("nft", "delete", "table", "ip", "flow-hash"))))
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted:
         """Read the counter of each of the map's elements."""
         del endpoint
-        listed = json.loads(_nft(host, ["-j", "list", "map", "ip", "flow-hash", "members"]))
+        listed = json.loads(_output(host.run(["nft", "-j", "list", "map", "ip", "flow-hash", "members"])))
         (elements,) = (item["map"]["elem"] for item in listed["nftables"] if "map" in item)
         counts = {key["elem"]["val"]: key["elem"]["counter"]["packets"] for key, _ in elements}
         each = tuple(counts[k] for k in range(len(members)))
         return Counted("kernel", "connections", sum(each), each)
 
 
-def _nft(host: Host, arguments: list[str], text: str = "") -> str:
-    finished = host.run(["nft", *arguments], text)
+def _output(finished: Finished) -> str:
     if finished.status:
         raise StrategyError(f"nft refused the rules: {finished.stderr.strip().splitlines()[0]}")
     return finished.stdout
