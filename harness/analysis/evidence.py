@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from harness.analysis.early_stop import InterimLook
     from harness.analysis.units import Sample
     from harness.scenario import Scenario
+    from harness.stats.drift import Drift
     from harness.stats.equivalence import ToleranceVerdict
     from harness.stats.fairness import GoodnessOfFit
     from harness.stats.sequential import SequentialTest
@@ -75,8 +76,7 @@ def evidence(scenario: Scenario, sample: Sample) -> Evidence:
         What the verdict is on.
     """
     units, names = sample.balanced, sample.recording.instances
-    drifted = drift(windows_table(units.times_ns, units.choices, len(names)))
-    order = order_of_choices(units.choices, len(names))
+    drifted, order, rate_per_s = _in_time(sample)
     inflation = drifted.inflation if drifted else 1.0
     if sample.looks is None:
         sequential = None
@@ -102,9 +102,9 @@ def evidence(scenario: Scenario, sample: Sample) -> Evidence:
     tests = Tests(
         chi_square=ChiSquareTest(**asdict(fit.chi_square)) if fit else None,
         fit=_fit(fit) if fit else None,
-        tolerance=_tolerance(names, judged, units.missing, inflation, _late_rate_per_s(sample)),
+        tolerance=_tolerance(names, judged, units.missing, inflation, rate_per_s),
         drift=DriftTest(**asdict(drifted)) if drifted else None,
-        order=OrderTest(**asdict(order)) if order else None,
+        order=order,
         requests=_requests(sample),
         sequential=sequential,
     )
@@ -121,14 +121,18 @@ def _sequential(test: SequentialTest, looks: Sequence[InterimLook], *, any_units
     )
 
 
-def _late_rate_per_s(sample: Sample) -> float:
-    """Give the rate of choices in the second half of the load.
+def _in_time(sample: Sample) -> tuple[Drift | None, OrderTest | None, float]:
+    """Test whether the shares changed, and how one choice followed the other; give the choices' rate.
 
-    Connections that are kept come to an end, and so do sources: a longer load brings what its end brought.
+    Connections that are kept come to an end, and so do sources: the rate is that of the second half.
     """
-    since_ns = sample.balanced.times_ns - sample.recording.started_ns
-    late = int(np.count_nonzero(since_ns > sample.wall_ns / 2))
-    return late / max(sample.wall_ns, 1) * 2e9
+    times_ns, choices = sample.balanced.chosen()
+    instances = len(sample.recording.instances)
+    drifted = drift(windows_table(times_ns, choices, instances))
+    order = order_of_choices(choices, instances)
+    middle_ns = sample.recording.started_ns + sample.wall_ns // 2
+    late = times_ns.size - int(np.searchsorted(times_ns, middle_ns, side="right"))
+    return drifted, OrderTest(**asdict(order)) if order else None, late / max(sample.wall_ns, 1) * 2e9
 
 
 def _fit(fit: GoodnessOfFit) -> FitTest:

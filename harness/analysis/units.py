@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,9 +19,24 @@ if TYPE_CHECKING:
 KINDS: tuple[Unit, ...] = ("connection", "request", "source")
 
 
+class Chosen(NamedTuple):
+    """Choices of instances, in the order of time.
+
+    Attributes
+    ----------
+    times_ns
+        When each one was made, on the monotonic clock.
+    instances
+        Which instance was chosen.
+    """
+
+    times_ns: NDArray[np.int64]
+    instances: NDArray[np.uint32]
+
+
 @dataclass(frozen=True, eq=False)
 class Units:
-    """All units of one kind in a recording; each value is computed when it is first needed, and kept.
+    """All units of one kind in a recording; counts are computed when they are first needed, and kept.
 
     Attributes
     ----------
@@ -54,19 +69,12 @@ class Units:
         """How many units there are."""
         return int(self.counts.sum()) + self.missing
 
-    @property
-    def times_ns(self) -> NDArray[np.int64]:
-        """When an instance was chosen for each unit that has one, on the monotonic clock, in order."""
-        return self._chosen[0]
+    def chosen(self) -> Chosen:
+        """Give when an instance was chosen for each unit that has one, and which.
 
-    @property
-    def choices(self) -> NDArray[np.uint32]:
-        """The instances that were chosen, in the order of `times_ns`."""
-        return self._chosen[1]
-
-    @cached_property
-    def _chosen(self) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        return self._recording.choices(self.kind)
+        These are 12 bytes for each unit, which the recording's analysis needs once: they are not kept.
+        """
+        return Chosen(*self._recording.choices(self.kind))
 
 
 def units_of(recording: Recording) -> Mapping[Unit, Units]:
