@@ -139,10 +139,10 @@ def test_a_wrong_strategy_or_number_of_replicas_is_refused(folder: Path, text: s
          "14: application: expected sample, or a mapping with a command, found the text 'smple'"),
         ("application: {image: nginx}",
          ("22: application.image: engine 'process' runs commands, no images; write a command, or engine: "
-          "docker")),
+          "docker or podman")),
         ("application: {command: a, image: b}",
          ("34: application.image: engine 'process' runs commands, no images; write a command, or engine: "
-          "docker")),
+          "docker or podman")),
         ("resources: {cpus: 1}",
          "12: resources: engine 'process' sets no limits; take it out, or write engine: docker or podman"),
         ("application: {command: a, delay: 5ms}",
