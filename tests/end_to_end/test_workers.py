@@ -85,22 +85,22 @@ class Machines:
     def __init__(self, stack: contextlib.ExitStack, client: int, host: int) -> None:
         self._stack = stack
         self._client = client
-        _do("nsenter", "-t", str(client), "-n", "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        _do("nsenter", "-t", str(host), "-n", "ip", "route", "add", "198.18.110.0/24", "via", "198.18.100.1")
+        _do(*_inside(client), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        _do(*_inside(host), "ip", "route", "add", "198.18.110.0/24", "via", "198.18.100.1")
         self._number = 0
 
     def add(self, *command: str, environment: dict[str, str]) -> subprocess.Popen[str]:
         """Start a command on one more machine, whose clock is a day ahead; `{gateway}` is the run."""
         number, self._number = self._number, self._number + 1
         gateway, own = f"198.18.110.{4 * number + 1}", f"198.18.110.{4 * number + 2}"
-        holder = _start(["unshare", "--net", "sh", "-c", "echo; read wait"])
+        holder = _start([*_inside(self._client), "unshare", "--net", "sh", "-c", "echo; read wait"])
         self._stack.enter_context(holder)
         self._stack.callback(holder.kill)
         assert holder.stdout is not None
         holder.stdout.readline()
-        inside = ("nsenter", "-t", str(holder.pid), "-n")
+        inside = _inside(holder.pid)
         link = ("ip", "link", "add", f"w{number}", "type", "veth", "peer", "name", "eth0", "netns")
-        outside = ("nsenter", "-t", str(self._client), "-n")
+        outside = _inside(self._client)
         _do(*outside, *link, str(holder.pid))
         _do(*outside, "ip", "addr", "add", f"{gateway}/30", "dev", f"w{number}")
         _do(*outside, "ip", "link", "set", f"w{number}", "up")
@@ -113,6 +113,11 @@ class Machines:
         self._stack.enter_context(started)
         self._stack.callback(started.kill)
         return started
+
+
+def _inside(pid: int) -> tuple[str, ...]:
+    """Give what to put before a command to run it in a process's network, as the user that owns it."""
+    return ("nsenter", "-t", str(pid), "--user", "--preserve-credentials", "--net")
 
 
 def _start(command: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -144,13 +144,15 @@ def test_as_many_connections_may_wait_as_the_kernel_lets(start: Start) -> None:
         ({"SLOT": "x"}, "SLOT='x' is no whole number"),
         ({"INSTANCE": "a\nX-Other: b"}, r"INSTANCE='a\nX-Other: b' is no name"),
         ({"COUNTERS": "/no/such/file"}, "COUNTERS='/no/such/file' can't be used: No such file"),
-        ({"COUNTERS": "/etc/hostname", "SLOT": "7"}, "SLOT=7 is behind the end of COUNTERS"),
+        ({"COUNTERS": "{file}", "SLOT": "7"}, "SLOT=7 is behind the end of COUNTERS"),
     ],
 )
-def test_a_wrong_variable_is_told_in_a_line(variables: dict[str, str], words: str) -> None:
+def test_a_wrong_variable_is_told_in_a_line(tmp_path: Path, variables: dict[str, str], words: str) -> None:
     """The container's log then says all there is to say."""
+    (tmp_path / "file").write_text("short")
+    given = {name: value.replace("{file}", f"{tmp_path}/file") for name, value in variables.items()}
     ended = subprocess.run(
-        _COMMAND, env=_environment(**variables), capture_output=True, text=True, check=False, timeout=10
+        _COMMAND, env=_environment(**given), capture_output=True, text=True, check=False, timeout=10
     )
     assert ended.returncode == 2
     assert words in ended.stderr

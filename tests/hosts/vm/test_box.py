@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
@@ -79,6 +80,7 @@ def test_box_build_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         VagrantBoxes(tmp_path).require(print)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a box")
 def test_a_script_that_fails_is_shown_by_its_last_words_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
