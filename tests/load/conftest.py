@@ -172,7 +172,7 @@ class Server:
     def request(self, sock: socket.socket) -> bytes:
         """Read one request; empty when the client has closed."""
         data = b""
-        while not data.endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" not in data:  # a body may have come along
             more = sock.recv(4096)
             if not more:
                 return b""

@@ -109,7 +109,7 @@ def test_failures_have_the_classes_of_other_users(
 
 
 def test_a_locustfiles_users_are_recorded(
-    generator: Generator, serve: Serve, profile: Profiles, tmp_path: Path
+    serve: Serve, profile: Profiles, tmp_path: Path, own_generator: Generator
 ) -> None:
     """Its classes, tasks and waits, whichever of Locust's clients they use; what is under way is finished."""
 
@@ -131,11 +131,11 @@ def test_a_locustfiles_users_are_recorded(
         "    @task\n"
         "    def look(self): self.client.get('/look', name='look')\n"
     )
-    server = serve(slow)
+    server = serve(slow)  # Locust keeps connections; they are closed with the generator, which ends first
     wanted = profile(server.port, locustfile=str(locustfile), users=4, requests_per_connection=None)
     for _ in range(2):
         before = server.requests
-        outcome = generator.drive(wanted, 0.6)
+        outcome = own_generator.drive(wanted, 0.6)
         assert outcome.errors == {"none"}
         assert len(outcome.records) == server.requests - before == outcome.done["locust"]["num_requests"] > 20
         assert len(set(outcome.records["connection"].tolist())) == 4
