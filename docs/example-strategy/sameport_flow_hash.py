@@ -59,10 +59,10 @@ class NftFlowHash(Strategy):
     policy = "flow hash"
     predicted: ClassVar[str] = "multinomial"
     keeps_source: ClassVar[bool] = True
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> hash below N --> map members --> DNAT --> instance
 """
-    seams: ClassVar[str] = """
+    caveats: ClassVar[str] = """
 - A client that takes its ports in a pattern may meet a pattern of the hash.
 """
     commands: ClassVar[Mapping[str, str]] = {"nft": "apt-get install nftables"}

@@ -146,12 +146,12 @@ def _section(strategy: type[Strategy]) -> str:
         facts.append(f"needs {', '.join(strategy.commands)} ({', '.join(needed)})")
     text = f"## {strategy.name}\n\n{strategy.summary}\n\n"
     text += "".join(f"- {fact}\n" for fact in facts)
-    text += f"\n```text\n{strategy.way.strip(chr(10))}\n```\n"
+    text += f"\n```text\n{strategy.packet_path.strip(chr(10))}\n```\n"
     if options := list(_options(strategy)):
         rows = ["option | values | default | meaning", "--- | --- | --- | ---", *options]
         text += "\n" + "\n".join(f"| {row} |" for row in rows) + "\n"
-    if strategy.seams:
-        text += f"\nCaveats:\n\n{strategy.seams.strip(chr(10))}\n"
+    if strategy.caveats:
+        text += f"\nCaveats:\n\n{strategy.caveats.strip(chr(10))}\n"
     return text
 
 

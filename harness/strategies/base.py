@@ -73,10 +73,10 @@ class Strategy:
     adopts, watched
         What strategies of other packages may say in place of `discovery` and `watcher`: whether `update`
         changes where it leads to, and whether a watcher of the engine's events is part of it.
-    way
+    packet_path
         The path of a packet from the client to an instance, as a small diagram.
-    seams
-        Caveats: a Markdown list.
+    caveats
+        What differs from what users expect: a Markdown list.
     commands
         Programs that must be on the host, each with the command that installs it.
     versions
@@ -116,11 +116,18 @@ class Strategy:
     keeps_source: ClassVar[bool] = False
     needs_root: ClassVar[bool] = False
     health_checks: ClassVar[bool] = False
-    way: ClassVar[str] = ""
-    seams: ClassVar[str] = ""
+    packet_path: ClassVar[str] = ""
+    caveats: ClassVar[str] = ""
     commands: ClassVar[Mapping[str, str]] = {}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     options_model: ClassVar[type[Options]] = Options
+
+    def __init_subclass__(cls, **given: object) -> None:
+        super().__init_subclass__(**given)
+        # What strategies of other packages may still call them.
+        for former, name in (("way", "packet_path"), ("seams", "caveats")):
+            if former in cls.__dict__:
+                setattr(cls, name, cls.__dict__[former])
 
     def __init__(self, options: Options) -> None:
         self.options = options

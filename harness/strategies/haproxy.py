@@ -31,17 +31,17 @@ _OTHER_FILES = 512  # pipes, listeners, statistics
 _LEAST_SPARE_PLACES = 10
 _DONE = ("New server registered", "IP changed", "no need to change")
 
-_WAY = """
+_PATH = """
 client ==HTTP==> host:PORT  haproxy: frontend --> backend ==HTTP==> instance k
                                      (one process,  (chooses for     (connections that all
                                       its threads)   each request)    clients share)
 """
-_TCP_WAY = """
+_TCP_PATH = """
 client ==TCP==> host:PORT  haproxy: frontend --> backend ==TCP==> instance k
                                     (one process,  (chooses for each connection,
                                      its threads)   and copies bytes)
 """
-_COMMON_SEAMS = """
+_COMMON_CAVEATS = """
 - `random` draws a place on the ring that serves consistent hashing. A server has 16 points on the ring for
   each unit of its weight, at hashes of its id and the point's number (src/lb_chash.c), and gets the nearest
   values. So with ten servers of weight 1, `random` gives the tenth 34 % more than its share and the seventh
@@ -80,7 +80,7 @@ _COMMON_SEAMS = """
   ten to spare; more need a reload. The order of the answer decides the places. A new address
   takes the place of one that has gone.
 """
-_SEAMS = f"""
+_CAVEATS = f"""
 - With `discovery: dns` and kept connections to instances, a place with a new address keeps using its old
   connections as long as they stay busy: after one of two instances was replaced and another added, the
   removed one still got its third of all requests, and its successor none (HAProxy 2.6.12). So `keep_alive`
@@ -90,13 +90,13 @@ _SEAMS = f"""
   give to an instance of the old set.
 - `http-reuse` is `safe` by default: a client's first request has a connection of its own. Here it is
   `always`.
-{_COMMON_SEAMS.lstrip()}"""
-_TCP_SEAMS = f"""
+{_COMMON_CAVEATS.lstrip()}"""
+_TCP_CAVEATS = f"""
 - The choice is made once for a connection: all requests on a kept-alive connection go to the same
   instance.
 - Instances see the host's address, not the client's (the PROXY protocol could pass it on).
 - A connection that is quiet for ten minutes is closed (`timeout client`, `timeout server`).
-{_COMMON_SEAMS.lstrip()}"""
+{_COMMON_CAVEATS.lstrip()}"""
 
 
 def _policies(unit: Unit) -> dict[str, Policy]:
@@ -320,8 +320,8 @@ class Haproxy(_Haproxy):
     policies: ClassVar[Mapping[str, Policy]] = _policies("request")
     summary: ClassVar[str] = "HAProxy as a reverse proxy for HTTP"
     routes: bool = True
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
     options_model: ClassVar[type[Options]] = HaproxyOptions
     options: HaproxyOptions
     checker: ClassVar[tuple[str, ...]] = ("haproxy", "-c", "-q", "-f", "/run/sameport/haproxy/haproxy.cfg")
@@ -342,8 +342,8 @@ class HaproxyTcp(_Haproxy):
     protocols: ClassVar[frozenset[str] | None] = None
     summary: ClassVar[str] = "HAProxy as a TCP proxy"
     family: ClassVar[str] = "proxies for TCP"
-    way: ClassVar[str] = _TCP_WAY
-    seams: ClassVar[str] = _TCP_SEAMS
+    packet_path: ClassVar[str] = _TCP_PATH
+    caveats: ClassVar[str] = _TCP_CAVEATS
     layer: ClassVar[Layer] = 4
     unit: Unit = "connection"
     options_model: ClassVar[type[Options]] = HaproxyTcpOptions

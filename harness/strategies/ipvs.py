@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FALLBACK = 0x8  # linux/ip_vs.h, IP_VS_SVC_F_SCHED1: a server with weight 0 is passed over for the next
 _ADDED_UP_DEADLINE_S = 20
 _LOOK_EVERY_S = 0.1
-_SEAMS = """
+_CAVEATS = """
 - The kernel must have IPVS (CONFIG_IP_VS) with the scheduler. Distributions have them as modules, which only
   the machine's administrator can load: `sudo modprobe ip_vs`.
 - The choice is made once for a connection, when its first packet has arrived for the host itself (the nat
@@ -47,10 +47,10 @@ class _Ipvs(Strategy):
     keeps_source: ClassVar[bool] = True
     needs_root: ClassVar[bool] = True
     weights: bool = True
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> INPUT hook: virtual service --> scheduler --> translated --> instance
 """
-    seams: ClassVar[str] = _SEAMS
+    caveats: ClassVar[str] = _CAVEATS
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -145,7 +145,7 @@ class IpvsSh(_Ipvs):
     predicted: ClassVar[str] = "over addresses, 256 slots"
     scheduler: ClassVar[str] = "sh"
     flags: ClassVar[int] = _FALLBACK
-    seams: ClassVar[str] = f"""{_SEAMS}\
+    caveats: ClassVar[str] = f"""{_CAVEATS}\
 - Its table has 256 slots (CONFIG_IP_VS_SH_TAB_BITS): ten servers cannot have the same number of them.
 """
 
@@ -160,7 +160,7 @@ class IpvsMh(_Ipvs):
     predicted: ClassVar[str] = "over addresses, 4,093 slots"
     scheduler: ClassVar[str] = "mh"
     flags: ClassVar[int] = _FALLBACK
-    seams: ClassVar[str] = f"""{_SEAMS}\
+    caveats: ClassVar[str] = f"""{_CAVEATS}\
 - A changed set of servers moves few addresses, unlike `ipvs-sh` (Eisenbud et al., "Maglev", NSDI 2016).
 """
 

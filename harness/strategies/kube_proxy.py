@@ -58,11 +58,11 @@ class KubeProxyIptables(Strategy):
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = iptables.VERSIONS
     options_model: ClassVar[type[Options]] = TrafficPolicy
     options: TrafficPolicy
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> KUBE-SERVICES --> KUBE-EXT-… (mark) --> KUBE-SVC-… (random)
              --> KUBE-SEP-… (DNAT) --> KUBE-POSTROUTING (masquerade) --> instance
 """
-    seams: ClassVar[str] = """
+    caveats: ClassVar[str] = """
 - With externalTrafficPolicy cluster, the default, instances see the node's address: every connection is
   masqueraded. `external_traffic_policy: local` keeps the client's.
 - The choice is made once for a connection, by a cascade as in `dnat-random`: the last of N endpoints is found

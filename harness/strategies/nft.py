@@ -52,11 +52,11 @@ table ip {table} {{
 """
 
 
-_WAY = """
+_PATH = """
 client --> host:PORT --> table sameport-PORT: chain prerouting (or output for clients on the host)
                            --> number below N --> map members --> DNAT --> instance
 """
-_SEAMS = """
+_CAVEATS = """
 - The choice is made once for a connection, by its first packet: all requests on a kept-alive connection
   go to the same instance.
 - The map keeps pointing at a dead instance: its share of the connections fails until the map is changed.
@@ -72,8 +72,8 @@ class _Nft(Strategy):
     family: ClassVar[str] = "nftables"
     keeps_source: ClassVar[bool] = True
     needs_root: ClassVar[bool] = True
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
     commands: ClassVar[Mapping[str, str]] = {"nft": "apt-get install nftables"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {"nft": ("nft", "--version")}
 
@@ -151,11 +151,11 @@ class NftHash(_Nft):
     unit: Unit = "source"
     policy = "source hash"
     predicted: ClassVar[str] = "multinomial over addresses"
-    seams: ClassVar[str] = f"""
+    caveats: ClassVar[str] = f"""
 - It spreads addresses, not load: many users behind one address all go to one instance.
 - With few addresses it is uneven, however many connections they make (`load.sources`).
 - A changed number of members moves most addresses to another instance.\
-{_SEAMS}"""
+{_CAVEATS}"""
 
     def _number(self, below: int) -> str:
         return f"jhash ip saddr mod {below} seed {_HASH_SEED:#x}"

@@ -44,16 +44,16 @@ def _policies(unit: Unit) -> tuple[Policy, ...]:
 
 
 _IP_HASH = Policy("ip-hash", "source", "multinomial over networks of /24", "ip_hash")
-_WAY = """
+_PATH = """
 client ==HTTP==> host:PORT  nginx: whichever worker accepts --> upstream ==HTTP==> instance k
                                    (chooses for each request)   (connections that each
                                                                  worker keeps for itself)
 """
-_STREAM_WAY = """
+_STREAM_PATH = """
 client ==TCP==> host:PORT  nginx: whichever worker accepts --> upstream ==TCP==> instance k
                                   (chooses for each connection, and copies bytes)
 """
-_COMMON_SEAMS = """
+_COMMON_CAVEATS = """
 - Without a shared-memory `zone`, each worker has its own round robin and its own counts of failures and
   connections. Here all workers share one zone (ngx_http_upstream_module, directive zone).
 - The open-source nginx has no active health checks. With `health_checks`, an instance that failed once is
@@ -69,7 +69,7 @@ _COMMON_SEAMS = """
   answer for up to 2 s with valid=1s, as it counts in whole seconds. From 1.27.3 on, `server NAME resolve`
   does that in an upstream.
 """
-_SEAMS = f"""
+_CAVEATS = f"""
 - A change of the configuration starts new workers, and the old ones close idle connections. A client that
   sends its next request in that moment finds its connection closed, and has to send it again;
   `keepalive_min_timeout` prevents that from 1.27.4 on.
@@ -79,14 +79,14 @@ _SEAMS = f"""
   a million.
 - `ip-hash` uses only the first three bytes of an IPv4 address: a whole /24 goes to one instance.
 - With `discovery: dns`, connections to instances are not kept.
-{_COMMON_SEAMS.lstrip()}"""
-_STREAM_SEAMS = f"""
+{_COMMON_CAVEATS.lstrip()}"""
+_STREAM_CAVEATS = f"""
 - The choice is made once for a connection: all requests on a kept-alive connection go to the same
   instance.
 - Instances see the host's address, not the client's.
 - A change of the configuration starts new workers; an old one goes on until its last connection has ended.
 - On Debian the stream module is a package of its own (libnginx-mod-stream), to be loaded by `load_module`.
-{_COMMON_SEAMS.lstrip()}"""
+{_COMMON_CAVEATS.lstrip()}"""
 _POLICY = (
     "How an instance is chosen. p2c: the one with fewer connections of two drawn at random; hash: by "
     "the client's address{}. With discovery dns it is random and nothing else."
@@ -296,8 +296,8 @@ class Nginx(_Nginx):
     policies: ClassVar[Mapping[str, Policy]] = table(*_policies("request"), _IP_HASH)
     summary: ClassVar[str] = "nginx as a reverse proxy for HTTP"
     routes: bool = True
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
     options_model: ClassVar[type[Options]] = NginxOptions
     options: NginxOptions
     checker: ClassVar[tuple[str, ...]] = (
@@ -329,8 +329,8 @@ class NginxStream(_Nginx):
     protocols: ClassVar[frozenset[str] | None] = None
     summary: ClassVar[str] = "nginx as a TCP proxy (its stream module)"
     family: ClassVar[str] = "proxies for TCP"
-    way: ClassVar[str] = _STREAM_WAY
-    seams: ClassVar[str] = _STREAM_SEAMS
+    packet_path: ClassVar[str] = _STREAM_PATH
+    caveats: ClassVar[str] = _STREAM_CAVEATS
     layer: ClassVar[Layer] = 4
     unit: Unit = "connection"
     options_model: ClassVar[type[Options]] = NginxStreamOptions

@@ -69,7 +69,7 @@ class NginxEvents(Nginx):
     needs_root: ClassVar[bool] = True
     routes: bool = False  # an event does not tell whose requests a newcomer answers
     options: NginxEventsOptions
-    seams: ClassVar[str] = f"""
+    caveats: ClassVar[str] = f"""
 - A watcher reads the engine's events, writes the configuration from a template, and has nginx read it
   (`nginx -s reload`), as nginx-proxy does with docker-gen. Docker's event comes after the end of a container.
   Between the end and the reload, requests to the dead instance are tried again on the next one
@@ -77,7 +77,7 @@ class NginxEvents(Nginx):
 - With `program: nginx-proxy`, the image {_NGINX_PROXY} does all of that. Its own template
   decides what nginx does. It has no counters to read, so no proxy is among the witnesses (the cross-checked
   counters).\
-{Nginx.seams}"""
+{Nginx.caveats}"""
     options_model: ClassVar[type[Options]] = NginxEventsOptions
     checker: ClassVar[tuple[str, ...]] = (*Nginx.checker[:-1], "/run/sameport/nginx-events/nginx.conf")
 

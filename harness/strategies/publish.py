@@ -50,11 +50,11 @@ class Publish(IptablesStrategy):
     predicted: ClassVar[str] = "everything to the one"
     options_model: ClassVar[type[Options]] = PublishOptions
     options: PublishOptions
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client elsewhere --> host:PORT --> nat table: DNAT --> the one instance
 client on 127.0.0.1 --> PORT --> relay --> the one instance
 """
-    seams: ClassVar[str] = """
+    caveats: ClassVar[str] = """
 - A published port leads to one instance. A second instance fails: "port is already allocated".
 - The relay listens on the port although the rule takes the traffic, so that no other program can bind it.
 - Through the relay, instances see the host's address; through the rule, the client's.

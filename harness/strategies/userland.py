@@ -120,10 +120,10 @@ class Userland(Strategy):
     predicted: ClassVar[str] = "exactly by weight"
     weights: bool = True
     options_model: ClassVar[type[Options]] = Options
-    way: ClassVar[str] = """
+    packet_path: ClassVar[str] = """
 client --> host:PORT --> relay (one thread, bytes copied twice) --> connection of its own --> instance
 """
-    seams: ClassVar[str] = """
+    caveats: ClassVar[str] = """
 - Every byte is copied through one process, which is one thread: the bottleneck long before the instances.
 - Instances see the host's address instead of the client's.
 - A member that refuses connections still gets its turns; the client's connection is reset then.

@@ -28,9 +28,9 @@ def test_every_strategy_says_all_there_is_to_say(strategies: list[type[Strategy]
     """No name is another's, and nothing that the page shows is empty."""
     assert [strategy.name for strategy in strategies] == strategy_names()
     for strategy in strategies:
-        said = (strategy.summary, strategy.unit, strategy.policy, strategy.predicted, strategy.way)
+        said = (strategy.summary, strategy.unit, strategy.policy, strategy.predicted, strategy.packet_path)
         assert all(said), strategy.name
-        assert strategy.seams.strip().startswith("- "), strategy.name
+        assert strategy.caveats.strip().startswith("- "), strategy.name
         assert any(map(strategy.runs_on, ENGINES.names())), strategy.name
 
 

@@ -180,3 +180,17 @@ def test_strategy_that_states_attributes_alone_has_capabilities() -> None:
     """Those of its class, those of its object, and the old words for how it learns of members."""
     able = _FromElsewhere.capabilities(Options())
     assert able == Capabilities("source", "none", "…", discovery="self", follows="a file")
+
+
+def test_former_names_of_path_and_caveats_are_understood() -> None:
+    """A strategy of another package that says `way` and `seams` is described like any other."""
+
+    class Former(Strategy):
+        way = "client -> instance"
+        seams = "- none"
+
+        def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None: ...
+        def update(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None: ...
+        def withdraw(self, host: Host, endpoint: Endpoint) -> None: ...
+
+    assert (Former.packet_path, Former.caveats) == ("client -> instance", "- none")
