@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from harness.runner.run import Outcome
     from harness.scenario import Scenario
 
-_LISTEN = "0.0.0.0:5557"
-"""Where workers join by default: Locust's own port."""
+_PORT = 5557
+"""Where workers join by default: Locust's own port, at the client side's own address."""
 
 _OUTPUT = output_option(Path("results"), "The folder for the result folders.", former="--results")
 _ENGINE = click.option(
@@ -77,7 +77,7 @@ def _chosen(
 @click.option(
     "--listen",
     metavar="ADDRESS:PORT",
-    help=f"Where workers join, on the client side of the host.  [default: {_LISTEN}]",
+    help=f"Where workers join, on the client side of the host.  [default: its own address, {_PORT}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, one line a run.")
 @click.option("--quiet", is_flag=True, help="Print the verdict line only.")
@@ -127,7 +127,8 @@ def run(  # noqa: PLR0913, PLR0917  one for each option
         )
     if listen and not await_workers:
         raise click.UsageError("--listen says where workers join: say how many, too, with --await-workers")
-    joining = Workers(0, await_workers, *_place(listen or _LISTEN)) if await_workers else NO_WORKERS
+    place = _place(listen) if listen else ("", _PORT)
+    joining = Workers(0, await_workers, *place) if await_workers else NO_WORKERS
     status = 0
     with one_machine([loaded.host], _told, keep=keep):
         for repeat_index in range(loaded.repeat):
@@ -162,21 +163,36 @@ def _place(listen: str) -> tuple[str, int]:
 
 @click.command()
 @click.option("--join", "address", required=True, metavar="ADDRESS[:PORT]", help="Where the run listens.")
-def worker(address: str) -> None:
+@click.option(
+    "--secret",
+    required=True,
+    envvar="SAMEPORT_SECRET",
+    metavar="SECRET",
+    help="The run's secret, which it prints.  [also: variable SAMEPORT_SECRET]",
+)
+@click.option(
+    "--locustfile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="This machine's copy of the run's locustfile, where it has one.",
+)
+def worker(address: str, secret: str, locustfile: Path | None) -> None:
     """Join a run on another machine as a process that sends a share of its load.
 
-    The run waits for the worker (`harness run … --await-workers`), assigns its share, and collects its
-    records. This machine must reach both the run and the measured port. The worker ends with the run.
-    The run decides what is sent, so join only runs that you trust.
+    The run waits for the worker (`harness run … --await-workers`) and prints this command. It assigns the
+    worker's share, and collects its records. This machine must reach both the run and the measured port.
+    The worker ends with the run. The run decides what is sent, so join only runs that you trust. It can
+    name no file of this machine: its locustfile is used only if you give a copy of the same content.
 
     \b
     Examples:
-      harness worker --join 192.168.37.1
-      harness worker --join 192.168.37.1:5600
+      harness worker --join 192.168.37.1 --secret 5f0c...
+      SAMEPORT_SECRET=5f0c... harness worker --join 192.168.37.1:5600 --locustfile users.py
     """
     from harness.load.worker import join
 
-    join(address, lambda words: click.echo(words, err=True))
+    own = str(locustfile.absolute()) if locustfile else ""
+    join(address, secret, lambda words: click.echo(words, err=True), own)
 
 
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:

@@ -152,9 +152,12 @@ class ClientHost(Protocol):
     ----------
     apart
         Whether clients are on a machine that shares no memory with the harness's.
+    client_address
+        The client side's own address, where workers of other machines join.
     """
 
     apart: bool
+    client_address: str
 
     def spawn(self, argv: Sequence[str], side: Side, role: Role, fds: Sequence[int] = ()) -> Program:
         """Start a program as `Host.spawn` does."""

@@ -66,6 +66,8 @@ class NetnsHost(AskingHost):
         The control group below which containers' groups are to be; empty unless privileged.
     apart, emulated
         As of every host: clients share this machine's memory, and no machine is emulated.
+    client_address
+        The client side's own address, where workers of other machines join.
     kernel, cores
         Its release, and how many processor cores there are.
     """
@@ -91,6 +93,7 @@ class NetnsHost(AskingHost):
         self.sources: tuple[str, ...] = ()
         self.kernel = platform.release()
         self.cores = len(os.sched_getaffinity(0))
+        self.client_address = IPV4.client if side == "external" else IPV4.endpoint
         self._programs: list[SpawnedProgram] = []
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
         self._supervisor: subprocess.Popen[bytes] | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.common.channel import ChannelClosedError, Message
@@ -45,12 +47,15 @@ class Workers:
         How many join from elsewhere.
     address, port
         Where the master listens for them, on the client side; port 0 is any that is free.
+    secret
+        What they prove to know with every message; each run has its own.
     """
 
     own: int = 0
     others: int = 0
     address: str = "127.0.0.1"
     port: int = 0
+    secret: str = field(default_factory=partial(token_hex, 16), repr=False)
 
     @property
     def number(self) -> int:
@@ -80,6 +85,9 @@ class PhaseResult:
         Arrivals of an open loop that were due, but found no free connection before the end.
     odd_answer
         The beginning of the first answer that named no instance or was not HTTP; None if all did.
+    strangers
+        The addresses from which processes without the run's secret spoke to the workers' port, and how
+        many messages of each were dropped.
     workers
         What each worker did, as `harness.load.master` reports it; none where one process did all.
     """
@@ -94,6 +102,7 @@ class PhaseResult:
     user: User = "wire"
     unsent: int = 0
     workers: tuple[Message, ...] = ()
+    strangers: tuple[tuple[str, int], ...] = ()
 
 
 class Driver:
@@ -133,26 +142,34 @@ class Driver:
         ready = self._receive(_READY_DEADLINE_S)
         self.versions, self.wire = ready["versions"], ready["wire"]
 
-    def gather(self, workers: Workers) -> None:
+    def gather(self, workers: Workers, tell: Callable[[str], None]) -> None:
         """Have others send the requests: start the own ones, and wait until all have joined.
+
+        Parameters
+        ----------
+        workers
+            Those that are to join, and where.
+        tell
+            Told of each process that speaks to their port without the secret.
 
         Raises
         ------
         LoadError
             The master can't listen there, or the own workers did not come within a minute.
         """
-        self._send(
-            {"do": "gather", "address": workers.address, "port": workers.port, "workers": workers.number}
-        )
+        asked = {"address": workers.address, "port": workers.port, "secret": workers.secret}
+        self._send({"do": "gather", **asked, "workers": workers.number})
         port = self._receive(_READY_DEADLINE_S)["port"]
-        here = "127.0.0.1" if workers.address in {"0.0.0.0", "*"} else workers.address  # noqa: S104  to connect to
         if workers.own and self._host.apart:
             self._host.let_in(port)
         for _ in range(workers.own):
-            argv = [sys.executable, "-m", "harness.load", authority(here, port)]
-            self._host.spawn(argv, "client", "generator")
+            argv = [sys.executable, "-m", "harness.load", authority("127.0.0.1", port)]
+            own = self._host.spawn(argv, "client", "generator")
+            own.channel.send({"secret": workers.secret})
         patience_s = _APART_DEADLINE_S if self._host.apart else _READY_DEADLINE_S
-        self.wire = self._receive(None if workers.others else patience_s)["wire"]
+        while (said := self._receive(None if workers.others else patience_s))["event"] == "stranger":
+            tell(f"turned away {said['address']}, which does not know the secret of this run")
+        self.wire = said["wire"]
 
     def drive(
         self,
@@ -248,6 +265,7 @@ def _driven(done: Message) -> PhaseResult:
         user=done["user"],
         unsent=done["unsent"],
         workers=tuple(done.get("workers", ())),
+        strangers=tuple(done.get("strangers", {}).items()),
     )
 
 

@@ -5,7 +5,8 @@ the generator answers; every message has ``do`` (from the parent) or ``event`` (
 
 - ``ready`` once, when everything is imported.
 - ``gather``, where others are to send the requests: listen at an address, answer ``listening`` with the
-  port, and ``gathered`` when so many workers have joined. See `harness.load.master`.
+  port, and ``gathered`` when so many workers have joined; ``stranger`` meanwhile, with the address of a
+  process that does not know the secret. See `harness.load.master`.
 - ``drive`` with a profile, a duration, a phase's name and one descriptor: the records go there.
 - ``progress`` four times a second while a phase runs, ``done`` at its end. One phase after another;
   each has its own users, connections and identities.
@@ -150,7 +151,7 @@ class _Generator:
 
     def _gather(self, message: Message) -> None:
         try:
-            master = self._master = Master(message["address"], message["port"])
+            master = self._master = Master(message["address"], message["port"], message["secret"])
         except LoadError as error:
             self._channel.send({"event": "failed", "why": str(error)})
         else:

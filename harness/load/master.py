@@ -25,9 +25,10 @@ from harness._version import __version__
 from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, user_classes
 from harness.load.profile import LoadProfile
+from harness.load.secured import secure_master
 from harness.load.sharing import Offset, drifted, offset_of, shares
 from harness.load.stages import Stages
-from harness.load.worker import about
+from harness.load.worker import about, digest_of
 from harness.recording.layout import ERRORS, NO_INSTANCE, NONE, as_array
 from harness.types import authority
 
@@ -86,6 +87,13 @@ class Master:
     ----------
     address, port
         Where to listen; port 0 is any that is free.
+    secret
+        What workers prove to know with every message.
+
+    Attributes
+    ----------
+    strangers
+        The addresses of processes that did not, and how many messages of each were dropped.
 
     Raises
     ------
@@ -93,7 +101,8 @@ class Master:
         That can't be listened at.
     """
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, secret: str) -> None:
+        self.strangers = secure_master(secret)
         self.environment: Any = Environment(user_classes=[], events=locust.events)
         try:
             self.runner = _Runner(self.environment, address, port)
@@ -120,7 +129,11 @@ class Master:
     def gather(self, channel: Channel, number: int) -> None:
         """Say where to join, and wait until so many workers have."""
         channel.send({"event": "listening", "port": self.runner.server.port})
+        said = 0
         while len(self.workers) < number:
+            for address in list(self.strangers)[said:]:
+                channel.send({"event": "stranger", "address": address})
+                said += 1
             gevent.sleep(0.01)
         self.runner.complete = True
         others = {version for worker in self.workers.values() if (version := worker.answers["version"])}
@@ -254,7 +267,11 @@ class MasterDrive:
         for (client_id, worker), share in zip(workers.items(), all_shares, strict=True):
             worker.share, worker.requests, worker.cpu_ns, worker.places = share, 0, 0, []
             worker.answers.clear()
-            data = {"profile": share.profile.to_json(), "duration_ns": self._duration_ns}
+            data = {
+                "profile": share.profile.to_json(),
+                "duration_ns": self._duration_ns,
+                "locustfile_digest": digest_of(self._profile.locustfile),
+            }
             master.ask(client_id, "phase", data, "phase_ready")
             worker.clock = master.clock(client_id)
 
@@ -351,6 +368,7 @@ class MasterDrive:
             **{key: sum(one[key] for one in done) for key in ("connections", "resent", "unsent")},
             "locust": {"num_requests": stats.num_requests, "num_failures": stats.num_failures},
             "workers": rows,
+            "strangers": dict(master.strangers),
         }
         gevent.spawn(self._finish)
         return report

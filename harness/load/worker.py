@@ -1,7 +1,8 @@
 """A worker: users whose load a run's master divides among several (`harness.load.master`).
 
-``python -m harness.load HOST:PORT FD`` is one that the harness started; its end of the channel FD says
-no more than that the harness is still there. ``harness worker --join HOST:PORT`` is one on another machine.
+``python -m harness.load HOST:PORT FD`` is one that the harness started; over the channel FD comes the run's
+secret, and then no more than that the harness is still there. ``harness worker --join HOST:PORT
+--secret SECRET`` is one on another machine.
 
 It is a worker of Locust: that says how many users there are and collects the statistics. Beside Locust's
 own, there are these messages. From the master: ``clock``, ``phase`` (a profile), ``go``, ``end``; from the
@@ -10,10 +11,12 @@ worker: ``hello``, ``clock``, ``phase_ready``, ``records``, ``phase_done``, ``ph
 
 from __future__ import annotations
 
+import hashlib
 import random
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -29,6 +32,7 @@ from harness.errors import LoadError
 from harness.load.drive import PROGRESS_S, Drive, user_classes
 from harness.load.process import leave, quieten
 from harness.load.profile import LoadProfile
+from harness.load.secured import secure_worker
 from harness.load.shared import SharedRecords
 from harness.load.wired import AVAILABLE
 from harness.types import authority
@@ -64,21 +68,37 @@ class Worker:
     ----------
     host, port
         Where the master listens.
+    secret
+        That of the run.
     tell
         Told what happens, in words.
+    locustfile
+        The users of this machine for a run whose load is a locustfile's, empty for none; the run can name
+        no other file. None for a worker that the run itself has started: it takes what the run names.
 
     Raises
     ------
     ConnectionError
         No master answered there for five minutes.
+    LoadError
+        The master does not know this secret.
     """
 
-    def __init__(self, host: str, port: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, host: str, port: int, secret: str, tell: Callable[[str], None], locustfile: str | None
+    ) -> None:
         self._tell = tell
+        self._locustfile = locustfile
+        secure_worker(secret)
         # A locustfile's own listeners are in Locust's global events.
         self._environment: Any = Environment(user_classes=[], events=locust.events)
         self._drive: Drive | None = None
         self._runner: WorkerRunner = self._environment.create_worker_runner(host, port)
+        if self._runner.client.refused:
+            raise LoadError(
+                f"the run at {authority(host, port)} does not know this secret: each run has its own; "
+                "copy the command that it prints while it waits"
+            )
         for kind, listener in (
             ("clock", self._on_clock),
             ("phase", self._on_phase),
@@ -101,6 +121,7 @@ class Worker:
     def _on_phase(self, msg: Any, **_: object) -> None:
         try:
             profile = LoadProfile.from_json(msg.data["profile"])
+            profile = self._with_own_users(profile, msg.data["locustfile_digest"])
             self._records = SharedRecords()
             self._environment.user_classes = user_classes(profile)
             self._drive = Drive(profile, msg.data["duration_ns"], self._records.fileno())
@@ -109,6 +130,26 @@ class Worker:
             return
         random.seed(profile.seed)
         self._send("phase_ready", {})
+
+    def _with_own_users(self, profile: LoadProfile, digest: str) -> LoadProfile:
+        """Put this machine's locustfile in the place of the run's, which has to be the same one.
+
+        Raises
+        ------
+        LoadError
+            There is none, or it is another one.
+        """
+        if self._locustfile is None or not profile.locustfile:
+            return profile
+        if not self._locustfile:
+            raise LoadError(
+                "the load is a locustfile's: start the worker with --locustfile FILE, a copy of it"
+            )
+        if digest_of(self._locustfile) != digest:
+            raise LoadError(
+                f"{self._locustfile} is not the run's locustfile: copy that to the worker's machine"
+            )
+        return replace(profile, locustfile=self._locustfile)
 
     def _on_go(self, **_: object) -> None:
         drive = self._drive
@@ -161,6 +202,11 @@ class Worker:
         self._send("records", data)
 
 
+def digest_of(locustfile: str | None) -> str:
+    """Give what tells a file's content from any other; empty for no file."""
+    return hashlib.sha256(Path(locustfile).read_bytes()).hexdigest() if locustfile else ""
+
+
 def address_of(text: str) -> tuple[str, int]:
     """Read HOST:PORT, of which the port may be left out.
 
@@ -183,20 +229,29 @@ def address_of(text: str) -> tuple[str, int]:
     return host, port
 
 
-def join(address: str, tell: Callable[[str], None]) -> None:
+def join(address: str, secret: str, tell: Callable[[str], None], locustfile: str = "") -> None:
     """Be a worker of the run that listens at this address, until it ends.
+
+    Parameters
+    ----------
+    address, secret
+        As the run prints them.
+    tell
+        Told what happens, in words.
+    locustfile
+        The only file that the run may use as its users; empty for none.
 
     Raises
     ------
     LoadError
-        The address is none, or no run answers there.
+        The address is none, or no run of this secret answers there.
     """
     host, port = address_of(address)
     quieten()
     where = authority(host, port)
     tell(f"joining the run at {where}")
     try:
-        worker = Worker(host, port, tell)
+        worker = Worker(host, port, secret, tell, locustfile)
     except ConnectionError as error:
         raise LoadError(f"no run answers at {where}: is it waiting for workers there?") from error
     tell("joined")
@@ -208,9 +263,13 @@ def main() -> NoReturn:
     """Run a worker that the harness started."""
     channel = Channel.inherited(int(sys.argv[2]))
     quieten()
+    try:
+        secret = channel.receive()["secret"]  # not an argument, which every user of the machine can read
+    except ChannelClosedError:
+        leave(0)
     gevent.spawn(_end_with, channel)
     host, _, port = sys.argv[1].rpartition(":")
-    Worker(host.strip("[]"), int(port), lambda _: None).serve()
+    Worker(host.strip("[]"), int(port), secret, lambda _: None, None).serve()
     leave(0)
 
 

@@ -48,6 +48,15 @@ class Progress:
         self._rewrite(line)
         self._write("\n" if self._columns else f"{line}\n")
 
+    def demand(self, text: str) -> None:
+        """Write a line that stays, even if nothing else is to be said: without it the user can't go on."""
+        if self._file is not None:
+            self.heading(text)
+            return
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(printable(text, sys.stderr.encoding) + "\n")
+            sys.stderr.flush()
+
     def phase(self, name: str, detail: str = "") -> None:
         """Finish the former phase and start another."""
         self._finish()

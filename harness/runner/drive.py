@@ -131,7 +131,7 @@ def drive(exposed: Exposed, profile: LoadProfile, pending: PendingResult, phases
         members_changed=bool(membership.followed),
         looks=early_stop.all_looks if early_stop else None,
         interrupted=interrupted,
-        warnings=(*warnings, *_lost_workers(load)),
+        warnings=(*warnings, *_lost_workers(load), *_strangers(load)),
     )
 
 
@@ -227,4 +227,13 @@ def _lost_workers(load: PhaseResult) -> list[str]:
         f"{worker['requests']:,} requests that it had reported by then count, its other ones do not"
         for worker in load.workers
         if worker["lost"]
+    ]
+
+
+def _strangers(load: PhaseResult) -> list[str]:
+    """Name what spoke to the workers' port and is none of this run's."""
+    return [
+        f"{address} spoke to the workers' port without the secret of this run: {count:,} messages were "
+        "dropped, and nothing of them counts"
+        for address, count in load.strangers
     ]

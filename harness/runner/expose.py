@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness._version import __version__
+from harness.hosts.address_plan import IPV4, IPV6
 from harness.results.journal import Notes
 from harness.runner.preload import prepare_analysis
 from harness.strategies.executor import carry_out, facts_of
-from harness.types import Endpoint
+from harness.types import Endpoint, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,18 +85,27 @@ def expose(lab: Provisioned, joining: Workers, phases: Phases) -> Exposed:
         lab.host.exposed()
     workers = replace(joining, own=lab.scenario.load.workers)
     if workers.others:
-        phases.progress.heading(
-            f"waiting for {workers.others} to join from elsewhere: harness worker --join "
-            f"ADDRESS:{workers.port}, with the address under which they reach this run"
-        )
+        workers = replace(workers, address=joining.address or lab.host.client_address)
+        phases.progress.demand(_invitation(workers))
     shared = workers.own > 1 or workers.others > 0 or lab.host.apart
     with phases("generator", "load generator", f"{workers.number} workers" if shared else ""):
         versions = {"kernel": lab.host.kernel} | _versions(stage, lab.strategy) | lab.engine.versions()
         lab.driver.wait_ready()
         versions |= lab.driver.versions
         if shared:
-            lab.driver.gather(workers)
+            lab.driver.gather(workers, phases.progress.demand)
     return Exposed(lab, stage, endpoint, notes, versions, analysis)
+
+
+def _invitation(workers: Workers) -> str:
+    """Give the command that joins, with the secret of this run."""
+    everywhere = workers.address in {IPV4.unspecified, IPV6.unspecified, "*"}
+    where = f"ADDRESS:{workers.port}" if everywhere else authority(workers.address, workers.port)
+    hint = ", with the address under which they reach this run" if everywhere else ""
+    return (
+        f"waiting for {workers.others} to join from elsewhere: "
+        f"harness worker --join {where} --secret {workers.secret}{hint}"
+    )
 
 
 def _versions(host: Host, strategy: Strategy) -> dict[str, str]:

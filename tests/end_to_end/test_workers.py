@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_run_refuses_load_that_workers_can_not_share(
 )
 def test_a_worker_is_told_what_is_no_address(harness: Command, address: str, why: str) -> None:
     """Before it waits for anybody."""
-    finished = harness("worker", "--join", address)
+    finished = harness("worker", "--join", address, "--secret", "0" * 32)
     assert finished.returncode == 2
     assert why in finished.stderr
     assert "say HOST:PORT" in finished.stderr
@@ -155,14 +156,30 @@ def _process(harness: Command, *words: str) -> int:
     raise AssertionError(words)
 
 
+def _invitation(run: subprocess.Popen[str]) -> tuple[str, str]:
+    """Read where and with which secret the run says that workers join."""
+    assert run.stderr is not None
+    for line in run.stderr:
+        if found := re.search(r"harness worker --join (\S+) --secret ([0-9a-f]{32})", line):
+            return found[1], found[2]
+    raise AssertionError(run.wait())
+
+
 def test_workers_of_other_machines_join(harness: Command, stack: contextlib.ExitStack) -> None:
     """Two of them and one of the run's own: counts agree with every witness, clocks are told apart."""
-    arguments = ("--await-workers", "2", "--listen", "0.0.0.0:5557", "--json")
+    arguments = ("--await-workers", "2", "--json")
     run = harness.start("run", harness.scenario(_SCENARIO), *arguments)
     client = _process(harness, "harness.load", "127.0.0.1:5557")
     machines = Machines(stack, client, _process(harness, "harness.engines.forkserver"))
-    command = (HARNESS, "worker", "--join", "{gateway}")
-    workers = [machines.add(*command, environment=os.environ | {"COLUMNS": "100"}) for _ in range(2)]
+    place, secret = _invitation(run)
+    assert place == "198.18.100.1:5557"  # the client side's own address, and not all of them
+    stranger = machines.add(HARNESS, "worker", "--join", place, "--secret", "0" * 32, environment={})
+    said, _ = stranger.communicate(timeout=30)
+    assert stranger.returncode == 2
+    assert "does not know this secret" in said
+    command = (HARNESS, "worker", "--join", place)
+    environment = os.environ | {"COLUMNS": "100", "SAMEPORT_SECRET": secret}
+    workers = [machines.add(*command, environment=environment) for _ in range(2)]
     stdout, stderr = run.communicate(timeout=90)
     assert run.returncode in {0, 3}, stderr
     summary = json.loads(stdout)
@@ -172,6 +189,8 @@ def test_workers_of_other_machines_join(harness: Command, stack: contextlib.Exit
     far = [worker for worker in told if not worker["same_clock"]]
     assert len(far) == 2
     assert all(abs(one["offset_ns"] - 86400 * 10**9) <= one["uncertainty_ns"] for one in far)
+    assert any("198.18.110.2 spoke to the workers' port without" in line for line in summary["warnings"])
+    assert "turned away 198.18.110.2" in stderr
     # Sixteen addresses of the run's own worker, and one of each other machine.
     assert summary["counts"]["sources"] == 18
     for worker in workers:
@@ -187,7 +206,8 @@ def test_a_worker_that_disappears_is_told(harness: Command, stack: contextlib.Ex
     run = harness.start("run", harness.scenario(_SCENARIO), "--set", "load.warm_up=0s", *arguments)
     client = _process(harness, "harness.load", "127.0.0.1:5557")
     machines = Machines(stack, client, _process(harness, "harness.engines.forkserver"))
-    command = (HARNESS, "worker", "--join", "{gateway}")
+    _, secret = _invitation(run)
+    command = (HARNESS, "worker", "--join", "{gateway}", "--secret", secret)
     worker = machines.add(*command, environment=dict(os.environ))
     assert worker.stdout is not None
     while "joined" not in worker.stdout.readline():

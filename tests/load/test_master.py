@@ -9,13 +9,17 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import zmq
+from locust.rpc import Message as LocustMessage
 
 from harness.common.channel import Channel, Message
-from harness.recording.layout import as_array
+from harness.load.secured import Seal
+from harness.recording.layout import as_array, dtype
 from tests.load.conftest import PATIENCE_S, Generator, Outcome, Server
 
 if TYPE_CHECKING:
@@ -25,20 +29,24 @@ if TYPE_CHECKING:
     from harness.load.profile import LoadProfile
 
 
+HARNESS = str(Path(sys.executable).with_name("harness"))
+SECRET = "5f0c" * 8
+
+
 class Farm:
     """A generator that is a master, and its workers."""
 
-    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
+    def __init__(self, commands: Sequence[Sequence[str]], awaited: int = 0) -> None:
         self.master = Generator()
-        self.master.channel.send(
-            {"do": "gather", "address": "127.0.0.1", "port": 0, "workers": len(commands)}
-        )
+        where = {"address": "127.0.0.1", "port": 0, "secret": SECRET}
+        self.master.channel.send({"do": "gather", **where, "workers": awaited or len(commands)})
         self.port = self.master.channel.receive(PATIENCE_S)["port"]
         self.workers: list[subprocess.Popen[bytes]] = []
         self.channels: list[Channel] = []
         for command in commands:
             self.start(command)
-        self.gathered = self.master.channel.receive(60)
+        if commands:
+            self.master.channel.receive(60)
 
     def start(self, command: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start one more worker, by a command that goes before its own."""
@@ -56,6 +64,7 @@ class Farm:
                 ],
                 pass_fds=(theirs.fileno(),),
             )
+        ours.send({"secret": SECRET})
         self.workers.append(worker)
         return worker
 
@@ -263,3 +272,100 @@ def test_workers_end_with_their_master(farm: Callable[..., Farm]) -> None:
     for worker in both.workers:
         assert worker.wait(max(end_s - time.monotonic(), 0)) == 0
         assert not os.path.lexists(f"/proc/{worker.pid}")
+
+
+class Stranger:
+    """A process's end of Locust's own protocol, with or without a secret."""
+
+    def __init__(self, port: int, secret: str | None) -> None:
+        self.name = "stranger"
+        self.seal = Seal(secret, "to master", "to worker") if secret else None
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.IDENTITY, self.name.encode())
+        self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.connect(f"tcp://127.0.0.1:{port}")
+
+    def say(self, kind: str, data: Any) -> None:
+        """Send a message."""
+        content = LocustMessage(kind, data, self.name).serialize()
+        self.socket.send(self.seal.close(self.name, content) if self.seal else content)
+
+    def hears(self) -> bytes | None:
+        """Give the next answer; None where there is none."""
+        return self.socket.recv() if self.socket.poll(5000) else None
+
+    def close(self) -> None:
+        """Leave, once everything is sent."""
+        self.context.destroy()
+
+
+@pytest.mark.parametrize("secret", [None, "another secret"])
+def test_master_drops_what_a_stranger_says(
+    farm: Callable[..., Farm],
+    serve: Callable[[Any], Server],
+    profile: Callable[..., LoadProfile],
+    secret: str | None,
+) -> None:
+    """Invented records, with no seal or that of another run, count nowhere; their sender is named."""
+    both, server = farm((), ()), serve(answer)
+    stranger = Stranger(both.port, secret)
+    invented = np.zeros(20_000, dtype()).tobytes()
+    hello = {"version": "1", "machine": "m", "wire": True, "network": [], "clock": []}
+
+    def intrude() -> None:
+        stranger.say("client_ready", "2.0")
+        stranger.say("hello", hello)
+        stranger.say("records", {"data": invented, "identities": ["i0"], "cpu_ns": 0})
+
+    outcome = both.drive(spread(profile, server.port, requests=400), 20, intrude)
+    assert stranger.hears() == b"refused"
+    again = both.drive(spread(profile, server.port, requests=50), 20)
+    stranger.close()
+    server.settle()
+    assert len(outcome.records) == 400
+    assert server.requests == 450
+    assert again.done["strangers"] == {"127.0.0.1": 3}
+    assert len(again.done["workers"]) == 2
+
+
+def test_worker_gives_up_when_its_secret_is_refused(farm: Callable[..., Farm]) -> None:
+    """At once, and in a line that says what to do."""
+    both = farm((), ())
+    joined = subprocess.run(
+        [
+            *(HARNESS, "worker"),
+            *("--join", f"127.0.0.1:{both.port}", "--secret", "0" * 32),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert joined.returncode == 2
+    assert "does not know this secret" in joined.stderr
+    assert "Traceback" not in joined.stderr
+
+
+def test_master_cannot_name_a_file_of_another_machine(
+    profile: Callable[..., LoadProfile], tmp_path: Path
+) -> None:
+    """A worker that has joined runs its own copy of the run's locustfile, or none."""
+    own, other = tmp_path / "own.py", tmp_path / "other.py"
+    own.write_text("from locust import FastHttpUser\nclass Own(FastHttpUser):\n    pass\n")
+    other.write_text(own.read_text() + "# changed\n")
+    for given, why in ((None, "--locustfile FILE"), (other, "is not the run's locustfile")):
+        master = Farm([], awaited=1)
+        words = [HARNESS, "worker", "--join", f"127.0.0.1:{master.port}"]
+        words += ["--locustfile", str(given)] if given else []
+        with subprocess.Popen(words, env=os.environ | {"SAMEPORT_SECRET": SECRET}) as worker:
+            try:
+                assert master.master.channel.receive(60)["event"] == "gathered"
+                with tempfile.TemporaryFile() as file:
+                    master.master.begin(profile(1, locustfile=str(own)), 5, file)
+                    said = master.master.channel.receive(PATIENCE_S)
+            finally:
+                master.close()
+                worker.kill()
+        assert said["event"] == "failed"
+        assert why in said["why"]

@@ -74,12 +74,15 @@ class VagrantHost(AskingHost):
         Whether the clients' side is another machine than the harness's.
     emulated
         Whether no hardware runs the machine, so that its times are not those of any.
+    client_address
+        This machine's own on the network between the two, where workers of other machines join.
     kernel, cores
         Its release, and how many processor cores it has.
     """
 
     kind: ClassVar[str] = "vagrant"
     address = MACHINE_ENDPOINT
+    client_address = MACHINE_GATEWAY
     published = False
     resolver: str | None = None
     engine_socket = ""
