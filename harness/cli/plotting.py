@@ -205,10 +205,11 @@ def _file_name(name: str) -> str:
 
 
 def _made(folder: Path) -> Path:
+    from harness.common.files import make_folder
     from harness.common.text import printable
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise ResultError(
             f"{printable(str(folder))}: can't be made: {error.strerror}; choose another folder with --output"

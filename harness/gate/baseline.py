@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.common.documents import read_document
-from harness.common.files import write_whole
+from harness.common.files import make_folder, write_whole
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.gate.differences import refuse_another, result_named
@@ -103,7 +103,7 @@ def write_baseline(baseline: Baseline, folder: Path) -> Path:
     """
     path = folder / f"{baseline.name}.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         write_whole(path, baseline.to_json())
     except OSError as error:
         shown = printable(str(path))

@@ -5,6 +5,7 @@ Memory holds the newest block alone, however long the load, and a run that is ki
 
 from __future__ import annotations
 
+import stat
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -94,7 +95,9 @@ class Spool:
         unfinished = target.with_suffix(".unfinished")
         with explained(self._folder):
             self._folder.mkdir(exist_ok=True)
-            Recording.of_generator(rows, self.identities, self._routes).to_parquet(unfinished)
+            unfinished.unlink(missing_ok=True)  # where the disk was full
+            with unfinished.open("xb") as file:
+                Recording.of_generator(rows, self.identities, self._routes).to_parquet(file)
             unfinished.rename(target)
         self._files += 1
         self._on_disk += len(rows)
@@ -151,5 +154,6 @@ def recovered(folder: Path, instance_names: Sequence[str]) -> Recording | None:
 
 
 def _read(folder: Path) -> Iterator[Recording]:
-    """Read one block after the other."""
-    return map(Recording.from_parquet, sorted(folder.glob(f"*{_ENDING}")))
+    """Read one block after the other; links, pipes and devices are none."""
+    files = (path for path in sorted(folder.glob(f"*{_ENDING}")) if stat.S_ISREG(path.lstat().st_mode))
+    return map(Recording.from_parquet, files)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -290,8 +290,8 @@ class Recording:
     def _first_to_sources(self) -> NDArray[np.uint32]:
         return first_answers(self.rows["source"], self.rows["instance"])
 
-    def to_parquet(self, path: Path) -> None:
-        """Write one row a request.
+    def to_parquet(self, path: Path | IO[bytes]) -> None:
+        """Write one row a request, to a path or an open file.
 
         Times are relative to the file's metadata `started_at` (ISO 8601, UTC), which is when the
         earliest request started; `started_ns` is the same moment on the monotonic clock of the

@@ -79,6 +79,8 @@ def run(  # noqa: PLR0913  what a run takes
     with PendingResult(results, scenario.name) as pending, made as host:
         for folder in pending.incomplete:
             progress.heading(f"kept what a run had recorded that was killed: {folder}")
+        for found in pending.left_alone:
+            progress.heading(f"left alone: {found}")
         lab = provision(scenario, strategy, host, phases)
         exposed = expose(lab, joining, phases)
         profile = warm_up(exposed, phases)

@@ -17,6 +17,7 @@ from harness.recording.spool import Spool, recovered
 from harness.recording.table import Recording
 from harness.results.folder import PendingResult
 from harness.scenario import load_scenario
+from tests.helpers.disk import NO_ROOM, no_room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,10 +107,9 @@ def test_a_block_that_is_gone_is_told(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_full_disk_is_explained(tmp_path: Path) -> None:
     """In a line that says what to do, as of every other file of a result."""
-    (tmp_path / "blocks").mkdir()
-    (tmp_path / "blocks/000000.unfinished").symlink_to("/dev/full")
-    with pytest.raises(ResultError, match=r"can't be written: .*No space left"):
-        Spool(tmp_path / "blocks").add(records(100), NAMES)
+    rows = records(100)
+    with pytest.raises(ResultError, match=rf"can't be written: {NO_ROOM}"), no_room():
+        Spool(tmp_path / "blocks").add(rows, NAMES)
 
 
 @pytest.mark.usefixtures("small")

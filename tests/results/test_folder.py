@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from harness.recording.table import Recording
 from harness.report.plots.stored import pictures
 from harness.results.folder import PendingResult
 from harness.scenario import Resources
+from tests.helpers.disk import NO_ROOM, no_room
 from tests.helpers.observed import observed_of
 
 if TYPE_CHECKING:
@@ -230,9 +232,7 @@ def test_a_folder_that_may_not_be_written_is_explained(
 def test_a_full_disk_is_explained(tmp_path: Path, recording: Recording) -> None:
     """A write that the disk has no room for is told in one line, and nothing is left behind."""
     with PendingResult(tmp_path, "run") as pending:
-        # Writing to /dev/full fails as a full disk does.
-        (pending.path / "requests.parquet").symlink_to("/dev/full")
-        with pytest.raises(ResultError, match=r"(?i)no space left on device") as error:
+        with pytest.raises(ResultError, match=rf"requests\.parquet: .*{NO_ROOM}") as error, no_room():
             pending.write_recording(recording)
         assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
@@ -243,9 +243,91 @@ def test_a_full_disk_is_explained_for_the_summary_and_the_plots(
 ) -> None:
     """Every file of a result has the same explanation."""
     with PendingResult(tmp_path, "run") as pending:
-        for name in ("summary.json", "distribution.png"):
-            (pending.path / name).symlink_to("/dev/full")
-        with pytest.raises(ResultError, match="No space left"):
+        drawn = pictures(recording, summary)
+        with pytest.raises(ResultError, match=rf"summary\.json: .*{NO_ROOM}"), no_room():
             pending.write_summary(summary)
-        with pytest.raises(ResultError, match="No space left"):
-            pending.write_plots(pictures(recording, summary))
+        with pytest.raises(ResultError, match=rf"\.png: .*{NO_ROOM}"), no_room():
+            pending.write_plots(drawn)
+
+
+def planted(root: Path, victim: Path, recording: Recording) -> Path:
+    """Make what looks like the folder of a killed run, with links from its files to another one."""
+    folder = root / ".two-0a1b2c3d.partial"
+    (folder / "blocks").mkdir(parents=True)
+    recording.to_parquet(folder / "blocks" / "000000.parquet")
+    os.mkfifo(folder / "blocks" / "000001.parquet")
+    (folder / "blocks" / "000002.parquet").symlink_to(victim)
+    (folder / "scenario.yaml").write_text("strategy: dnat-random\nreplicas: 2\nname: two\n")
+    for name in ("requests.parquet", "summary.json", "plot.png"):
+        (folder / name).symlink_to(victim)
+    return folder
+
+
+def test_no_link_in_a_leftover_is_followed(tmp_path: Path, recording: Recording) -> None:
+    """What it leads to is as before; the recording becomes a file of its own, and a pipe holds up nothing."""
+    victim = tmp_path / "victim"
+    victim.write_text("before")
+    root = tmp_path / "results"
+    planted(root, victim, recording)
+    with PendingResult(root, "next") as pending:
+        (kept,) = pending.incomplete
+        assert pending.left_alone == []
+    assert victim.read_text() == "before"
+    assert sorted(path.name for path in kept.iterdir()) == ["requests.parquet", "scenario.yaml"]
+    assert not (kept / "requests.parquet").is_symlink()
+    assert len(Recording.from_parquet(kept / "requests.parquet").rows) == 6
+
+
+def test_links_that_lead_elsewhere_are_named(tmp_path: Path) -> None:
+    """With what they are; and so is a pipe, which no run waits for."""
+    (tmp_path / ".a.partial").symlink_to("/nowhere")
+    os.mkfifo(tmp_path / ".b.partial")
+    with PendingResult(tmp_path, "run") as pending:
+        assert sorted(pending.left_alone) == [
+            f"{tmp_path}/.a.partial is a link",
+            f"{tmp_path}/.b.partial is no folder",
+        ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make folders of other users")
+def test_folders_of_other_users_are_left_alone_and_named(tmp_path: Path, recording: Recording) -> None:
+    """Root, too, touches nothing in them."""
+    victim = tmp_path / "victim"
+    victim.write_text("before")
+    folder = planted(tmp_path / "results", victim, recording)
+    os.chown(folder, 65534, 65534)
+    before = sorted(folder.rglob("*"))
+    with PendingResult(tmp_path / "results", "next") as pending:
+        assert pending.left_alone == [f"{folder} belongs to another user (uid 65534)"]
+        assert pending.incomplete == []
+    assert victim.read_text() == "before"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_folder_that_is_swapped_gets_nothing(tmp_path: Path, summary: Summary) -> None:
+    """A run writes into the folder that it made, and not into what has its name by now."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with PendingResult(tmp_path / "results", "run") as pending:
+        pending.path.rename(tmp_path / "moved")
+        pending.path.symlink_to(elsewhere)
+        pending.write_summary(summary)
+    assert list(elsewhere.iterdir()) == []
+    assert elsewhere.is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of other users")
+def test_results_belong_to_the_user_that_called_sudo(
+    tmp_path: Path, summary: Summary, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files of a result, its folder, and the folders made for it; others stay as they were."""
+    monkeypatch.setenv("SUDO_UID", "65534")
+    monkeypatch.setenv("SUDO_GID", "65533")
+    with PendingResult(tmp_path / "deep" / "results", "two") as pending:
+        pending.write_recording(recording)
+        pending.write_plots(pictures(recording, summary))
+        pending.write_summary(summary)
+        folder = pending.commit()
+    made = [tmp_path / "deep", tmp_path / "deep" / "results", folder, *folder.iterdir()]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(65534, 65533)}
+    assert tmp_path.stat().st_uid == 0

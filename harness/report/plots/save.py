@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from harness.common.files import write_whole
 from harness.report.plots.style import Picture, new_figure, styled
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def save(figure: Figure, path: Path) -> None:
     if path.suffix == ".svg":
         from harness.report.plots.vector import document  # noqa: PLC0415  a run writes no SVG
 
-        path.write_text(document(figure), encoding="utf-8")
+        write_whole(path, document(figure))
     else:
-        path.write_bytes(png(figure))
+        write_whole(path, png(figure))
 
 
 def png(figure: Figure) -> bytes:
