@@ -18,7 +18,7 @@ from harness.strategies.executor import carry_out, facts_of
 from harness.types import Counted, Endpoint, Family, Layer, Member, Placement, Route, Transport, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.hosts.base import Host
     from harness.strategies.actions import Actions, Facts
@@ -128,6 +128,11 @@ class Strategy:
         for former, name in (("way", "packet_path"), ("seams", "caveats")):
             if former in cls.__dict__:
                 setattr(cls, name, cls.__dict__[former])
+        for does, gives in (("expose", "exposing"), ("update", "updating"), ("withdraw", "withdrawing")):
+            if does in cls.__dict__ and gives not in cls.__dict__:
+                setattr(cls, gives, getattr(Strategy, gives))  # what it does replaces the actions it inherits
+            elif gives in cls.__dict__ and does not in cls.__dict__:
+                setattr(cls, does, _carrying_out(cls.__dict__[gives]))  # super().expose() is the parent's own
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -232,3 +237,12 @@ class Strategy:
         """Read what the kernel or a program counted since `expose`; None where neither did."""
         del host, endpoint, members
         return None
+
+
+def _carrying_out(actions: Callable[..., Actions[None]]) -> Callable[..., None]:
+    """Give the method that carries out what one class's method gives, and no subclass's."""
+
+    def carried_out(self: Strategy, host: Host, endpoint: Endpoint, *members: Sequence[Member]) -> None:
+        carry_out(actions(self, facts_of(host), endpoint, *members), host)
+
+    return carried_out

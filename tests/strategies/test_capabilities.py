@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from harness.strategies import find_strategy, strategy_names
+from harness.strategies.actions import ByItself, Facts
 from harness.strategies.base import Options, Strategy
 from harness.strategies.capabilities import Capabilities
+from harness.strategies.direct import Direct
 from harness.strategies.proxy import Proxy
+from harness.types import Endpoint, Member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.hosts.base import Host
-    from harness.types import Endpoint, Member, Unit
+    from harness.strategies.actions import Actions
+    from harness.types import Unit
 
 _UNITS = {
     ("caddy", "hash"): "source",
@@ -194,3 +198,22 @@ def test_former_names_of_path_and_caveats_are_understood() -> None:
         def withdraw(self, host: Host, endpoint: Endpoint) -> None: ...
 
     assert (Former.packet_path, Former.caveats) == ("client -> instance", "- none")
+
+
+def test_expose_of_a_subclass_replaces_the_actions_it_inherits() -> None:
+    """A strategy of another package may derive from one of ours, and say `expose` or `exposing`."""
+
+    class Doing(Direct):
+        def expose(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> None:
+            super().expose(host, endpoint, members)
+
+    class Giving(Doing):
+        def exposing(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+            yield from Direct.exposing(self, facts, endpoint, members)
+
+    endpoint, members = Endpoint("198.18.37.99", 80), [Member("instance-1", "198.18.37.99", 80)]
+    inherited, doing, giving = (
+        list(kind(Options()).exposing(Facts(), endpoint, members)) for kind in (Direct, Doing, Giving)
+    )
+    assert [type(action) for action in doing] == [ByItself]
+    assert giving == inherited
