@@ -37,6 +37,7 @@ _SHOWN = 200  # characters of a command in a message
 # Measured with 1,000 sample instances under load: memory that they do not share, and what the kernel
 # takes for their namespaces.
 _MEMORY_EACH_BYTES = 1_800_000
+_ANSWER_DEADLINE_S = 180
 _GRACE_NS = 10_000_000_000  # what `docker stop` leaves a container to end by itself
 
 
@@ -226,7 +227,12 @@ class ProcessEngine:
         try:
             with self._asking:  # one question at a time, whichever thread has it
                 channel.send(request, fds)
-                answer = channel.receive()
+                answer = channel.receive(_ANSWER_DEADLINE_S + request.get("deadline_ns", 0) / 1e9)
+        except TimeoutError as error:
+            raise EngineError(
+                f"the process that instances are forked from did not {request['do']} within "
+                f"{_ANSWER_DEADLINE_S} s"
+            ) from error
         except ChannelClosedError as error:
             words = self._forkserver.stderr_tail() or "it was killed"
             raise EngineError(f"the process that instances are forked from has gone: {words}") from error

@@ -41,12 +41,12 @@ class SpawnedProgram:
 
 
 class AskedService:
-    """A program that goes on serving on the host."""
+    """A program that goes on serving on the host; its first process is `pid`."""
 
     def __init__(self, ask: Callable[[Message], Message], name: str, pid: int) -> None:
         self._ask = ask
         self._name = name
-        self._pid = pid
+        self.pid = pid
 
     def wait_listening(self, ports: Sequence[Listener | int]) -> None:
         """Wait until it, or a process that it started, listens on these ports; a bare number is TCP's."""
@@ -54,7 +54,7 @@ class AskedService:
         transports = sorted({listener.transport for listener in wanted})
         end_s = time.monotonic() + _LISTEN_DEADLINE_S
         while True:
-            seen = self._ask({"do": "look", "pid": self._pid, "transports": transports})
+            seen = self._ask({"do": "look", "pid": self.pid, "transports": transports})
             if seen["ended"]:
                 raise HostError(seen["ended"])
             if not (silent := wanted - {Listener(*held) for held in seen["listeners"]}):
@@ -66,11 +66,11 @@ class AskedService:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to its first process; nothing happens where that has ended."""
-        self._ask({"do": "signal", "pid": self._pid, "number": int(number)})
+        self._ask({"do": "signal", "pid": self.pid, "number": int(number)})
 
     def stop(self) -> None:
         """End it and all that it started."""
-        self._ask({"do": "stop", "pid": self._pid})
+        self._ask({"do": "stop", "pid": self.pid})
 
 
 class AskingHost(ABC):

@@ -20,16 +20,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.common.channel import Channel, ChannelClosedError, Message
-from harness.errors import HostError
+from harness.errors import HarnessError, HostError
 from harness.hosts import DEFAULT_SOURCES, cgroups
 from harness.hosts.address_plan import IPV4
 from harness.hosts.client import AskingHost, SpawnedProgram
+from harness.hosts.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
+    from harness.hosts.client import AskedService
     from harness.types import ClientSide, Role, Side
 
+_SPAWNED: dict[Role, str] = {
+    "generator": "the load generator",
+    "instances": "the process that instances are forked from",
+    "proxy": "a program of the strategy",
+    "engine": "the engine",
+}
 _UP_DEADLINE_S = 20
 _END_DEADLINE_S = 10
 _CONNECTED_DEADLINE_S = 10
@@ -97,6 +106,7 @@ class NetnsHost(AskingHost):
         self._programs: list[SpawnedProgram] = []
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the host
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
         self._inside = 0  # the first process inside, whose end is that of all others
 
     def __enter__(self) -> Self:
@@ -133,6 +143,9 @@ class NetnsHost(AskingHost):
             self._expect("up")
             self._inside = _only_child(self._supervisor.pid)
             self._inside_ends = os.pidfd_open(self._inside)
+            self._watchdog = Watchdog(self._inside, self._inside_ends)
+            self._watchdog.add("the supervisor of the netns host", self._supervisor.pid, inside=False)
+            self._watchdog.add("the first process of the netns host", self._inside, inside=False)
         except ChannelClosedError as error:
             words = self._last_words() or "it was killed"
             raise HostError(f"the netns host ended while it was being made: {words}") from error
@@ -161,8 +174,20 @@ class NetnsHost(AskingHost):
         with theirs:
             handed = (stderr.fileno(), theirs.fileno(), *fds)
             request = {"do": "spawn", "argv": list(argv), "side": place, "role": role, "fds": len(handed)}
-            self._ask(request, handed)
+            self._watch(_SPAWNED[role], self._ask(request, handed)["pid"])
         return program
+
+    def serve(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, role: Role = "proxy"
+    ) -> AskedService:
+        """Start a program that goes on serving on the host, such as a proxy."""
+        service = super().serve(name, argv, env, role)
+        self._watch(name, service.pid)
+        return service
+
+    def _watch(self, name: str, pid: int) -> None:
+        if self._watchdog is not None:
+            self._watchdog.add(name, pid)
 
     def connect(self, place: int | str, pid: int = 0) -> socket.socket:
         """Connect to a service on the host: a TCP port of its loopback, or the path of a Unix socket.
@@ -200,6 +225,10 @@ class NetnsHost(AskingHost):
         """End everything inside, and wait until it has ended."""
         if self._supervisor is None:
             return
+        if self._watchdog is not None:
+            self._watchdog.close()
+            if self._watchdog.found:
+                self._supervisor.kill()  # it may be what stands still
         self._channel.close()
         try:
             self._supervisor.wait(_END_DEADLINE_S)
@@ -218,9 +247,13 @@ class NetnsHost(AskingHost):
             program.stderr.close()
         self._supervisor = None
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
         self._stderr.close()
+        if self._watchdog is not None and self._watchdog.found and isinstance(error, HarnessError):
+            raise HostError(self._watchdog.found) from error
 
 
 def _only_child(pid: int) -> int:

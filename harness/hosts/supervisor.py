@@ -119,7 +119,7 @@ class Supervisor(Inside):
         routes.close()
 
     def _do_spawn(self, request: Message) -> Message:
-        """Start a program: {argv, side, role, fds} and that many descriptors, standard error first → {}."""
+        """Start a program: {argv, side, role, fds} and so many descriptors, standard error first → {pid}."""
         fds = [self._channel.take_fd() for _ in range(request["fds"])]
         try:
             namespace = self._client if request["side"] == "client" else self._home
@@ -137,7 +137,7 @@ class Supervisor(Inside):
         # Kept, so that Python does not warn of a child that was not waited for: its channel reports the end.
         self._children.append(child)
         self._roles[child.pid] = request["role"]
-        return {}
+        return {"pid": child.pid}
 
     def _do_connect(self, request: Message) -> Message:
         """Connect to a service: {place, pid} → {} and the socket's descriptor.

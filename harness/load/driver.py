@@ -33,6 +33,8 @@ _READY_DEADLINE_S = 60
 _APART_DEADLINE_S = 600  # to get ready on an emulated machine
 _QUIT_DEADLINE_S = 5
 _SILENCE_S = 30  # the generator reports four times a second
+_AFTER_END_S = 30  # what a load may last beyond its duration and the time limit of its last requests
+_STOPPED_SILENCE_S = 5  # when the user has asked to end
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Driver:
         self.versions: dict[str, str] = {}
         self.wire = False
         self._silence_s = float(_SILENCE_S)
+        self._latest_ns = 0
         self._recorded = SharedRecords()
         self._on_progress: OnProgress = lambda _message, _rows: None
         self._driven: PhaseResult | None = None
@@ -199,6 +202,7 @@ class Driver:
         """
         self._recorded, self._on_progress, self._driven = SharedRecords(), on_progress, None
         self._silence_s = _SILENCE_S + profile.timeout_ns / 1e9
+        self._latest_ns = duration_ns + profile.timeout_ns + _AFTER_END_S * 1_000_000_000
         self._send(
             {"do": "drive", "phase": phase, "profile": profile.to_json(), "duration_ns": duration_ns},
             (self._recorded.fileno(),),
@@ -211,6 +215,7 @@ class Driver:
 
     def stop(self) -> PhaseResult:
         """End the running phase early, and give what it came to."""
+        self._silence_s -= _SILENCE_S - _STOPPED_SILENCE_S
         self.end()
         return self._until_done()
 
@@ -230,6 +235,11 @@ class Driver:
                 if message["event"] == "done":
                     self._driven = _driven(message)
             asked_to_end.heed()
+            if self._driven is None and message["elapsed_ns"] > self._latest_ns:
+                raise LoadError(
+                    f"the load was to end {_AFTER_END_S} s ago, and its users go on: "
+                    "the load generator was ended"
+                )
         return self._driven
 
     def _send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
