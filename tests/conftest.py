@@ -159,7 +159,8 @@ def ordinary_user() -> tuple[str, ...]:
 def public_tmp_path(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the test's folder with a way to it for other users, who can't enter pytest's own folders."""
     base = tmp_path_factory.getbasetemp()
-    for folder in (tmp_path, base, base.parent):
-        if folder != base.parent or folder.name.startswith("pytest-of-"):
-            folder.chmod(0o755)
+    # Without --basetemp, pytest's own folders are above, one more for each worker of xdist.
+    own = [folder for folder in base.parents if folder.name.startswith(("pytest-", "popen-"))]
+    for folder in (tmp_path, base, *own):
+        folder.chmod(0o755)
     return tmp_path

@@ -162,12 +162,10 @@ def test_engine_errors_take_one_line(
     _refused(harness("run", harness.scenario(text), "--set", change, *wait), *words)
 
 
-def test_root_is_asked_for(harness: Command, ordinary_user: tuple[str, ...]) -> None:
+def test_root_is_asked_for(harness: Command, public_tmp_path: Path, ordinary_user: tuple[str, ...]) -> None:
     """Before anything is made."""
     text = _SHORT.format(strategy="dnat-random", engine="docker", replicas=2, connections=1)
-    harness.folder.chmod(0o777)
-    for folder in (harness.folder, *list(harness.folder.parents)[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    public_tmp_path.chmod(0o777)
     _refused(harness("run", harness.scenario(text), user=ordinary_user), "need root", "sudo")
 
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,15 @@ _LASTS_S = 3.5  # about as long as the whole run
 _KILLS, _OTHER_KILLS = 8, 4
 
 
-def _namespaces(processes: Iterable[int]) -> set[str]:
-    """List the namespaces that these processes are in."""
+def _namespaces(processes: Iterable[int], keep: ExitStack | None = None) -> set[str]:
+    """List the namespaces that these processes are in; those that are kept open keep their numbers."""
     found = set()
     for pid in processes:
         try:
-            found |= {str(link.readlink()) for link in Path(f"/proc/{pid}/ns").iterdir()}
+            for link in Path(f"/proc/{pid}/ns").iterdir():
+                if keep is not None:
+                    keep.callback(os.close, os.open(link, os.O_RDONLY))
+                found.add(str(link.readlink()))
         except OSError:
             continue  # it ended while it was looked at, or it is another user's
     return found
@@ -63,11 +67,12 @@ def test_killing_the_run_leaves_nothing(harness: Command, moment: int, seed: int
     before, others = harness.look(), _namespaces(_everybody())
     process = harness.start("run", harness.scenario(_SCENARIO))
     time.sleep((moment + chance.random()) / _KILLS * _LASTS_S)
-    own = _namespaces(harness.look().processes) - others
-    _kill_one(harness, chance, only=process.pid)
-    process.communicate(timeout=20)
-    assert harness.settled(before) == before
-    assert not own & _namespaces(_everybody())
+    with ExitStack() as keep:
+        own = _namespaces(harness.look().processes, keep) - others
+        _kill_one(harness, chance, only=process.pid)
+        process.communicate(timeout=20)
+        assert harness.settled(before) == before
+        assert not own & _namespaces(_everybody())
     # What it was writing is swept away by the next run; a whole result is never half there.
     for folder in (harness.folder / "results").glob("[!.]*"):
         assert (folder / "summary.json").exists()

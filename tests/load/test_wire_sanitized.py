@@ -66,7 +66,8 @@ def sanitized(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
     return run(
         folder,
-        *("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *(f"tests/load/{test}" for test in tests)),
+        *("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "--basetemp=base"),
+        *(f"tests/load/{test}" for test in tests),
         LD_PRELOAD=library,
         # What the interpreter keeps until its end is no leak, and its own allocator hides wrong accesses.
         ASAN_OPTIONS="detect_leaks=0",
