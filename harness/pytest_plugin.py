@@ -296,6 +296,8 @@ def _table(outcome: Outcome) -> str:
 
 def _what_would_help(summary: Summary) -> str:
     tolerance = summary.tests.tolerance
+    if tolerance.most_units is not None:
+        return f"what would help: {summary.reason.rpartition(': ')[2]}"
     how = f", by another load.{summary.unit}s"  # those of a longer load would be the same
     if tolerance.more_seconds:
         how = f" ({tolerance.more_seconds:,.3g} s at the measured rate), by a longer load.duration"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Verdict = Literal["even", "uneven", "inconclusive"]
 """What the data show of a distribution, against the tolerance."""
@@ -26,8 +26,16 @@ Role = Literal["instances", "proxy", "generator", "engine"]
 User = Literal["wire", "gevent", "http", "locustfile"]
 """What sent the requests: the compiled data plane, users of plain Python, Locust's own, a locustfile's."""
 
-Unit = Literal["connection", "request", "source"]
-"""What a strategy balances: connections, requests, or client addresses."""
+Unit = Literal["connection", "request", "source", "network"]
+"""What a strategy balances: connections, requests, client addresses, or networks of them."""
+
+ONE_UNIT: Final[Mapping[Unit, str]] = {
+    "connection": "one connection: what an instance is chosen for is told by both ends' addresses and ports",
+    "request": "one request",
+    "source": "one client address, whatever its ports: all of its connections and requests are one choice",
+    "network": "one network of /24: all clients with the same first three bytes are one choice",
+}
+"""What counts as one of each unit."""
 
 Layer = Literal[4, 7]
 """4 where a client's connection is one of an instance's, 7 where requests are passed on."""
@@ -65,6 +73,17 @@ def bracketed(address: str) -> str:
 def authority(address: str, port: int) -> str:
     """Join an address or a name and a port as a URL has them (RFC 3986, section 3.2)."""
     return f"{bracketed(address)}:{port}"
+
+
+def network_of(address: str) -> str:
+    """Give an IPv4 address's network of /24, its first three bytes; an IPv6 address is its own."""
+    return address.rpartition(".")[0] or address
+
+
+def networks_of(addresses: Sequence[str]) -> tuple[int, ...]:
+    """Give the number of each address's network, in the order of their coming, from 0."""
+    numbers: dict[str, int] = {}
+    return tuple(numbers.setdefault(network_of(address), len(numbers)) for address in addresses)
 
 
 class _Place:

@@ -166,7 +166,7 @@ def _parts(rows: np.ndarray, counter: UnitCounter, scenario: Scenario, unit: Uni
     """
     if unit != "source":
         return [rows]
-    most = max(scenario.load.sources // FEWEST_LOOKS, 1)
+    most = max(scenario.load.sources.count // FEWEST_LOOKS, 1)
     return np.split(rows, counter.newcomers(rows)[most - 1 - counter.seen % most :: most] + 1)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.analysis.available import most_units, why_not_longer
 from harness.analysis.early_stop import replay
 from harness.stats.design import corrected, design_effect
 from harness.stats.drift import drift, windows_table
@@ -96,19 +97,36 @@ def evidence(scenario: Scenario, sample: Sample) -> Evidence:
         judged, test = replay(sample.recording, sample.looks, scenario, sample.unit, sample.shares)
         intervals = test.intervals
         sequential = _sequential(test, sample.looks, any_units=bool(units.counts.any()))
+    judged, most = _within_reach(scenario, sample, judged)
     fit = None
     if units.counts.any():
         fit = goodness_of_fit(units.counts, sample.shares, alpha=judged.alpha, seed=scenario.seed)
     tests = Tests(
         chi_square=ChiSquareTest(**asdict(fit.chi_square)) if fit else None,
         fit=_fit(fit) if fit else None,
-        tolerance=_tolerance(names, judged, units.missing, inflation, rate_per_s),
+        tolerance=_tolerance(names, judged, units.missing, inflation, rate_per_s, most),
         drift=DriftTest(**asdict(drifted)) if drifted else None,
         order=order,
         requests=_requests(sample),
         sequential=sequential,
     )
     return Evidence(judged, tests, intervals, fit.residuals if fit else None)
+
+
+def _within_reach(
+    scenario: Scenario, sample: Sample, judged: ToleranceVerdict
+) -> tuple[ToleranceVerdict, int | None]:
+    """Say so where no longer load can bring the units that a verdict lacks; give how many there can be."""
+    more = judged.more.units if judged.more else None
+    if judged.verdict != "inconclusive" or more is None:
+        return judged, None
+    units = sample.balanced
+    most, wanted = most_units(scenario, sample.unit), units.total + more
+    if most is None or wanted <= max(most, units.total):
+        return judged, None
+    lacks = judged.reason.partition("; about ")[0]
+    reason = f"{lacks}; {why_not_longer(scenario, sample.unit, most, wanted)}"
+    return replace(judged, reason=reason), most
 
 
 def _sequential(test: SequentialTest, looks: Sequence[InterimLook], *, any_units: bool) -> SequentialSummary:
@@ -140,16 +158,23 @@ def _fit(fit: GoodnessOfFit) -> FitTest:
     return FitTest(**{key: values[key] for key in FitTest.model_fields})
 
 
-def _tolerance(
-    names: Sequence[str], judged: ToleranceVerdict, missing: int, inflation: float, rate_per_s: float
+def _tolerance(  # noqa: PLR0913, PLR0917  each is one fact of the test
+    names: Sequence[str],
+    judged: ToleranceVerdict,
+    missing: int,
+    inflation: float,
+    rate_per_s: float,
+    most: int | None,
 ) -> ToleranceTest:
     more = judged.more.units if judged.more else None
+    longer = more is not None and most is None and rate_per_s > 0
     return ToleranceTest(
         alpha=judged.alpha,
         missing=missing,
         dispersion=inflation,
         more_units=more,
-        more_seconds=more / rate_per_s if more is not None and rate_per_s > 0 else None,
+        more_seconds=more / rate_per_s if more is not None and longer else None,
+        most_units=most,
         instances=tuple(
             ToleranceBand(name=name, **{key: getattr(instance, key) for key in _BAND})
             for name, instance in zip(names, judged.instances, strict=True)

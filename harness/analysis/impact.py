@@ -101,7 +101,7 @@ class _Times:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Units in the order of time: when each one's choice was made, whose it is, and its source."""
+    """Units in the order of time: when each one's choice was made, whose it is, and its source or network."""
 
     times_ns: Moments
     instances: NDArray[np.int64]
@@ -227,7 +227,14 @@ class Impact:
         if self._unit != "request":
             kept, answered = _first_of_each(connections[index], instances)
             index, instances = index[kept], instances[answered]
-        return _Chosen(self._starts_ns[index], instances, self._column("source")[index])
+        return _Chosen(self._starts_ns[index], instances, self._hashed()[index])
+
+    def _hashed(self) -> NDArray[np.integer]:
+        """Give what a strategy that goes by clients' addresses goes by: the address, or its network."""
+        hashed: NDArray[np.integer] = self._recording.column_of(
+            "network" if self._unit == "network" else "source"
+        )
+        return hashed[self._since]
 
     @cached_property
     def _distribution(self) -> Distribution | None:
@@ -239,7 +246,7 @@ class Impact:
             [self._event.shares.get(name, 0.0) for name in self._recording.instances],
             self._scenario.tolerance,
             self._scenario.confidence,
-            self._chosen.sources if self._unit == "source" else None,
+            self._chosen.sources if self._unit in {"source", "network"} else None,
         )
 
     def _told_recovery(self) -> EventRecovery:

@@ -161,7 +161,7 @@ def routed_evidence(
         own = replace(
             sample,
             recording=recording,
-            units=units_of(recording),
+            units=units_of(recording, sample.unit),
             shares=part.shares,
             looks=None if looks is None else looks[part.number],
         )

@@ -45,7 +45,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     """
     _require_names(scenario, recording, observed.balancing.shares)
     quantiles, intervals = latency(scenario, recording)
-    units = units_of(recording)
+    units = units_of(recording, observed.balancing.unit)
     sample = _sample(recording, units, observed)
     routed = _judged(scenario, sample, observed)
     shown, requests = routed.evidence, len(recording.rows)
@@ -99,7 +99,7 @@ def _sample(recording: Recording, units: Mapping[Unit, Units], observed: Observe
         first_ns = observed.events[0].began_ns
         wall_ns = first_ns - recording.started_ns
         recording = recording.before(first_ns, len(balancing.shares))
-        units = units_of(recording)
+        units = units_of(recording, balancing.unit)
     return Sample(recording, units, balancing.unit, balancing.shares, wall_ns)
 
 
@@ -152,6 +152,7 @@ def _counts(units: Mapping[Unit, Units], requests: int, failed: int) -> Counts:
         connections=units["connection"].total,
         requests=requests,
         sources=units["source"].total,
+        networks=units["network"].total if "network" in units else None,
         errors=failed,
     )
 

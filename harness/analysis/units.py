@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.types import Unit
 
 KINDS: tuple[Unit, ...] = ("connection", "request", "source")
+"""The kinds that are counted in any recording; networks only where a strategy balances them."""
 
 
 class Chosen(NamedTuple):
@@ -77,9 +78,9 @@ class Units:
         return Chosen(*self._recording.choices(self.kind))
 
 
-def units_of(recording: Recording) -> Mapping[Unit, Units]:
-    """Give the units of every kind."""
-    return {kind: Units(kind, recording) for kind in KINDS}
+def units_of(recording: Recording, balanced: Unit) -> Mapping[Unit, Units]:
+    """Give the units of every kind, that which the strategy balances among them."""
+    return {kind: Units(kind, recording) for kind in dict.fromkeys((*KINDS, balanced))}
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,8 @@ class HostKind:
 
 DEFAULT_SOURCES = 16
 MOST_SOURCES = 16_000
+MOST_IN_A_NETWORK = 254
+"""Addresses of a network of /24 that clients can have."""
 """How many addresses clients have, and how many they can have."""
 
 HOSTS = {

@@ -6,18 +6,43 @@ IPv4's are of 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), IPv6
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.types import family_of
 
 if TYPE_CHECKING:
     from harness.types import ClientSide, Family
 
+_POOL = 1 << 14
 INSTANCES_PER_BRIDGE = 1_000
 """A Linux bridge has 1,023 ports."""
+
+
+Pattern = Literal["scattered", "consecutive", "one-network"]
+"""How clients' addresses lie: drawn from the whole pool, one after the other, or all in one /24."""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The addresses that clients are to have.
+
+    Attributes
+    ----------
+    count
+        How many.
+    pattern
+        How they lie in their pool.
+    seed
+        What the draw of scattered ones begins with.
+    """
+
+    count: int
+    pattern: Pattern = "consecutive"
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,10 +94,17 @@ class AddressPlan:
         """Give the host's address on the containers' network."""
         return str(ip_network(self.containers)[1])
 
-    def sources(self, side: ClientSide, count: int) -> tuple[str, ...]:
-        """Give the first addresses that clients of a side have."""
+    def sources(self, side: ClientSide, clients: int | Clients) -> tuple[str, ...]:
+        """Give the addresses that clients of a side have; a number alone is of consecutive ones."""
+        if isinstance(clients, int):
+            clients = Clients(clients)
         network = ip_network(self.external_sources if side == "external" else self.local_sources)
-        return tuple(str(network[k]) for k in range(1, count + 1))
+        places: list[int] | range = range(1, clients.count + 1)
+        if clients.pattern == "scattered":
+            # A network's first and last address are no client's; of IPv6, more than are ever drawn suffice.
+            usable = range(1, min(network.num_addresses, _POOL) - 1)
+            places = random.Random(clients.seed).sample(usable, clients.count)  # noqa: S311  no secret
+        return tuple(str(network[k]) for k in places)
 
     def gateway(self, bridge: int) -> str:
         """Give a bridge's own address; bridges count from 0."""

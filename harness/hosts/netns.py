@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from harness.hosts.address_plan import Clients
     from harness.hosts.client import AskedService
     from harness.types import ClientSide, Role, Side
 
@@ -89,7 +90,9 @@ class NetnsHost(AskingHost):
     apart = False
     emulated = False
 
-    def __init__(self, side: ClientSide, sources: int = DEFAULT_SOURCES, *, privileged: bool = False) -> None:
+    def __init__(
+        self, side: ClientSide, sources: int | Clients = DEFAULT_SOURCES, *, privileged: bool = False
+    ) -> None:
         super().__init__()
         self._side = side
         self._sources = sources

@@ -79,7 +79,7 @@ def provisioned(scenario: Scenario) -> list[Step]:
     strategy = scenario.strategy.made()
     endpoint = Endpoint(HOSTS[scenario.host].address, scenario.port)
     members = members_of(scenario, strategy.can.placement)
-    sources = IPV4.sources(scenario.client, scenario.load.sources)
+    sources = IPV4.sources(scenario.client, scenario.clients())
     steps: list[Step] = [
         Machine(scenario.host, endpoint, scenario.client, sources[0], len(sources)),
         Instances(tuple(members), strategy.can.placement, scenario.application.command),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.analysis.available import most_units
 from harness.analysis.routes import parts
 from harness.errors import HarnessError
 from harness.plan.dry_run import members_of
@@ -80,12 +81,12 @@ def needs_of(scenario: Scenario) -> Needs:
     if load.locustfile is not None:
         each = None  # as its users like
     elif strategy.can.unit != "request" and load.connections == "keep-alive":
-        each, limits = None, [*limits, load.most_users]
+        each = None
     elif strategy.can.unit != "request" and isinstance(load.connections, int):
         each = load.connections
         limits = [-(-requests // each) for requests in limits]
-    if strategy.can.unit == "source":
-        limits.append(load.sources)  # each connection is made from the next one
+    if (most := most_units(scenario, strategy.can.unit)) is not None:
+        limits.append(most)
     return Needs(
         strategy.can.unit, units, half, early, each, min(limits, default=None), load.duration_ns / 1e9
     )

@@ -16,6 +16,7 @@ from harness.recording.arrow import MAYBE, PROTOCOL_S_OWN, UNITS, as_column, as_
 from harness.recording.counting import PART, by_instance, first_answers, occurrences
 from harness.recording.identities import own_names, relabel
 from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, dtype
+from harness.types import networks_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,8 @@ class Recording:
         The names of the routes, which the column `route` is an index into; none where there are no routes.
     transport, codec
         The protocol of the requests, as `LoadProfile` has it.
+    networks
+        For each source, the number of its network of /24; empty where it was not noted.
     """
 
     rows: NDArray[np.void]
@@ -58,6 +61,11 @@ class Recording:
     routes: tuple[str, ...] = ()
     transport: str = "tcp"
     codec: str = "http1"
+    networks: tuple[int, ...] = ()
+
+    def with_sources(self, addresses: Sequence[str]) -> Recording:
+        """Note which networks the clients' addresses are of, in the order of the column `source`."""
+        return replace(self, networks=networks_of(addresses))
 
     @classmethod
     def of_generator(
@@ -217,6 +225,20 @@ class Recording:
         """Count client addresses by the instance that answered first to each."""
         return self._by_first_answer("source")
 
+    def column_of(self, unit: Unit) -> NDArray[np.integer]:
+        """Give each request's unit, as a number from 0."""
+        if unit != "network":
+            column: NDArray[np.integer] = self.rows[unit]
+            return column
+        if self.networks:
+            # Sources beyond these are addresses of other machines: each counts as a network.
+            beyond = range(len(self.networks), int(self.rows["source"].max(initial=0)) + 1)
+            numbers = np.array([*self.networks, *beyond], dtype=np.uint32)
+            found: NDArray[np.integer] = numbers[self.rows["source"]]
+            return found
+        # Addresses used to be consecutive from .1 on, and nothing noted their networks.
+        return (self.rows["source"].astype(np.uint32) + np.uint32(1)) // np.uint32(256)
+
     def _by_first_answer(self, unit: Unit) -> NDArray[np.int64]:
         return by_instance(self.rows["instance"][self.first_answers(unit)], len(self.instances))
 
@@ -224,13 +246,13 @@ class Recording:
         """Count what the strategy balances for each instance."""
         if unit == "request":
             return self.requests_by_instance()
-        return self.connections_by_instance() if unit == "connection" else self.sources_by_instance()
+        return self._by_first_answer(unit)
 
     def unattributed(self, unit: Unit) -> int:
-        """Count requests that no instance can be named for, or connections or sources without any other."""
+        """Count requests that no instance can be named for, or other units without any other request."""
         if unit == "request":
             return int(np.count_nonzero(self.rows["instance"] == NO_INSTANCE))
-        return int(np.count_nonzero(occurrences(self.rows[unit]))) - len(self.first_answers(unit))
+        return int(np.count_nonzero(occurrences(self.column_of(unit)))) - len(self.first_answers(unit))
 
     def choices(self, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Give when an instance was chosen for each unit, and which: units that have one, in order of time.
@@ -253,7 +275,7 @@ class Recording:
         """Count the requests of each unit, of those with any."""
         if unit == "request":
             return np.ones(len(self.rows), dtype=np.int64)
-        counts = occurrences(self.rows[unit])
+        counts = occurrences(self.column_of(unit))
         return counts[counts > 0]
 
     def latencies_ns(self) -> NDArray[np.int64]:
@@ -278,7 +300,9 @@ class Recording:
         return {str(ERRORS[i]): int(counts[i]) for i in range(1, len(ERRORS)) if counts[i]}
 
     def first_answers(self, unit: Unit) -> NDArray[np.uint32]:
-        """Give the row of the first identified answer, for each connection or source that has one."""
+        """Give the row of the first identified answer, for each unit of a kind that has one."""
+        if unit == "network":
+            return self._first_to_networks
         return self._first_on_connections if unit == "connection" else self._first_to_sources
 
     # Kept, since every count of connections needs them: for ten million they take half a second each time.
@@ -290,6 +314,10 @@ class Recording:
     def _first_to_sources(self) -> NDArray[np.uint32]:
         return first_answers(self.rows["source"], self.rows["instance"])
 
+    @cached_property
+    def _first_to_networks(self) -> NDArray[np.uint32]:
+        return first_answers(self.column_of("network"), self.rows["instance"])
+
     def to_parquet(self, path: Path | IO[bytes]) -> None:
         """Write one row a request, to a path or an open file.
 
@@ -298,7 +326,8 @@ class Recording:
         machine that measured, `units` says the columns' units and `instances` holds all instances,
         those without any request too (both JSON). Where there are routes, `routes` holds their names, and
         the column `route` says whose a request was; else there is neither. `transport` and `codec` are the
-        protocol's; the columns `stream` and `protocol_status` are there only where it has them.
+        protocol's; the columns `stream` and `protocol_status` are there only where it has them. `networks`
+        holds each source's network, where a strategy balances these.
         """
         # Imported here: only a run's end and its readers need it, and it takes a while.
         import pyarrow.parquet as pq  # noqa: PLC0415  see above
@@ -312,6 +341,7 @@ class Recording:
             "transport": self.transport,
             "codec": self.codec,
             **({"routes": json.dumps(self.routes)} if self.routes else {}),
+            **({"networks": json.dumps(self.networks)} if self.networks else {}),
         }
         own = [name for name in PROTOCOL_S_OWN if self.rows[name].any()]
         first = self._table(0, own)
@@ -371,6 +401,7 @@ class Recording:
                 routes = tuple(json.loads(metadata.get(b"routes", b"[]")))
                 transport = metadata.get(b"transport", b"tcp").decode()  # older files name neither
                 codec = metadata.get(b"codec", b"http1").decode()
+                networks = tuple(json.loads(metadata.get(b"networks", b"[]")))
                 rows = np.zeros(file.metadata.num_rows, dtype=dtype())
                 begin = 0
                 for group in range(file.num_row_groups):
@@ -383,4 +414,4 @@ class Recording:
             ) from error
         rows["intended_start_ns"] += started_ns
         rows["start_ns"] += started_ns
-        return cls(rows, instances, started_ns, started_at, named, routes, transport, codec)
+        return cls(rows, instances, started_ns, started_at, named, routes, transport, codec, networks)

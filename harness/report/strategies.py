@@ -11,6 +11,7 @@ from rich.text import Text
 from harness.common.text import printable
 from harness.engines import ENGINES
 from harness.strategies.base import FAMILIES
+from harness.types import ONE_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +28,8 @@ All strategies of the harness: ways to put several instances on one port. This p
 strategies' own descriptions: `harness list strategies --markdown`.
 
 %(families)s
-- **unit**: what the strategy balances, and so what the verdict counts: connections, requests, or sources
-  (client addresses).
+- **unit**: what the strategy balances, and so what the verdict counts: connections, requests, sources
+  (client addresses) or networks of /24. A hash's unit is what it hashes.
 - **layer**: 4 if each client connection belongs to one instance, 7 if requests are passed on one by one.
 - **predicted**: the distribution that theory predicts. *Multinomial* results from independent random choices,
   *exactly* from turns.
@@ -133,7 +134,7 @@ def _membership(able: Capabilities) -> str:
 def _section(strategy: type[Strategy]) -> str:
     able = strategy.default_capabilities()
     facts = [
-        f"balances {able.unit}s at layer {able.layer}",
+        f"balances {able.unit}s at layer {able.layer}; a unit is {ONE_UNIT[able.unit]}",
         f"policy: {able.policy}",
         f"predicted: {able.predicted}",
         "discovery: " + _membership(able),
@@ -149,6 +150,12 @@ def _section(strategy: type[Strategy]) -> str:
     text += f"\n```text\n{strategy.packet_path.strip(chr(10))}\n```\n"
     if options := list(_options(strategy)):
         rows = ["option | values | default | meaning", "--- | --- | --- | ---", *options]
+        text += "\n" + "\n".join(f"| {row} |" for row in rows) + "\n"
+    if policies := getattr(strategy, "policies", {}):
+        rows = ["policy | unit | predicted | weights", "--- | --- | --- | ---"]
+        rows += [
+            f"`{row.name}` | {row.unit} | {row.predicted} | {_yes(row.weights)}" for row in policies.values()
+        ]
         text += "\n" + "\n".join(f"| {row} |" for row in rows) + "\n"
     if strategy.caveats:
         text += f"\nCaveats:\n\n{strategy.caveats.strip(chr(10))}\n"

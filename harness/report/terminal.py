@@ -75,13 +75,13 @@ def render_summary(summary: Summary, folder: Path | None, console: Console) -> N
 
 
 def _units(summary: Summary, row: InstanceRow) -> int:
-    return {"connection": row.connections, "request": row.requests, "source": row.sources}[summary.unit]
+    return int(getattr(row, f"{summary.unit}s") or 0)
 
 
 def _instance_table(summary: Summary, encoding: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("instance", overflow="fold")  # named for its route, where there are any
-    counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
+    counted = dict.fromkeys(["connections", "requests", f"{summary.unit}s"])
     interval = f"{summary.confidence * 100:.4g} % interval"
     share = "of route" if summary.routes else "share"
     for header in (*counted, share, interval, "expected", "deviation"):
@@ -282,9 +282,9 @@ def _takes(summary: Summary) -> str:
     more, seconds = summary.tests.tolerance.more_units, summary.tests.tolerance.more_seconds
     if seconds is not None:
         return f" (they take {roughly(seconds)} at the measured rate)"
-    if more is None or summary.unit == "request":
-        return ""
-    key = {"source": "load.sources", "connection": "load.connections"}[summary.unit]
+    if more is None or summary.unit == "request" or summary.tests.tolerance.most_units is not None:
+        return ""  # or the reason has said it
+    key = "load.connections" if summary.unit == "connection" else "load.sources"
     return f" (a longer load alone would bring none; see {key})"
 
 

@@ -67,6 +67,8 @@ def judge(collected: Collected, repeat_index: int) -> Judged:
     recording = Recording.of_run(
         driven.spool.rows(), driven.load.identities, scenario.all_instances(), tuple(scenario.routes)
     )
+    if strategy.can.unit == "network":
+        recording = recording.with_sources(lab.host.sources)
     observed = Observed(
         balancing=Balancing(strategy.can.unit, strategy.expected_shares(lab.members), strategy.can.layer),
         load=driven.load,

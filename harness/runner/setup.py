@@ -42,9 +42,9 @@ def make_host(scenario: Scenario, tell: Callable[[str], None], *, keep: bool = F
     if scenario.host == "vagrant":
         from harness.hosts.vm.vagrant import VagrantHost  # noqa: PLC0415  on first use
 
-        return VagrantHost(scenario.client, scenario.load.sources, keep=keep, tell=tell)
+        return VagrantHost(scenario.client, scenario.clients(), keep=keep, tell=tell)
     privileged = ENGINES.find(scenario.engine).privileged
-    return NetnsHost(scenario.client, scenario.load.sources, privileged=privileged)
+    return NetnsHost(scenario.client, scenario.clients(), privileged=privileged)
 
 
 @contextmanager

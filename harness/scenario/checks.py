@@ -141,7 +141,7 @@ def _of_load(scenario: Checked) -> PydanticCustomError | None:
         return refuse("routes by path set the path of requests; take it out", "load.path")
     if not by_path and (host := next((name for name in load.headers if name.lower() == "host"), None)):
         return refuse("routes by host set the host of requests; take it out", f"load.headers.{host}")
-    if load.until is not None and unit == "source":
+    if load.until is not None and unit in {"source", "network"}:
         words = "a verdict on client addresses of several routes is not waited for; take it out"
         return refuse(words, "load.until")
     return None
@@ -155,6 +155,9 @@ def require_able(scenario: Checked) -> None:
     PydanticCustomError
         One can't; it is located where it stands in the file.
     """
+    if scenario.load.until is not None and scenario.strategy.can.unit == "network":
+        words = "a verdict on clients' networks is not waited for, of which there are few; take it out"
+        raise refuse(words, "load.until", complete=True)
     if scenario.events and scenario.load.until is not None:
         words = "until: verdict may end the load before anything happens; take it out"
         raise refuse(words, "load.until", "events", complete=True)

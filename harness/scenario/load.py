@@ -13,7 +13,8 @@ from pydantic import (
 )
 
 from harness.common.quantities import SECOND_NS, format_duration, parse_duration
-from harness.hosts import DEFAULT_SOURCES, MOST_SOURCES
+from harness.hosts import DEFAULT_SOURCES, MOST_IN_A_NETWORK, MOST_SOURCES
+from harness.hosts.address_plan import Pattern
 from harness.scenario.base import Model
 from harness.scenario.fields import (
     WRITTEN,
@@ -42,6 +43,37 @@ class Stage(Model):
 MOST_RATE_PER_S: Final = 1_000_000
 OPEN_USERS: Final = 1000
 """Requests that may be under way at a time in an open loop, where a scenario doesn't say."""
+
+
+class Sources(Model):
+    """The addresses that clients have; a plain number is a count of scattered ones."""
+
+    count: int = Field(
+        default=DEFAULT_SOURCES,
+        ge=1,
+        le=MOST_SOURCES,
+        description="How many there are; each connection is made from the next.",
+    )
+    pattern: Pattern = Field(
+        default="scattered",
+        description="scattered: drawn at random (seed); consecutive: one after the other; one-network: all "
+        f"with the same first three bytes, so {MOST_IN_A_NETWORK} at most.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, given: Any) -> Any:
+        return {"count": given} if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _in_one_network(self) -> Self:
+        if self.pattern == "one-network" and self.count > MOST_IN_A_NETWORK:
+            raise refuse(
+                f"one network of /24 has {MOST_IN_A_NETWORK} addresses for clients, and not {self.count:,}; "
+                f"write count: {MOST_IN_A_NETWORK}, or another pattern",
+                "sources.count",
+            )
+        return self
 
 
 class Load(Model):
@@ -118,11 +150,8 @@ class Load(Model):
     path: UrlPath = Field(default="/", description="The path of the requests.")
     headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
     timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
-    sources: int = Field(
-        default=DEFAULT_SOURCES,
-        ge=1,
-        le=MOST_SOURCES,
-        description="How many addresses the clients have; each connection is made from the next.",
+    sources: Sources = Field(
+        default=Sources(), description="The addresses that clients have: how many, or a mapping."
     )
 
     @model_validator(mode="before")

@@ -22,6 +22,7 @@ from harness.engines.workload import Limits, Workload
 from harness.errors import StrategyError
 from harness.faults.planning import plan_faults
 from harness.hosts import HOSTS
+from harness.hosts.address_plan import Clients
 from harness.scenario.application import Application, Resources
 from harness.scenario.base import Model as _Model
 from harness.scenario.checks import require_able, require_routable
@@ -184,6 +185,11 @@ class Scenario(_Model):
     def script(self) -> list[PlannedFault]:
         """Give what happens to instances, one step after the other."""
         return plan_faults(self.events, self.instances())
+
+    def clients(self) -> Clients:
+        """Give the addresses that clients are to have."""
+        sources = self.load.sources
+        return Clients(sources.count, sources.pattern, self.seed)
 
     def workload(self) -> Workload:
         """Give what the engine is to run."""

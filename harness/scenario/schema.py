@@ -34,6 +34,11 @@ def scenario_schema() -> dict[str, Any]:
     definitions["StrategyChoice"] = _strategies(definitions)
     application = schema["properties"]["application"]
     application["anyOf"] = [{"const": "sample"}, {"$ref": application.pop("$ref")}]
+    sources = definitions["Load"]["properties"]["sources"]
+    count = {
+        key: value for key, value in definitions["Sources"]["properties"]["count"].items() if key != "title"
+    }
+    sources["anyOf"] = [count, {"$ref": sources.pop("$ref")}]
     for mapping in (schema, *definitions.values()):
         _tidy(mapping)
     rated = [{"required": ["rate"]}, {"required": ["stages"]}]

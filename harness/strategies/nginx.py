@@ -43,7 +43,7 @@ def _policies(unit: Unit) -> tuple[Policy, ...]:
     )
 
 
-_IP_HASH = Policy("ip-hash", "source", "multinomial over networks of /24", "ip_hash")
+_IP_HASH = Policy("ip-hash", "network", "over networks of /24", "ip_hash")
 _PATH = """
 client ==HTTP==> host:PORT  nginx: whichever worker accepts --> upstream ==HTTP==> instance k
                                    (chooses for each request)   (connections that each

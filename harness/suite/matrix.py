@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_SCENARIOS: Final = 10_000
 SHORT_KEYS: Final = {"connections": "load.connections"}
-UNITS: Final = ("connection", "request", "source")
+UNITS: Final = ("connection", "request", "source", "network")
 _MOST_NAME: Final = 64
 _PLAIN: Final[set[KeyPath]] = {("strategy",), ("replicas",), ("load", "connections")}
 """Keys whose values say by themselves, in a scenario's name, what they are."""

@@ -28,6 +28,7 @@ class InstanceRow(Model):
     connections: int
     requests: int
     sources: int
+    networks: int | None = None
     share: float | None
     expected_share: float
     deviation: float | None
@@ -41,6 +42,7 @@ class Counts(Model):
     connections: int
     requests: int
     sources: int
+    networks: int | None = None
     errors: int
 
 

@@ -37,7 +37,8 @@ class ToleranceTest(Model):
 
     `missing` units can't be attributed to an instance. Counts were divided by `dispersion` first.
     `more_units` would decide an inconclusive verdict, in `more_seconds` at the measured rate; null where
-    there is a verdict, or no sensible number would.
+    there is a verdict, or no sensible number would. Where they are more than the clients have, however long
+    the load, `most_units` is what those have.
     """
 
     alpha: float
@@ -45,6 +46,7 @@ class ToleranceTest(Model):
     dispersion: float = 1.0
     more_units: int | None = None
     more_seconds: float | None = None
+    most_units: int | None = None
     instances: tuple[ToleranceBand, ...]
 
 

@@ -14,7 +14,7 @@ from harness.analysis.summarise import summarise
 from harness.errors import LoadError
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
-from harness.scenario import Resources
+from harness.scenario import Load, Resources
 from harness.summary.run import Summary, exit_status, summary_schema
 from harness.types import TOTAL
 from tests.helpers.observed import observed_of
@@ -44,6 +44,7 @@ def scenario(**changes: Any) -> Any:
         "seed": 0,
         "recovers": None,
         "script": list,
+        "load": Load(),
         "as_written": lambda: {"replicas": 3, "odd": float("inf")},
     }
     return SimpleNamespace(**(values | changes))
@@ -119,6 +120,7 @@ def test_totals_hold_what_no_instance_can_be_named_for() -> None:
     assert summary.counts.model_dump() == {
         "connections": 15_007,
         "requests": 30_007,
+        "networks": None,
         "sources": 1,
         "errors": 7,
     }

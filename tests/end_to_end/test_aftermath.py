@@ -38,7 +38,8 @@ strategy: {strategy}
 replicas: 4
 tolerance: 40%
 seed: 7
-load: {{model: open, rate: 400/s, timeout: 400ms, sources: 16000, warm_up: 0s, duration: 3s}}
+load: {{model: open, rate: 400/s, timeout: 400ms, sources: {{count: 16000, pattern: consecutive}},
+  warm_up: 0s, duration: 3s}}
 events: [{{at: 1s, kill: instance-2}}]
 recovers: {recovers}
 """

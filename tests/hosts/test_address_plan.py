@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from harness.hosts.address_plan import INSTANCES_PER_BRIDGE, IPV4, PLANS, AddressPlan
+from harness.hosts.address_plan import INSTANCES_PER_BRIDGE, IPV4, PLANS, AddressPlan, Clients
 
 _MOST_INSTANCES = 64_000
 _OF = {"ipv4": "198.18.0.0/15", "ipv6": "fd73:616d:6570::/48"}
@@ -54,3 +54,14 @@ def test_plan_gives_the_ipv4_addresses_that_results_name() -> None:
         "198.19.0.1",
         "198.19.4.2",
     )
+
+
+def test_addresses_are_scattered_unless_a_scenario_says_otherwise() -> None:
+    """Drawn by the seed from the whole pool: the next seed draws others, the same seed the same."""
+    drawn = IPV4.sources("external", Clients(256, "scattered", 1))
+    assert len(set(drawn)) == 256
+    assert drawn == IPV4.sources("external", Clients(256, "scattered", 1))
+    assert drawn != IPV4.sources("external", Clients(256, "scattered", 2))
+    assert len({address.rpartition(".")[0] for address in drawn}) > 50
+    numbers = [int(ip_address(address)) for address in drawn]
+    assert numbers != sorted(numbers)

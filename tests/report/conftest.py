@@ -10,7 +10,7 @@ import pytest
 from harness.analysis.summarise import summarise
 from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
 from harness.recording.table import Recording
-from harness.scenario import Resources
+from harness.scenario import Load, Resources
 from tests.helpers.observed import observed_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def measure() -> Measure:
             "seed": 1,
             "recovers": None,
             "script": list,
+            "load": Load(),
             "as_written": dict,
         }
         known: dict[str, Any] = {

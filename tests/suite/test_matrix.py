@@ -209,7 +209,7 @@ def test_a_scenario_that_is_wrong_is_refused_at_its_values_place(
          "19: 'strtegy' is not varied, did you mean 'strategy'? (keys: strategy, replicas, unit)"),
         ("{where: {replicas: 4}, set: {}}", "29: adjust[0].where.replicas: 4 is none of: 2, 3"),
         ("{where: {unit: byte}, set: {}}",
-         "25: adjust[0].where.unit: 'byte' is none of: connection, request, source"),
+         "25: adjust[0].where.unit: 'byte' is none of: connection, request, source, network"),
         ("{where: {}, set: {replicas: 4}}", "28: adjust[0].set.replicas: the scenario is named for it"),
         ("{where: {}, set: {name: x}}", "28: adjust[0].set.name: the scenario is named for it"),
         ("{where: {}, set: {load: {uers: 1}}}", "35: unknown key 'load.uers', did you mean 'load.users'?"),

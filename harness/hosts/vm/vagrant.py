@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.common.channel import Message
+    from harness.hosts.address_plan import Clients
     from harness.hosts.base import Finished, Program
     from harness.hosts.client import AskedService
     from harness.types import ClientSide, Role, Side
@@ -91,7 +92,7 @@ class VagrantHost(AskingHost):
     def __init__(
         self,
         side: ClientSide,
-        sources: int = DEFAULT_SOURCES,
+        sources: int | Clients = DEFAULT_SOURCES,
         *,
         keep: bool = False,
         tell: Callable[[str], None],

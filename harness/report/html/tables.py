@@ -183,7 +183,7 @@ def _verdicts(summaries: Iterable[Summary]) -> Cell:
 
 def instances(key: str, summary: Summary, most: int) -> Table:
     """Make the table of instances; where there are more than `most`, those that deviate most are kept."""
-    counted = ["connections", "requests", *(["sources"] if summary.unit == "source" else [])]
+    counted = dict.fromkeys(["connections", "requests", f"{summary.unit}s"])
     interval = f"{summary.confidence * 100:.4g} % interval"
     columns = (
         *([Column("route", number=False)] if summary.routes else []),

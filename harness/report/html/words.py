@@ -28,6 +28,7 @@ _CHOSEN_FOR = {
     "connection": "chooses an instance for each connection, and all requests of a connection stay with it",
     "request": "chooses an instance for each request",
     "source": "chooses an instance for each client address, and all connections of that address stay with it",
+    "network": "chooses an instance for each network of /24, and all clients of that network stay with it",
 }
 
 
@@ -113,6 +114,10 @@ def _to_decide(summary: Summary) -> str:
         return (
             f"Measure longer: {more} would decide, {roughly(test.more_seconds)} at the measured rate "
             "(--set load.duration=…), or let the harness decide how long (--set load.until=verdict)."
+        )
+    if test.most_units is not None:
+        return (
+            f"The clients have {test.most_units:,} {summary.unit}s, and a longer load brings no more of them."
         )
     return (
         "Measure longer (--set load.duration=…), with more connections or sources, or set a larger "
