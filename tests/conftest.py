@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +40,29 @@ _GUARD = Guard()
 _SEED = "SAMEPORT_TEST_SEED"
 
 
-def pytest_configure() -> None:
-    """Choose what this session's chance begins with, for all its processes: another number each day."""
+_OWN_TEMPORARY = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest's own, which reads where its folder is to be
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose what this session's chance begins with, and a folder that other users may enter.
+
+    The seed is another one each day, for all of the session's processes. The folder that pytest would take is
+    closed to other users again whenever the same user starts another session.
+    """
     os.environ.setdefault(_SEED, str(datetime.now(UTC).date().toordinal()))
+    if config.option.basetemp is None:
+        folder = Path(tempfile.mkdtemp(prefix="sameport-tests-"))
+        folder.chmod(0o755)
+        config.stash[_OWN_TEMPORARY] = folder
+        config.option.basetemp = str(folder / "session")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove the session's folder, where it may not be needed to find out what failed."""
+    folder = session.config.stash.get(_OWN_TEMPORARY, None)
+    if folder is not None and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_report_header() -> str:
@@ -159,8 +181,7 @@ def ordinary_user() -> tuple[str, ...]:
 def public_tmp_path(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the test's folder with a way to it for other users, who can't enter pytest's own folders."""
     base = tmp_path_factory.getbasetemp()
-    # Without --basetemp, pytest's own folders are above, one more for each worker of xdist.
-    own = [folder for folder in base.parents if folder.name.startswith(("pytest-", "popen-"))]
-    for folder in (tmp_path, base, *own):
+    worker = [base.parent] if base.name.startswith("popen-") else []  # of xdist
+    for folder in (tmp_path, base, *worker):
         folder.chmod(0o755)
     return tmp_path
