@@ -37,6 +37,7 @@ def generator(scenario: Scenario, recording: Recording, observed: Observed) -> G
         limit=next((component for component, used in busy.items() if used >= LIMITED_FROM), None),
         lag_ns=_lag(recording),
         unsent=load.unsent,
+        resent=load.resent,
         workers=workers,
     )
 

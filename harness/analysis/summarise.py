@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.crosscheck import crosscheck
+from harness.analysis.elsewhere import counted_elsewhere, words_of
 from harness.analysis.evidence import evidence
 from harness.analysis.impact import impacts
 from harness.analysis.latency import latency, latency_from_send
@@ -45,7 +46,8 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     """
     _require_names(scenario, recording, observed.balancing.shares)
     quantiles, intervals = latency(scenario, recording)
-    units = units_of(recording, observed.balancing.unit)
+    recorded = units_of(recording, observed.balancing.unit)
+    units = counted_elsewhere(recording, recorded, observed)
     sample = _sample(recording, units, observed)
     routed = _judged(scenario, sample, observed)
     shown, requests = routed.evidence, len(recording.rows)
@@ -65,7 +67,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         instances=instance_rows(recording.instances, units, sample, shown, routed.instances),
         counts=_counts(units, requests, sum(errors.values())),
         errors=errors,
-        witnesses=crosscheck(recording, units, observed.balancing.layer, observed.readings.tables),
+        witnesses=crosscheck(recording, recorded, observed.balancing.layer, observed.readings.tables),
         latency_ns=quantiles,
         latency_from_send_ns=latency_from_send(recording),
         latency_intervals_ns=intervals,
@@ -159,6 +161,7 @@ def _counts(units: Mapping[Unit, Units], requests: int, failed: int) -> Counts:
 
 def _own_warnings(recording: Recording, units: Units, observed: Observed) -> list[str]:
     warnings = [_EMULATED] if observed.environment.emulated else []
+    warnings += words_of(units, observed)
     if not recording.named and not units.counts.all():
         seen, replicas = int(units.counts.astype(bool).sum()), len(units.counts)
         warnings.append(

@@ -13,15 +13,20 @@ import os
 import re
 import socket
 import time
-from functools import cache
+from http.client import RemoteDisconnected
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import gevent
 import gevent.socket
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser, constant
-from locust.util.load_locustfile import load_locustfile
+from locust.contrib.fasthttp import LocustBadStatusCode
+from locust.exception import CatchResponseError
+from requests.exceptions import HTTPError
 
+from harness.load.locustfile import AssertionsCount, Words
+from harness.load.resending import Resending
 from harness.recording.layout import (
     ERROR_OF,
     NO_INSTANCE,
@@ -29,16 +34,16 @@ from harness.recording.layout import (
     NONE,
     NOT_THERE,
     OTHER,
+    REJECTED,
     STATUS,
     STRUCT,
     TIMED_OUT,
+    TRUNCATED,
     UNIDENTIFIED,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from locust import User
 
     from harness.load.profile import Asked, LoadProfile
 
@@ -49,6 +54,10 @@ _ODD_BYTES: Final = 300
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 _connect = gevent.socket.socket.connect
+
+# What Locust's clients raise by themselves: for a status, and where there was no answer.
+_OF_STATUS: Final = (HTTPError, LocustBadStatusCode)
+_OF_CLIENT: Final = (OSError, HTTPParseError, HTTPConnectionClosed)
 
 
 class ClientPhase:
@@ -94,6 +103,9 @@ class ClientPhase:
         self._odd: str | None = None
         self._attempts = 0
         self._established = 0
+        self._rejections, self._raised = Words(), Words()
+        self._resending = Resending()
+        self._assertions = AssertionsCount()
         # A function, which becomes a method of the socket; a method of this object would not.
         gevent.socket.socket.connect = lambda sock, address: self._connect(sock, address)  # noqa: PLW0108
 
@@ -151,14 +163,24 @@ class ClientPhase:
         return {
             "user": "locustfile" if self.profile.locustfile else "http",
             "connections": self._established,
-            "resent": 0,
+            "resent": self._resending.count,
             "unsent": 0,
             "odd_answer": self._odd,
+            "rejections": dict(self._rejections.counts),
+            "raised": dict(self._raised.counts),
         }
+
+    def note_raised(self, exception: BaseException) -> bool:
+        """Count what a task of a locustfile has raised; Locust goes on with the next one."""
+        if self.profile.locustfile:
+            self._raised.add(exception)
+        return bool(self.profile.locustfile)
 
     def close(self) -> None:
         """Leave sockets and events as they were."""
         gevent.socket.socket.connect = _connect
+        self._resending.end()
+        self._assertions.end()
         self._events.request.remove_listener(self._on_request)
 
     def _connect(self, sock: Any, address: Any) -> None:
@@ -184,7 +206,9 @@ class ClientPhase:
         start_ns = time.monotonic_ns() - latency_ns
         made = getattr(gevent.getcurrent(), "wire", _Made(0, 0))
         status = int(getattr(response, "status_code", 0) or 0)
-        error = _error_of(said.get("exception"), status)
+        exception = said.get("exception")
+        error = self._error_of(exception, status)
+        self._resending.ended(error)
         instance = NO_INSTANCE
         if status:
             instance = self._instance(response)
@@ -207,6 +231,18 @@ class ClientPhase:
             error,
             getattr(gevent.getcurrent(), "route", 0),
         )
+
+    def _error_of(self, exception: Any, status: int) -> int:
+        """Classify how a request ended; a locustfile decides for itself what is a success."""
+        if not self.profile.locustfile:
+            return STATUS if status >= 400 else _failure(exception)
+        if exception is None or isinstance(exception, _OF_STATUS):
+            return NONE if exception is None else STATUS
+        failure = OTHER if isinstance(exception, CatchResponseError) else _failure(exception)
+        if failure == OTHER and not isinstance(exception, _OF_CLIENT):
+            self._rejections.add(exception)
+            return REJECTED
+        return failure
 
     @property
     def _names(self) -> bool:
@@ -232,21 +268,6 @@ class ClientPhase:
             self._odd = f"HTTP {response.status_code} {body.decode('utf-8', 'backslashreplace')}"
 
 
-@cache  # once in a process: it may register listeners of its own
-def classes_of(locustfile: str) -> list[type[User]]:
-    """Give the classes of users in a locustfile.
-
-    Raises
-    ------
-    ValueError
-        There are none.
-    """
-    classes, _ = load_locustfile(locustfile)
-    if not classes:
-        raise ValueError(f"{locustfile} has no class of users")
-    return list(classes.values())
-
-
 class _Made:
     """A connection as it was made."""
 
@@ -257,18 +278,18 @@ class _Made:
         self.source = source
 
 
-def _error_of(exception: Any, status: int) -> int:
-    if status >= 400:
-        return STATUS
+def _failure(exception: Any) -> int:
+    """Classify what a client raised."""
     if exception is None:
         return NONE
     for seen in _causes(exception):
         if isinstance(seen, TimeoutError):
             return TIMED_OUT
-        if isinstance(seen, OSError) and seen.errno == errno.EADDRNOTAVAIL:
-            return NO_PORT
-        if isinstance(seen, OSError) and seen.errno in ERROR_OF:
-            return ERROR_OF[seen.errno]
+        if isinstance(seen, RemoteDisconnected | HTTPConnectionClosed):
+            return TRUNCATED
+        number = seen.errno if isinstance(seen, OSError) else None
+        if number == errno.EADDRNOTAVAIL or number in ERROR_OF:
+            return ERROR_OF.get(number, NO_PORT)
     return OTHER
 
 

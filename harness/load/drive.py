@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import gevent
 import numpy as np
 
-from harness.load.clients import AskingUser, ClientPhase, classes_of
+from harness.load.clients import AskingUser, ClientPhase
 from harness.load.feed import StatsFeed
+from harness.load.locustfile import classes_of, shape_of
+from harness.load.stages import Stages
 from harness.load.user import BareUser, Phase
 from harness.load.wired import WirePhase, WireUser
 from harness.recording.layout import ERRORS, NONE, as_array
 
 if TYPE_CHECKING:
-    from locust import User
+    from locust import LoadTestShape, User
 
     from harness.common.channel import Message
     from harness.load.profile import LoadProfile
@@ -43,6 +45,19 @@ def user_classes(profile: LoadProfile) -> list[type[User]]:
         return classes_of(profile.locustfile)
     classes: dict[str, type[User]] = {"wire": WireUser, "gevent": BareUser, "http": AskingUser}
     return [classes[profile.user]]
+
+
+def shape(profile: LoadProfile, runner: Any) -> LoadTestShape | None:
+    """Give Locust's shape of this load; None where the number of users stays.
+
+    Raises
+    ------
+    ValueError
+        The locustfile has several.
+    """
+    if profile.user_stages:
+        return Stages(profile.user_stages)
+    return shape_of(profile.locustfile, runner) if profile.locustfile else None
 
 
 class Drive:
@@ -85,7 +100,12 @@ class Drive:
         self._feed = StatsFeed(environment.stats, asked, offset_ns)
 
     def _on_user_error(self, exception: BaseException, **_: object) -> None:
-        """Let a defect of the user end the process: Locust would log it and try again for ever."""
+        """Let a defect of the user end the process: Locust would log it and try again for ever.
+
+        What a locustfile raises is its own affair: it goes on, and the result says what was raised.
+        """
+        if isinstance(self.phase, ClientPhase) and self.phase.note_raised(exception):
+            return
         self._bug = self._bug or exception
         self.phase.stop()
 
@@ -98,8 +118,9 @@ class Drive:
         Exception
             What their class raised.
         """
-        if runner.spawning_greenlet is not None and runner.spawning_greenlet.exception is not None:
-            raise runner.spawning_greenlet.exception
+        for greenlet in (runner.spawning_greenlet, runner.shape_greenlet):
+            if greenlet is not None and greenlet.exception is not None:
+                raise greenlet.exception
 
     def flush(self) -> list[bytes]:
         """Count what was recorded since the last time, and give it, packed."""
@@ -140,6 +161,8 @@ class Drive:
             "identities": phase.identities,
             "cpu_ns": cpu_ns,
             "stopped_early": phase.stopped,
+            "rejections": {},
+            "raised": {},
             **phase.report(),
         }
 

@@ -32,6 +32,7 @@ OnProgress: TypeAlias = "Callable[[Message, npt.NDArray[Any]], None]"
 _READY_DEADLINE_S = 60
 _APART_DEADLINE_S = 600  # to get ready on an emulated machine
 _QUIT_DEADLINE_S = 5
+_MOST_SHOWN = 3
 _SILENCE_S = 30  # the generator reports four times a second
 _AFTER_END_S = 30  # what a load may last beyond its duration and the time limit of its last requests
 _STOPPED_SILENCE_S = 5  # when the user has asked to end
@@ -92,6 +93,11 @@ class PhaseResult:
         many messages of each were dropped.
     workers
         What each worker did, as `harness.load.master` reports it; none where one process did all.
+    resent
+        Requests that the client sent again by itself, because the server had closed the connection.
+    rejections, raised
+        A locustfile's words for the answers that it called failures, and what its tasks raised, with
+        how often.
     """
 
     identities: tuple[str, ...]
@@ -105,6 +111,9 @@ class PhaseResult:
     unsent: int = 0
     workers: tuple[Message, ...] = ()
     strangers: tuple[tuple[str, int], ...] = ()
+    resent: int = 0
+    rejections: dict[str, int] = field(default_factory=dict)
+    raised: dict[str, int] = field(default_factory=dict)
 
 
 class Driver:
@@ -276,6 +285,9 @@ def _driven(done: Message) -> PhaseResult:
         unsent=done["unsent"],
         workers=tuple(done.get("workers", ())),
         strangers=tuple(done.get("strangers", {}).items()),
+        resent=done["resent"],
+        rejections=done["rejections"],
+        raised=done["raised"],
     )
 
 
@@ -344,6 +356,13 @@ def _user_stages(load: Load) -> tuple[tuple[int, int], ...]:
     return tuple((stage.users or 0, stage.for_ns) for stage in load.stages or ())
 
 
+def worded(counts: dict[str, int]) -> str:
+    """Give words with how often they came, the most frequent first; of many, the first three."""
+    order = sorted(counts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{count:,} times {words!r}" for words, count in order[:_MOST_SHOWN])
+    return shown + (f" and {len(order) - _MOST_SHOWN:,} other words" if len(order) > _MOST_SHOWN else "")
+
+
 def raise_if_unanswered(driven: PhaseResult, profile: LoadProfile) -> None:
     """Refuse to go on with load that reaches no instance.
 
@@ -365,6 +384,10 @@ def raise_if_unanswered(driven: PhaseResult, profile: LoadProfile) -> None:
         raise LoadError(
             f"no answer of {endpoint} names its instance (application.identity: {where}); "
             f"the first began: {driven.odd_answer!r}"
+        )
+    if driven.rejections:
+        raise LoadError(
+            f"the locustfile called every answer a failure, {counts}: {worded(driven.rejections)}"
         )
     what = "every answer was an error" if "status" in driven.error_counts else "no answer"
     raise LoadError(f"{what} at {endpoint}{profile.path}: {driven.requests:,} requests, {counts}")

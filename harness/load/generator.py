@@ -27,14 +27,14 @@ import gevent
 import gevent.queue
 import locust
 from locust.env import Environment
+from locust.runners import STATE_STOPPED
 
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.errors import LoadError
-from harness.load.drive import PROGRESS_S, AnyPhase, Drive, user_classes
+from harness.load.drive import PROGRESS_S, AnyPhase, Drive, shape, user_classes
 from harness.load.master import Master
 from harness.load.process import leave, quieten
 from harness.load.profile import LoadProfile
-from harness.load.stages import Stages
 from harness.load.wired import AVAILABLE, WirePhase
 
 
@@ -77,8 +77,8 @@ class _LocalDrive:
         environment: Any = Environment(user_classes=user_classes(phase.profile), events=locust.events)
         drive.attach(environment)
         runner = environment.create_local_runner()
-        if phase.profile.user_stages:
-            environment.shape_class = Stages(phase.profile.user_stages)
+        environment.shape_class = shape(phase.profile, runner)
+        if environment.shape_class is not None:
             runner.start_shape()
         else:
             spawn_rate = phase.profile.spawn_rate_per_s or phase.locust_users
@@ -165,6 +165,9 @@ def _all_have_ended(runner: Any, phase: AnyPhase) -> bool:
     """Wait a moment for all users to have come, and then for all to have gone."""
     if isinstance(phase, WirePhase) and phase.profile.user_stages:  # a stage may have none
         return bool(phase.ended.wait(timeout=PROGRESS_S))
+    if runner.environment.shape_class is not None:  # it may have none for a while, too
+        gevent.sleep(PROGRESS_S)
+        return bool(runner.state == STATE_STOPPED)
     runner.spawning_greenlet.join(timeout=PROGRESS_S)
     ended: bool = runner.spawning_greenlet.ready() and runner.user_greenlets.join(timeout=PROGRESS_S)
     return ended

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,16 +24,17 @@ from locust.runners import MasterRunner
 
 from harness._version import __version__
 from harness.errors import LoadError
-from harness.load.drive import PROGRESS_S, user_classes
+from harness.load.drive import PROGRESS_S, shape, user_classes
 from harness.load.profile import LoadProfile
 from harness.load.secured import secure_master
 from harness.load.sharing import Offset, drifted, offset_of, shares
-from harness.load.stages import Stages
 from harness.load.worker import about, digest_of
 from harness.recording.layout import ERRORS, NO_INSTANCE, NONE, as_array
 from harness.types import authority
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.common.channel import Channel, Message
     from harness.load.sharing import Share
 
@@ -294,11 +296,10 @@ class MasterDrive:
         master.runner.send_message("go")
         if self._stopped:
             master.runner.send_message("end")
-        if profile.user_stages:
-            master.environment.shape_class = Stages(profile.user_stages)
+        master.environment.shape_class = shape(profile, master.runner)
+        if master.environment.shape_class is not None:
             master.runner.start_shape()
         else:
-            master.environment.shape_class = None
             users = len(self._living()) if profile.stages else profile.users
             self._starting = gevent.spawn(master.runner.start, users, profile.spawn_rate_per_s or users)
 
@@ -366,6 +367,7 @@ class MasterDrive:
             "user": next((one["user"] for one in done), self._profile.user),
             "odd_answer": next((one["odd_answer"] for one in done if one["odd_answer"]), None),
             **{key: sum(one[key] for one in done) for key in ("connections", "resent", "unsent")},
+            **{key: _added(one[key] for one in done) for key in ("rejections", "raised")},
             "locust": {"num_requests": stats.num_requests, "num_failures": stats.num_failures},
             "workers": rows,
             "strangers": dict(master.strangers),
@@ -395,3 +397,10 @@ class MasterDrive:
             "uncertainty_ns": clock.uncertainty_ns,
             "lost": worker.lost,
         }
+
+
+def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)

@@ -56,6 +56,7 @@ ERRORS: Final = (
     "status",  # an answer with status 400 or above
     "no_port",  # the generator's own machine has no local port left: its limit, not the endpoint's
     "other",
+    "rejected",  # an answer that the locustfile called a failure
 )
 """Classes of failure; the index is the code in the record."""
 
@@ -71,6 +72,7 @@ ERRORS: Final = (
     STATUS,
     NO_PORT,
     OTHER,
+    REJECTED,
 ) = range(len(ERRORS))
 
 

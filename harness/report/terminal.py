@@ -181,6 +181,9 @@ def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str
     if generator.unsent:
         words = f"{generator.unsent:,} arrivals found no free connection before the end; raise load.users"
         yield "unsent", words, "yellow"
+    if generator.resent:
+        words = f"{generator.resent:,} requests were sent again: connections closed before their answer"
+        yield "resent", words, "yellow"
 
 
 def _test_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:

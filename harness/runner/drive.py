@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import LoadError
 from harness.faults.injector import FaultInjector, Watcher
 from harness.faults.membership import Membership
-from harness.load.driver import profile_for, raise_if_unanswered
+from harness.load.driver import profile_for, raise_if_unanswered, worded
 from harness.runner.counters import Counters
 from harness.runner.progress import Kept, on_progress
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from harness.runner.phases import Phases
     from harness.runner.provision import Provisioned
     from harness.scenario import Scenario
+
+
+_EARLY_NS = 300_000_000  # generators look four times a second
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,12 @@ def drive(exposed: Exposed, profile: LoadProfile, pending: PendingResult, phases
         members_changed=bool(membership.followed),
         looks=early_stop.all_looks if early_stop else None,
         interrupted=interrupted,
-        warnings=(*warnings, *_lost_workers(load), *_strangers(load)),
+        warnings=(
+            *warnings,
+            *_lost_workers(load),
+            *_strangers(load),
+            *_locustfiles_words(scenario, load, interrupted=interrupted),
+        ),
     )
 
 
@@ -151,7 +159,10 @@ def _require_requests(load: PhaseResult, profile: LoadProfile, *, interrupted: b
     if not load.requests:
         if interrupted:
             raise KeyboardInterrupt
-        raise LoadError("the load made no request at all; see load.rate, load.stages and load.duration")
+        raised = f"; the locustfile's tasks raised: {worded(load.raised)}" if load.raised else ""
+        raise LoadError(
+            f"the load made no request at all; see load.rate, load.stages and load.duration{raised}"
+        )
     raise_if_unanswered(load, profile)
 
 
@@ -219,6 +230,24 @@ def _too_few(scenario: Scenario, load: PhaseResult) -> list[str]:
         return []
     within = f"load.duration ({scenario.load.duration_ns / 1e9:g} s); lengthen it"
     return [f"only {load.requests:,} of {asked:,} requests began within {within}"]
+
+
+def _locustfiles_words(scenario: Scenario, load: PhaseResult, *, interrupted: bool) -> list[str]:
+    """Say what a locustfile has rejected and raised, and whether it ended the load by itself."""
+    found = []
+    if load.rejections:
+        number = sum(load.rejections.values())
+        found.append(f"the locustfile called {number:,} answers failures: {worded(load.rejections)}")
+    if load.raised:
+        number = sum(load.raised.values())
+        found.append(f"the locustfile's tasks raised {number:,} exceptions: {worded(load.raised)}")
+    early = load.wall_ns < scenario.load.duration_ns - _EARLY_NS
+    if load.user == "locustfile" and early and not interrupted and scenario.load.until is None:
+        found.append(
+            f"the locustfile's users or its shape ended the load after {load.wall_ns / 1e9:.1f} of "
+            f"{scenario.load.duration_ns / 1e9:g} s"
+        )
+    return found
 
 
 def _lost_workers(load: PhaseResult) -> list[str]:

@@ -146,6 +146,8 @@ class Generator(Model):
     that used up its processor time: of one core for the generator, of one for each instance, of all
     for a proxy and for all together (`machine`); null if none did. `lag_ns` and `unsent` are an
     open loop's: how late arrivals were sent, and how many found no free connection before the end.
+    `resent` counts requests that a client sent again by itself, because the server had closed the connection
+    before the answer began: as many connections were dropped.
     Where several `workers` shared the load, `cpu_fraction` is that of the busiest.
     """
 
@@ -155,6 +157,7 @@ class Generator(Model):
     limit: Limit | None = None
     lag_ns: Lag | None = None
     unsent: int = 0
+    resent: int = 0
     workers: tuple[Worker, ...] = ()
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.recording.layout import ERRORS, FIELDS, NO_INSTANCE, NONE, OTHER, STRUCT, as_array, dtype
+from harness.recording.layout import ERRORS, FIELDS, NO_INSTANCE, NONE, REJECTED, STRUCT, as_array, dtype
 
 
 def test_packed_record_reads_back_field_by_field() -> None:
@@ -26,8 +26,8 @@ def test_incomplete_last_record_is_left_out() -> None:
 
 def test_error_codes_are_indexes_of_their_names() -> None:
     """The constants and the names can't drift apart."""
-    assert (ERRORS[NONE], ERRORS[OTHER]) == ("none", "other")
-    assert len(set(ERRORS)) == len(ERRORS) == OTHER + 1
+    assert (ERRORS[NONE], ERRORS[REJECTED]) == ("none", "rejected")
+    assert len(set(ERRORS)) == len(ERRORS) == REJECTED + 1
 
 
 @pytest.mark.parametrize("module", ["harness.load.profile", "harness.recording.layout"])

@@ -19,6 +19,7 @@ enum error {
     STATUS,
     NO_PORT,
     OTHER,
+    REJECTED, /* by a locustfile: never here */
     ERRORS
 };
 

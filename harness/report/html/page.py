@@ -38,7 +38,7 @@ _SCENARIOS = 400_000
 """Rows of instances, and characters of rules and of scenarios, that a page has at most, over all results."""
 _LEAST_ROWS, _MOST_ROWS = 20, 2_000
 _MOST_TEXT = 60_000
-_GENERATOR = frozenset({"generator", "workers", "lag", "unsent"})
+_GENERATOR = frozenset({"generator", "workers", "lag", "unsent", "resent"})
 _ELSEWHERE = frozenset({"warning", "verdict", "expected", "event", "recovers", "route", "misrouted"})
 _DIFFERENCES = 20
 
