@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.crosscheck import crosscheck
 from harness.analysis.elsewhere import counted_elsewhere, words_of
 from harness.analysis.evidence import evidence
+from harness.analysis.identity import mistaken
 from harness.analysis.impact import impacts
 from harness.analysis.latency import latency, latency_from_send
 from harness.analysis.load import cpu_time, generator
@@ -49,7 +50,9 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     recorded = units_of(recording, observed.balancing.unit)
     units = counted_elsewhere(recording, recorded, observed)
     sample = _sample(recording, units, observed)
-    routed = _judged(scenario, sample, observed)
+    routed = _doubted(
+        _judged(scenario, sample, observed), mistaken(recording, units[sample.unit], observed.readings.tables)
+    )
     shown, requests = routed.evidence, len(recording.rows)
     errors = recording.errors_by_class()
     impact = impacts(recording, observed.events, scenario, sample.unit)
@@ -111,6 +114,14 @@ def _judged(scenario: Scenario, sample: Sample, observed: Observed) -> Routed:
         return routed_evidence(scenario, sample, observed.looks)
     looks = None if observed.looks is None else observed.looks[0]
     return Routed(evidence(scenario, replace(sample, looks=looks)), (), {})
+
+
+def _doubted(routed: Routed, doubt: str | None) -> Routed:
+    """Let no verdict stand where the counts are not those of the instances."""
+    if doubt is None:
+        return routed
+    judged = replace(routed.evidence.judged, verdict="inconclusive", reason=doubt, more=None)
+    return replace(routed, evidence=replace(routed.evidence, judged=judged))
 
 
 def _passed(scenario: Scenario, routed: Routed, recovered: Recovers | None) -> bool:

@@ -40,7 +40,7 @@ def own_names(identities: Sequence[str], replicas: int) -> tuple[str, ...]:
         raise LoadError(
             f"{len(distinct)} different identities answered, {distinct[0]!r} and {distinct[1]!r} among them, "
             f"but there are {replicas} replicas: the identity must be the same in all answers of an "
-            f"instance and differ between instances, as its host name does"
+            f"instance, of each of its processes, and differ between instances, as its host name does"
         )
     unseen = (f"(unseen {number})" for number in range(1, replicas - len(distinct) + 1))
     return (*distinct, *unseen)

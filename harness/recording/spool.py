@@ -145,12 +145,11 @@ def recovered(folder: Path, instance_names: Sequence[str]) -> Recording | None:
     if not any((block.rows["instance"] != NO_INSTANCE).any() for block in blocks):
         return None
     # The names of later blocks begin with those of earlier ones.
-    return Recording.of_run(
-        np.concatenate([block.rows for block in blocks]),
-        blocks[-1].instances,
-        instance_names,
-        blocks[-1].routes,
-    )
+    rows, last = np.concatenate([block.rows for block in blocks]), blocks[-1]
+    if not set(last.instances) <= set(instance_names) and len(last.instances) > len(instance_names):
+        # They may be why it did not come to its end.
+        return Recording.of_generator(rows, last.instances, last.routes)
+    return Recording.of_run(rows, last.instances, instance_names, last.routes)
 
 
 def _read(folder: Path) -> Iterator[Recording]:

@@ -10,6 +10,7 @@ from harness.errors import LoadError
 from harness.faults.injector import FaultInjector, Watcher
 from harness.faults.membership import Membership
 from harness.load.driver import profile_for, raise_if_unanswered, worded
+from harness.recording.identities import own_names
 from harness.runner.counters import Counters
 from harness.runner.progress import Kept, on_progress
 
@@ -75,7 +76,7 @@ def warm_up(exposed: Exposed, phases: Phases) -> LoadProfile:
     Raises
     ------
     LoadError
-        No instance answers.
+        No instance answers, or more identities than there are instances do.
     """
     lab = exposed.lab
     profile = profile_for(lab.scenario, lab.host, wire=lab.driver.wire)
@@ -86,9 +87,18 @@ def warm_up(exposed: Exposed, phases: Phases) -> LoadProfile:
             stages = tuple((rate, duration_ns) for rate, _ in profile.stages[:1])
             unbounded = replace(profile, requests=None, stages=stages, user_stages=())
             show = on_progress(phases.progress, lab.driver, duration_ns)
-            raise_if_unanswered(lab.driver.drive("warm_up", unbounded, duration_ns, show), profile)
+            warmed = lab.driver.drive("warm_up", unbounded, duration_ns, show)
+            raise_if_unanswered(warmed, profile)
+            _require_no_more_names(lab.scenario, warmed.identities)
         exposed.analysis.result()  # raises what could not be imported
     return profile
+
+
+def _require_no_more_names(scenario: Scenario, identities: Sequence[str]) -> None:
+    """Refuse to go on where more identities than instances answer, before there is a load to be lost."""
+    instances = scenario.all_instances()
+    if not set(identities) <= set(instances):
+        own_names(identities, len(instances))
 
 
 def drive(exposed: Exposed, profile: LoadProfile, pending: PendingResult, phases: Phases) -> Driven:
