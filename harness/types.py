@@ -165,6 +165,33 @@ class Member(_Place):
 
 
 @dataclass(frozen=True)
+class Health:
+    """How an instance tells that it is well, or ready.
+
+    Attributes
+    ----------
+    path
+        What a GET request asks for; empty for the path that the route of an instance begins with.
+    status
+        The one status of a good answer; None for any from 200 to 399.
+    tcp
+        Whether a connection is enough, and nothing is asked.
+    """
+
+    path: str = ""
+    status: int | None = None
+    tcp: bool = False
+
+    def accepts(self, status: int) -> bool:
+        """Tell whether this is the status of a good answer."""
+        return status == self.status if self.status is not None else 200 <= status < 400
+
+    def path_for(self, route: str) -> str:
+        """Give what to ask an instance of a route for, which is known by how its paths begin."""
+        return self.path or route
+
+
+@dataclass(frozen=True)
 class Counted:
     """What the kernel or a program counted since `Strategy.expose`.
 

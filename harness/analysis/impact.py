@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _NEVER: Final = int(np.iinfo(np.int64).max)
 _SECOND_NS: Final = 10**9
-_SERVER_ERROR: Final = 500
 
 
 def impacts(
@@ -206,12 +205,10 @@ class Impact:
     def _classes(self, lost: Mask) -> dict[str, int]:
         """Count lost requests by what went wrong."""
         kinds = Counter(self._column("error")[lost].tolist())
-        answered = kinds.pop(STATUS, 0)
-        server = _count(self._column("status")[lost] >= _SERVER_ERROR)
+        kinds.pop(STATUS, 0)
         classes = {ERRORS[kind]: count for kind, count in sorted(kinds.items())}
-        return classes | {
-            name: count for name, count in (("4xx", answered - server), ("5xx", server)) if count
-        }
+        statuses = Counter(self._column("status")[lost & (self._column("error") == STATUS)].tolist())
+        return classes | {f"status {code}": count for code, count in sorted(statuses.items())}
 
     @cached_property
     def _chosen(self) -> _Chosen:

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.analysis.early_stop import EarlyStop
 from harness.analysis.evidence import Evidence, evidence
+from harness.analysis.statuses import LAYER_OF_REQUESTS, status_rows
 from harness.analysis.units import units_of
 from harness.recording.identities import relabel
 from harness.recording.layout import NO_INSTANCE
@@ -189,6 +190,7 @@ def _row(scenario: Scenario, recording: Recording, part: Part, own: Sample, show
         share=len(requests) / len(rows) if len(rows) else None,
         expected_share=shares_of_load(scenario.routes)[part.name],
         errors=own.recording.errors_by_class(),
+        statuses=status_rows(own.recording, LAYER_OF_REQUESTS),
         misrouted=int(answered) - int(own.units["request"].counts.sum()),
         verdict=shown.judged.verdict,
         reason=shown.judged.reason,

@@ -16,6 +16,7 @@ from harness.analysis.load import cpu_time, generator
 from harness.analysis.recovery import recovers
 from harness.analysis.routes import Routed, routed_evidence
 from harness.analysis.rows import instance_rows
+from harness.analysis.statuses import status_rows
 from harness.analysis.units import Sample, units_of
 from harness.errors import LoadError
 from harness.summary.run import Counts, Memory, Summary
@@ -70,6 +71,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         instances=instance_rows(recording.instances, units, sample, shown, routed.instances),
         counts=_counts(units, requests, sum(errors.values())),
         errors=errors,
+        statuses=status_rows(recording, observed.balancing.layer),
         witnesses=crosscheck(recording, recorded, observed.balancing.layer, observed.readings.tables),
         latency_ns=quantiles,
         latency_from_send_ns=latency_from_send(recording),

@@ -20,6 +20,7 @@ from harness.engines.base import Changes, Served, Version
 from harness.engines.container_host import ContainedHost
 from harness.engines.docker_api import Container, Containers, Plan
 from harness.engines.forkserver import SLOT_WORDS
+from harness.engines.readiness import wait_ready
 from harness.errors import EngineError, RefusedError
 from harness.hosts.address_plan import IPV4
 from harness.images.catalogue import CATALOGUE
@@ -146,6 +147,7 @@ class ContainerEngine:
             )
             for container in containers
         ]
+        wait_ready(self._host, members, self._workload.ready, self._workload.start_timeout_ns)
         with self._listens:
             self._members |= {member.name: member for member in members}
             self._listens.notify_all()

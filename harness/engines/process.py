@@ -20,6 +20,7 @@ from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import printable
 from harness.engines.base import Change, Served
 from harness.engines.forkserver import SLOT_WORDS
+from harness.engines.readiness import wait_ready
 from harness.errors import EngineError
 from harness.instance.server import CONTROL_WORD, control
 from harness.types import Member
@@ -52,7 +53,7 @@ class ProcessChanges:
         Gives an instance that listens.
     """
 
-    def __init__(self, sock: socket.socket, member: Callable[[str], Member]) -> None:
+    def __init__(self, sock: socket.socket, member: Callable[[str], Member | None]) -> None:
         self._sock = sock
         self._member = member
 
@@ -107,6 +108,8 @@ class ProcessEngine:
         self._names: list[str] = []  # each at its slot
         self._members: dict[str, Member] = {}
         self._sandbox = ""
+        self._ready: set[str] = set()
+        self._is_ready = threading.Condition()
         self._counts = not workload.command  # whether all of them do
 
     def prepare(self) -> None:
@@ -141,10 +144,25 @@ class ProcessEngine:
             Member(name, address, self._port, (weights or {}).get(name, 1))
             for name, address in zip(names, self._addresses(names, pids), strict=True)
         ]
+        with self._is_ready:
+            self._ready.difference_update(names)
         self._members |= {member.name: member for member in members}
         go = {"do": "go", "port": self._port, "deadline_ns": app.start_timeout_ns}
         self._raise_if_not_up(names, command, self._ask(go))
+        wait_ready(self._host, members, app.ready, app.start_timeout_ns)
+        with self._is_ready:
+            self._ready.update(names)
+            self._is_ready.notify_all()
         return members
+
+    def _listening(self, name: str) -> Member | None:
+        """Give an instance that listens, once it is ready where it says when; None where it never is."""
+        if self._workload.ready is not None:
+            with self._is_ready:
+                self._is_ready.wait_for(lambda: name in self._ready, self._workload.start_timeout_ns / 1e9)
+                if name not in self._ready:
+                    return None
+        return self._members[name]
 
     def _addresses(self, names: Sequence[str], pids: Sequence[int]) -> list[str]:
         """Connect new instances to the host, and give each one's address."""
@@ -204,7 +222,7 @@ class ProcessEngine:
         ours, theirs = socket.socketpair()
         with theirs:
             self._ask({"do": "follow"}, (theirs.fileno(),))
-        return ProcessChanges(ours, self._members.__getitem__)
+        return ProcessChanges(ours, self._listening)
 
     def memory_bytes(self) -> dict[str, int]:
         """Give nothing: instances share most of their memory."""

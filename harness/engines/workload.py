@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.types import Health
+
 _DEFAULT_PORT = 8080
 _START_TIMEOUT_NS = 10_000_000_000
 
@@ -50,6 +52,8 @@ class Workload:
         How long all instances may take to listen.
     most
         The most instances there will be.
+    ready
+        How an instance tells that it is ready, before it gets load; None where it is as soon as it listens.
     limits, proxy_limits
         What each instance's container, and the strategy's, may use.
     """
@@ -62,5 +66,6 @@ class Workload:
     delay_ns: int = 0
     start_timeout_ns: int = _START_TIMEOUT_NS
     most: int = 1
+    ready: Health | None = None
     limits: Limits = Limits()
     proxy_limits: Limits = Limits()

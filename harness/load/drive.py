@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import gevent
@@ -16,7 +17,7 @@ from harness.load.locustfile import classes_of, shape_of
 from harness.load.stages import Stages
 from harness.load.user import BareUser, Phase
 from harness.load.wired import WirePhase, WireUser
-from harness.recording.layout import ERRORS, NONE, as_array
+from harness.recording.layout import ERRORS, NONE, as_array, failed_statuses
 
 if TYPE_CHECKING:
     from locust import LoadTestShape, User
@@ -81,6 +82,7 @@ class Drive:
         self.phase: AnyPhase = make(profile, duration_ns, records)
         self.requests = 0
         self._error_counts = np.zeros(len(ERRORS), np.int64)
+        self._statuses: Counter[int] = Counter()
         self._bug: BaseException | None = None
 
     def attach(self, environment: Any) -> None:
@@ -129,6 +131,7 @@ class Drive:
             array = as_array(block)
             self.requests += len(array)
             self._error_counts += np.bincount(array["error"], minlength=len(ERRORS))
+            self._statuses.update(failed_statuses(array))
             if self.phase.feeds:
                 self._feed.add(array, body_bytes)
             blocks.append(block)
@@ -158,6 +161,7 @@ class Drive:
             "requests": self.requests,
             "errors": self.errors,
             "error_counts": {name: n for name, n in counts.items() if n and name != ERRORS[NONE]},
+            "statuses": sorted(self._statuses.items()),
             "identities": phase.identities,
             "cpu_ns": cpu_ns,
             "stopped_early": phase.stopped,

@@ -80,6 +80,8 @@ class PhaseResult:
         What the records' instance numbers stand for.
     requests, errors, error_counts
         All requests, those that failed, and those by class.
+    statuses
+        How many answers failed by each status.
     wall_ns, cpu_ns
         How long it took, and the processor time that the generator used meanwhile.
     user
@@ -114,6 +116,7 @@ class PhaseResult:
     resent: int = 0
     rejections: dict[str, int] = field(default_factory=dict)
     raised: dict[str, int] = field(default_factory=dict)
+    statuses: tuple[tuple[int, int], ...] = ()
 
 
 class Driver:
@@ -288,6 +291,7 @@ def _driven(done: Message) -> PhaseResult:
         resent=done["resent"],
         rejections=done["rejections"],
         raised=done["raised"],
+        statuses=tuple((status, count) for status, count in done["statuses"]),
     )
 
 
@@ -373,7 +377,16 @@ def raise_if_unanswered(driven: PhaseResult, profile: LoadProfile) -> None:
     """
     if driven.errors < driven.requests or not driven.requests:
         return
-    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in driven.error_counts.items())
+    counts = ", ".join(
+        [
+            f"{count:,} {kind.replace('_', ' ')}"
+            for kind, count in driven.error_counts.items()
+            if kind != "status"
+        ]
+        + [f"{status} \u00d7 {count:,}" for status, count in driven.statuses]
+    )
+    if driven.statuses and not driven.identities:
+        counts += ", none of which names an instance: is it the proxy's, as application.health may be wrong?"
     endpoint = profile.authority()
     if "unidentified" in driven.error_counts:
         where = (

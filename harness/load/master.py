@@ -29,7 +29,7 @@ from harness.load.profile import LoadProfile
 from harness.load.secured import secure_master
 from harness.load.sharing import Offset, drifted, offset_of, shares
 from harness.load.worker import about, digest_of
-from harness.recording.layout import ERRORS, NO_INSTANCE, NONE, as_array
+from harness.recording.layout import ERRORS, NO_INSTANCE, NONE, as_array, failed_statuses
 from harness.types import authority
 
 if TYPE_CHECKING:
@@ -234,6 +234,7 @@ class MasterDrive:
         self._identities: dict[str, int] = {}
         self._requests = 0
         self._error_counts = np.zeros(len(ERRORS), np.int64)
+        self._statuses: Counter[int] = Counter()
         self._stopped = False
         self._started_ns = 0
         self._starting = gevent.Greenlet()
@@ -335,6 +336,7 @@ class MasterDrive:
         rows["instance"][identified] = np.array(worker.places, np.uint32)[rows["instance"][identified]]
         self._requests += len(rows)
         self._error_counts += np.bincount(rows["error"], minlength=len(ERRORS))
+        self._statuses.update(failed_statuses(rows))
         view = memoryview(rows.tobytes())
         while view:
             view = view[os.write(self._fd, view) :]
@@ -362,6 +364,7 @@ class MasterDrive:
             "started_ns": self._started_ns,
             "ended_ns": ended_ns,
             "error_counts": {name: n for name, n in counts.items() if n and name != ERRORS[NONE]},
+            "statuses": sorted(self._statuses.items()),
             "cpu_ns": own_cpu_ns + sum(worker.cpu_ns for worker in master.workers.values()),
             "stopped_early": self._stopped,
             "user": next((one["user"] for one in done), self._profile.user),

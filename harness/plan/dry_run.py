@@ -76,7 +76,7 @@ def provisioned(scenario: Scenario) -> list[Step]:
     StrategyError
         A run would fail with it. That the strategy refuses so many members is a remark, and no error.
     """
-    strategy = scenario.strategy.made()
+    strategy = scenario.made_strategy()
     endpoint = Endpoint(HOSTS[scenario.host].address, scenario.port)
     members = members_of(scenario, strategy.can.placement)
     sources = IPV4.sources(scenario.client, scenario.clients())

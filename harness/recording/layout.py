@@ -106,3 +106,11 @@ def as_array(data: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
     import numpy as np  # noqa: PLC0415  the parent imports this module before it needs numpy
 
     return np.frombuffer(data, dtype(), count=len(data) // STRUCT.size)
+
+
+def failed_statuses(rows: npt.NDArray[np.void]) -> dict[int, int]:
+    """Count the answers that failed by their status, by that."""
+    import numpy as np  # noqa: PLC0415  see above
+
+    statuses, counts = np.unique(rows["status"][rows["error"] == STATUS], return_counts=True)
+    return dict(zip(statuses.tolist(), counts.tolist(), strict=True))

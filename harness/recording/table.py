@@ -15,7 +15,7 @@ from harness.errors import LoadError, ResultError
 from harness.recording.arrow import MAYBE, PROTOCOL_S_OWN, UNITS, as_column, as_dictionary, fill
 from harness.recording.counting import PART, by_instance, first_answers, occurrences
 from harness.recording.identities import own_names, relabel
-from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, dtype
+from harness.recording.layout import ERRORS, NO_INSTANCE, NOT_THERE, STATUS, dtype
 from harness.types import networks_of
 
 if TYPE_CHECKING:
@@ -298,6 +298,15 @@ class Recording:
         """Count the failed requests by what went wrong; only what occurred."""
         counts = np.bincount(self.rows["error"], minlength=len(ERRORS))
         return {str(ERRORS[i]): int(counts[i]) for i in range(1, len(ERRORS)) if counts[i]}
+
+    def failed_statuses(self) -> dict[tuple[int, bool], int]:
+        """Count the answers that failed by their status, and by whether they name an instance."""
+        failed = self.rows[self.rows["error"] == STATUS]
+        named = failed["instance"] != NO_INSTANCE
+        pairs, counts = np.unique(np.stack([failed["status"], named]), axis=1, return_counts=True)
+        return {
+            (int(status), bool(by)): int(count) for (status, by), count in zip(pairs.T, counts, strict=True)
+        }
 
     def first_answers(self, unit: Unit) -> NDArray[np.uint32]:
         """Give the row of the first identified answer, for each unit of a kind that has one."""

@@ -12,7 +12,10 @@ from harness.common.text import printable, wants_no_colour
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.summary.run import Summary
+    from harness.summary.run import RouteRow, Summary
+
+
+_TIMES = "\u00d7"
 
 
 def standard_output() -> Console:
@@ -27,6 +30,16 @@ def duration(duration_ns: int, encoding: str) -> str:
         micro = "u" if printable("µ", encoding) != "µ" else "µ"
         return f"{duration_ns / 1e3:.3g} {micro}s"
     return f"{duration_ns / 1e6:.3g} ms" if duration_ns < 999_500_000 else f"{duration_ns / 1e9:.3g} s"
+
+
+def error_words(outcome: Summary | RouteRow, encoding: str = "utf-8") -> str:
+    """Count failed requests by what went wrong, those that were answered by the status and whose it was."""
+    whose = {"instance": "instances", "proxy": "the proxy", "unknown": "an instance or a proxy, unnamed"}
+    times = _TIMES if printable(_TIMES, encoding) == _TIMES else "x"
+    words = [f"{row.status} {times} {row.count:,}, answered by {whose[row.by]}" for row in outcome.statuses]
+    known = {"status"} if words else set()  # results of before have no more than their sum
+    words = [f"{count:,} {name}" for name, count in outcome.errors.items() if name not in known] + words
+    return "; ".join(words)
 
 
 def whose_units(summary: Summary) -> str:

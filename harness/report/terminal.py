@@ -11,6 +11,7 @@ from rich.text import Text
 from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.format import duration as _duration
+from harness.report.format import error_words
 from harness.summary.run import misrouted_words
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
         yield "memory", f"{'  '.join(memory)}  at most, added up", ""
     for event in summary.events:
         yield from event_facts(event, encoding)
-    errors = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
+    errors = error_words(summary, encoding)
     yield "errors", errors or "none", "red" if errors else ""
     if summary.misrouted:
         yield "misrouted", misrouted_words(summary), "bold red"
@@ -159,8 +160,7 @@ def route_facts(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str
         known = "  ".join(
             f"{name} {_duration(value, encoding)}" for name, value in latency.items() if value is not None
         )
-        errors = ", ".join(f"{count:,} {name}" for name, count in route.errors.items())
-        told = "; ".join(part for part in (said, known, errors) if part)
+        told = "; ".join(part for part in (said, known, error_words(route, encoding)) if part)
         yield "route", told, {"uneven": "red", "inconclusive": "yellow"}.get(route.verdict, "")
 
 

@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913  what a run takes
 
 def _made(scenario: Scenario, progress: Progress, *, keep: bool) -> tuple[Scenario, Strategy, AnyHost]:
     """Give the scenario as it can run here, its strategy, and its host, of which nothing is started yet."""
-    strategy = scenario.strategy.made()
+    strategy = scenario.made_strategy()
     host = make_host(scenario, progress.heading, keep=keep)
     scenario = _adapted(scenario, host, progress)
     if HOSTS[scenario.host].here:

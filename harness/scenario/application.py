@@ -25,8 +25,10 @@ from harness.scenario.fields import (
     Pattern,
     Port,
     ProgramText,
+    UrlPath,
 )
 from harness.scenario.problems import refuse
+from harness.types import Health
 
 
 class Identity(Model):
@@ -51,6 +53,38 @@ class Identity(Model):
         return self
 
 
+class HealthCheck(Model):
+    """How an instance tells that it is well, and ready: by an answer, or by taking a connection."""
+
+    path: UrlPath | None = Field(default=None, description="What is asked for, by GET.")
+    status: int | None = Field(
+        default=None,
+        ge=100,
+        le=599,
+        description="The status of a good answer; any from 200 to 399, if left out.",
+    )
+    tcp: bool = Field(default=False, description="Whether it is well that takes a connection.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"tcp": True} if given == "tcp" else given
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Self:
+        if self.tcp == (self.path is not None):
+            raise refuse("write either path, as in {path: /ready}, or tcp", "health")
+        if self.tcp and self.status is not None:
+            raise refuse(
+                "a connection has no status; take it out, or write path in place of tcp", "health.status"
+            )
+        return self
+
+    def told(self) -> Health:
+        """Give it as engines and strategies have it."""
+        return Health(self.path or "", self.status, self.tcp)
+
+
 class Application(Model):
     """What every instance runs; with neither command nor image, the built-in sample."""
 
@@ -68,6 +102,11 @@ class Application(Model):
         default={}, description="Environment variables of every instance."
     )
     delay_ns: Duration = Field(default=0, description="How long the sample waits before each answer.")
+    health: HealthCheck | None = Field(
+        default=None,
+        description="How an instance tells that it is well, for health checks, and that it is ready, before "
+        "it gets load: tcp, or a mapping.",
+    )
     start_timeout_ns: LastingDuration = Field(
         default=10 * SECOND_NS, description="How long all instances may take to listen."
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.scenario.events import Event
     from harness.scenario.load import Load
     from harness.scenario.routes import Route
+    from harness.strategies.base import Options
     from harness.strategies.capabilities import Capabilities
 
 
@@ -32,6 +33,10 @@ class Chosen(Protocol):
     @property
     def name(self) -> str:
         """The strategy's name."""
+
+    @property
+    def options(self) -> Options:
+        """Its options."""
 
     @property
     def can(self) -> Capabilities:
@@ -155,6 +160,12 @@ def require_able(scenario: Checked) -> None:
     PydanticCustomError
         One can't; it is located where it stands in the file.
     """
+    health, options = scenario.application.health, scenario.strategy.options
+    checks = getattr(options, "health_checks", False) and scenario.strategy.can.health_checks
+    if health is not None and health.tcp and checks and not scenario.strategy.can.tcp_checks:
+        name = scenario.strategy.name
+        words = f"health: {name} checks by requests alone; write a path, as in {{path: /ready}}"
+        raise refuse(words, "application.health", "strategy.health_checks", complete=True)
     if scenario.load.until is not None and scenario.strategy.can.unit == "network":
         words = "a verdict on clients' networks is not waited for, of which there are few; take it out"
         raise refuse(words, "load.until", complete=True)

@@ -26,7 +26,7 @@ from harness.hosts.address_plan import Clients
 from harness.scenario.application import Application, Resources
 from harness.scenario.base import Model as _Model
 from harness.scenario.checks import require_able, require_routable
-from harness.scenario.events import Event
+from harness.scenario.events import Event, Release
 from harness.scenario.fields import (
     WRITTEN,
     Confidence,
@@ -43,6 +43,7 @@ from harness.scenario.recovers import Required
 from harness.scenario.routes import Route, replicas_in_all, require_unlike
 from harness.strategies import find_strategy, strategy_names
 from harness.strategies.base import Options
+from harness.types import Health
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +187,24 @@ class Scenario(_Model):
         """Give what happens to instances, one step after the other."""
         return plan_faults(self.events, self.instances())
 
+    def health(self) -> Health:
+        """Give how instances tell that they are well: as the application says, or else by what it is."""
+        if (own := self.application.health) is not None:
+            return own.told()
+        if self.strategy.can.layer == 4:
+            return Health(tcp=True)
+        given: list[Application | Release] = [self.application]
+        given += [event.application for event in self.events if event.application]
+        if all(one.command is None and one.image is None for one in given):
+            return Health("/healthz")  # which the sample does not count
+        return Health("" if any(route.path is not None for route in self.routes.values()) else self.load.path)
+
+    def made_strategy(self) -> Strategy:
+        """Make the strategy, which knows how this application tells that it is well."""
+        strategy = self.strategy.made()
+        strategy.health = self.health()
+        return strategy
+
     def clients(self) -> Clients:
         """Give the addresses that clients are to have."""
         sources = self.load.sources
@@ -203,6 +222,7 @@ class Scenario(_Model):
             delay_ns=app.delay_ns,
             start_timeout_ns=app.start_timeout_ns,
             most=len(self.all_instances()),
+            ready=None if app.health is None else app.health.told(),
             limits=Limits(**resources.instances.model_dump()),
             proxy_limits=Limits(**resources.proxy.model_dump()),
         )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.strategies.actions import ByItself
 from harness.strategies.capabilities import Capabilities, Discovery
 from harness.strategies.executor import carry_out, facts_of
-from harness.types import Counted, Endpoint, Family, Layer, Member, Placement, Route, Transport, Unit
+from harness.types import Counted, Endpoint, Family, Health, Layer, Member, Placement, Route, Transport, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +83,8 @@ class Strategy:
         What to ask on the host for the versions of its parts, by the part's name.
     options_model
         The model of its options.
+    health
+        How instances tell that they are well, for those that check them.
     """
 
     name: ClassVar[str]
@@ -116,6 +118,7 @@ class Strategy:
     keeps_source: ClassVar[bool] = False
     needs_root: ClassVar[bool] = False
     health_checks: ClassVar[bool] = False
+    tcp_checks: ClassVar[bool] = False
     packet_path: ClassVar[str] = ""
     caveats: ClassVar[str] = ""
     commands: ClassVar[Mapping[str, str]] = {}
@@ -136,6 +139,7 @@ class Strategy:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.health = Health()
 
     @classmethod
     def runs_on(cls, engine: str) -> bool:

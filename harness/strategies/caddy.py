@@ -139,7 +139,7 @@ class Caddy(Proxy):
             name_server=self._name_server and authority(self._name_server, dns.PORT),
             dns=dns,
             policies={group.name: self._policy(group.members) for group in groups},
-            health_checks=self.options.health_checks,
+            health=self.health if self.options.health_checks else None,
             check_interval=self.options.check_interval,
             retries=self.options.retries,
             connect_timeout=self.options.connect_timeout,

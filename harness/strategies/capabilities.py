@@ -100,6 +100,8 @@ class Capabilities:
         Whether its parts need root on a machine of one's own.
     health_checks
         Whether it can find out by itself that a member is ill.
+    tcp_checks
+        Whether a health check of its can be a connection alone.
     """
 
     unit: Unit
@@ -128,3 +130,4 @@ class Capabilities:
     keeps_source: bool = False
     needs_root: bool = False
     health_checks: bool = False
+    tcp_checks: bool = False

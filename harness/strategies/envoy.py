@@ -134,6 +134,7 @@ class Envoy(Proxy):
         "/run/sameport/envoy/envoy.yaml",
     )
     keeps_connections: ClassVar[frozenset[str]] = frozenset({"dns", "file"})
+    tcp_checks: ClassVar[bool] = True
     packet_path: ClassVar[str] = _PATH
     caveats: ClassVar[str] = _CAVEATS
     image = "envoy"
@@ -168,7 +169,7 @@ class Envoy(Proxy):
             policy=self.policies[self.options.policy].written,
             source_hash=self.can.unit == "source",
             keep_alive=self.options.keep_alive,
-            health_checks=self.options.health_checks,
+            health=self.health if self.options.health_checks else None,
             check_interval=_seconds(self.options.check_interval),
             retries=self.options.retries,
             connect_timeout=_seconds(self.options.connect_timeout),

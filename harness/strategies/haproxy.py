@@ -116,6 +116,7 @@ class _Haproxy(Proxy):
 
     options: HaproxyOptions | HaproxyTcpOptions
     most_members: ClassVar[int | None] = 4_095
+    tcp_checks: ClassVar[bool] = True
     image = "haproxy"
     commands: ClassVar[Mapping[str, str]] = {"haproxy": "apt-get install haproxy"}
     versions: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -156,6 +157,7 @@ class _Haproxy(Proxy):
             balance=self.policies[options.policy].written,
             base_weight=options.base_weight,
             check=self._checks,
+            health=self.health,
             retries=options.retries,
             connect_timeout=options.connect_timeout,
             keep_alive=getattr(options, "keep_alive", False),

@@ -281,7 +281,7 @@ def rendered(template: str, **values: Any) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  20 ms, for proxies only
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("harness.strategies"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -289,3 +289,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  none of these files is HTML; names and addresses are checked before
     )
+    # A path holds no blanks; what else a proxy's own syntax gives a meaning is taken as it stands.
+    environment.filters["haproxy"] = lambda text: re.sub(r"""([\\#"'])""", r"\\\1", text)
+    environment.filters["caddy"] = lambda text: '"' + text.replace('"', '\\"') + '"'
+    return environment

@@ -132,9 +132,11 @@ class Traefik(Proxy):
             return {}
         balancer = f"traefik.http.services.weight-{weight}.loadbalancer"
         every = self.options.check_interval
-        checks = (
-            {"path": "/healthz", "interval": every, "timeout": every} if self.options.health_checks else {}
-        )
+        checks = {"path": self.health.path_for("/"), "interval": every, "timeout": every}
+        if self.health.status is not None:
+            checks["status"] = str(self.health.status)
+        if not self.options.health_checks:
+            checks = {}
         return {
             "traefik.enable": "true",
             f"{balancer}.server.port": str(port),
@@ -174,7 +176,7 @@ class Traefik(Proxy):
             strategy=self.policies[self.options.policy].written,
             weighted=self.can.weights,
             keep_alive=self.options.keep_alive,
-            health_checks=self.options.health_checks,
+            health=self.health if self.options.health_checks else None,
             check_interval=self.options.check_interval,
             retries=self.options.retries,
             connect_timeout=self.options.connect_timeout,

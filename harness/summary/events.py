@@ -16,7 +16,7 @@ class _Model(BaseModel):
 class Losses(_Model):
     """Requests of one kind, those of them that failed, and these by class.
 
-    Classes are those of the recording; but answers with an error's status are `5xx` or `4xx`.
+    Classes are those of the recording; but answers with an error's status have theirs, such as `status 503`.
     """
 
     requests: int = 0

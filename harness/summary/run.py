@@ -46,6 +46,19 @@ class Counts(Model):
     errors: int
 
 
+class StatusRow(Model):
+    """How many requests failed by an answer's `status`, and whose answer it was.
+
+    `by` is `instance` where the answer names one; `proxy` where it names none and is what a proxy says of
+    instances that it can't reach (502, 503 or 504); else `unknown`, such as an application's answer that does
+    not name its instance.
+    """
+
+    status: int
+    count: int
+    by: Literal["instance", "proxy", "unknown"]
+
+
 class WitnessTotals(Model):
     """What one witness counted in all; null for what it can't count."""
 
@@ -92,6 +105,7 @@ class RouteRow(Model):
     share: float | None
     expected_share: float
     errors: dict[str, int]
+    statuses: tuple[StatusRow, ...] = ()
     misrouted: int
     verdict: Verdict
     reason: str
@@ -244,6 +258,7 @@ class Summary(Model):
     instances: tuple[InstanceRow, ...]
     counts: Counts
     errors: dict[str, int]
+    statuses: tuple[StatusRow, ...] = ()
     witnesses: Witnesses
     latency_ns: LatencySummary
     latency_from_send_ns: LatencySummary | None = None

@@ -113,8 +113,8 @@ def test_impact_counts_losses_after_the_change_of_rules() -> None:
     assert (row.unreached, row.unreached_after_followed) == (2, None)
 
 
-def test_answers_with_an_error_are_told_by_who_is_to_blame() -> None:
-    """5xx is the server's, 4xx the client's."""
+def test_answers_with_an_error_are_told_by_their_status() -> None:
+    """Each code by itself: 503 says something else than 500."""
     recording = made_recording(
         (0, 1, 0, 0),
         (110, 1, 0, STATUS),
@@ -123,7 +123,7 @@ def test_answers_with_an_error_are_told_by_who_is_to_blame() -> None:
         status=[200, 500, 503, 404],
     )
     (row,) = _rows(recording, _stopped(100, "b"))
-    assert row.errors == {"4xx": 1, "5xx": 2}
+    assert row.errors == {"status 404": 1, "status 500": 1, "status 503": 1}
 
 
 def test_the_recovery_is_where_the_losses_end() -> None:

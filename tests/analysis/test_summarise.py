@@ -10,9 +10,10 @@ import jsonschema
 import numpy as np
 import pytest
 
+from harness.analysis.statuses import status_rows
 from harness.analysis.summarise import summarise
 from harness.errors import LoadError
-from harness.recording.layout import NO_INSTANCE, TIMED_OUT, dtype
+from harness.recording.layout import NO_INSTANCE, STATUS, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Load, Resources
 from harness.summary.run import Summary, exit_status, summary_schema
@@ -330,3 +331,14 @@ def test_processor_time_is_given_for_each_request() -> None:
         "generator": 500,
         "engine": None,
     }
+
+
+def test_statuses_tell_codes_and_whose_they_are() -> None:
+    """An instance's where the answer names one; a proxy's where it says what proxies say; else not known."""
+    made = recording([10, 10, 10])
+    made.rows["error"][:6] = STATUS
+    made.rows["status"][:6] = [503, 503, 503, 404, 404, 503]
+    made.rows["instance"][[0, 1, 3]] = NO_INSTANCE
+    rows = {(row.status, row.by): row.count for row in status_rows(made, 7)}
+    assert rows == {(503, "proxy"): 2, (503, "instance"): 2, (404, "unknown"): 1, (404, "instance"): 1}
+    assert (503, "unknown") in {(row.status, row.by) for row in status_rows(made, 4)}

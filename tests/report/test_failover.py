@@ -51,9 +51,9 @@ def test_several_runs_are_median_and_range() -> None:
 
 def test_classes_that_only_some_runs_have_count_as_none_in_the_others() -> None:
     """A median over all runs."""
-    runs = [_run(_event(4, errors={"refused": 4})), _run(_event(2, errors={"5xx": 2}))]
+    runs = [_run(_event(4, errors={"refused": 4})), _run(_event(2, errors={"status 503": 2}))]
     (row,) = failover_rows(suite([scenario("kill-one", *runs)], repeat=2))
-    assert row.classes == "2 (0-4) refused\n1 (0-2) 5xx"
+    assert row.classes == "2 (0-4) refused\n1 (0-2) status 503"
 
 
 def test_scenarios_are_named_where_nothing_else_tells_them_apart() -> None:

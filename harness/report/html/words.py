@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.gate.baseline import units_of
+from harness.report.format import error_words
 from harness.report.terminal import percent_with_sign, roughly
 from harness.summary.run import misrouted_words
 
@@ -83,7 +84,7 @@ def next_steps(summary: Summary) -> Iterator[str]:
             "among more workers, as with --workers 2."
         )
     if summary.counts.errors:
-        kinds = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
+        kinds = error_words(summary)
         share = f"{summary.counts.errors:,} of {summary.counts.requests:,} requests failed ({kinds})"
         yield f"{share}: find the cause before comparing latency or throughput."
     if summary.misrouted:
