@@ -32,6 +32,8 @@ _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBBI48x")  # inet_diag_req_v2, for any socket
 _SOURCE_PORT = struct.Struct("!4xH")  # where inet_diag_msg begins, and its idiag_sport
 _INODE = struct.Struct("=68xI")  # the same, and its idiag_inode
+# A process that has ended. Until its parent has waited for it, only root may look at its descriptors.
+_NOT_NOW = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def listeners(ports: Iterable[Listener | int]) -> set[Listener]:
@@ -60,11 +62,11 @@ def listeners_held(pids: Iterable[int], sockets: Mapping[int, Listener]) -> set[
 def _sockets_of(pid: int) -> Iterator[int]:
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # closed meanwhile
                 target = os.readlink(entry)  # noqa: PTH115  three times as fast as Path's, for thousands
                 if target.startswith("socket:["):
                     yield int(target[8:-1])
-    except (FileNotFoundError, ProcessLookupError):
+    except _NOT_NOW:
         return
 
 
@@ -82,7 +84,7 @@ def _listening_tcp(pid: int) -> dict[int, Listener]:
     home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except _NOT_NOW:
         os.close(home)
         return {}
     try:
@@ -101,7 +103,7 @@ def _bound_udp(pid: int) -> dict[int, Listener]:
     for table in ("udp", "udp6"):
         try:
             lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        except FileNotFoundError:  # it has ended, or a kernel without IPv6
+        except _NOT_NOW:  # or a kernel without IPv6
             continue
         for line in lines:
             fields = line.split()

@@ -21,8 +21,9 @@ _HARNESS = Path(sys.executable).with_name("harness")
 def _bash(*words: str, folder: Path = _ROOT) -> list[str]:
     """Give what a real bash would offer for the last of the words, with the printed script."""
     asked = f"COMP_WORDS=({' '.join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}"
-    loaded = f'eval "$({_HARNESS} completion bash)"'
-    script = f'{loaded}; {asked}; _harness_completion {_HARNESS}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    command = shlex.quote(str(_HARNESS))
+    loaded = f'eval "$({command} completion bash)"'
+    script = f'{loaded}; {asked}; _harness_completion {command}; printf "%s\\n" "${{COMPREPLY[@]}}"'
     finished = subprocess.run(
         ["bash", "--norc", "-c", script], cwd=folder, capture_output=True, text=True, check=True, timeout=120
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,26 @@ def test_listeners_of_a_connected_datagram_socket_are_none() -> None:
 def test_listeners_take_a_bare_number_for_a_port_of_tcp() -> None:
     """As strategies of other packages have it."""
     assert listeners([80, Listener("udp", 53)]) == {Listener("tcp", 80), Listener("udp", 53)}
+
+
+_ENDED = """
+import subprocess
+from harness.hosts.listening import listeners_held, listening_sockets
+ended = subprocess.Popen(["true"], stdout=subprocess.PIPE)
+ended.stdout.read()
+print(listeners_held([ended.pid], listening_sockets(ended.pid)))
+"""
+
+
+def test_listeners_of_an_ended_process_are_none_for_an_ordinary_user(ordinary_user: tuple[str, ...]) -> None:
+    """The kernel refuses a look at its descriptors until its parent has waited for it."""
+    told = subprocess.run(
+        [*ordinary_user, "unshare", "--user", "--map-root-user", sys.executable, "-c", _ENDED],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd="/",
+    )
+    assert (told.stdout, told.stderr) == ("set()\n", "")
