@@ -213,6 +213,19 @@ class Counted:
     members: tuple[int, ...] | None = None
 
 
+class TcpCounts(NamedTuple):
+    """What a network namespace counts of TCP, or several of them together.
+
+    Segments sent, those sent again, those sent again that had arrived (DSACK), and connections that met a
+    full queue.
+    """
+
+    segments: int
+    resent: int
+    needless: int
+    overflowed: int
+
+
 TOTAL: Final = "in all"
 """The name of a count that is known for all instances together only."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.analysis.early_stop import InterimLook
     from harness.faults.events import FaultEvent
     from harness.load.driver import PhaseResult
-    from harness.types import Layer, Unit, WitnessTable
+    from harness.types import Layer, TcpCounts, Unit, WitnessTable
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,14 @@ class Readings:
         Processor time that `proxy`, `instances` and `softirq` used, as `Host.cpu_ns` has it.
     memory_bytes
         Memory that containers of `proxy` and `instances` had at most.
+    tcp
+        What the network namespaces sent, and had to send again; None where it is not known.
     """
 
     tables: Mapping[str, WitnessTable] = field(default_factory=dict)
     cpu_ns: Mapping[str, int] = field(default_factory=dict)
     memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    tcp: TcpCounts | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Observed:
         where there are no routes; None where no look could end it.
     events
         The faults that were applied meanwhile; the verdict is on what came before the first of them.
+    died
+        What ended without being asked to, one sentence each.
     warnings
         What the run has to say itself.
     interrupted
@@ -106,6 +111,7 @@ class Observed:
     environment: Environment = Environment()
     looks: Sequence[Sequence[InterimLook]] | None = None
     events: Sequence[FaultEvent] = ()
+    died: Sequence[str] = ()
     warnings: Sequence[str] = ()
     interrupted: bool = False
     repeat_index: int = 0

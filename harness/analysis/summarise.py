@@ -16,9 +16,11 @@ from harness.analysis.load import cpu_time, generator
 from harness.analysis.recovery import recovers
 from harness.analysis.routes import Routed, routed_evidence
 from harness.analysis.rows import instance_rows
+from harness.analysis.service import network_of, service_of
 from harness.analysis.statuses import status_rows
 from harness.analysis.units import Sample, units_of
 from harness.errors import LoadError
+from harness.summary.outcome import concluded
 from harness.summary.run import Counts, Memory, Summary
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from harness.analysis.units import Units
     from harness.recording.table import Recording
     from harness.scenario import Scenario
-    from harness.summary.events import Recovers
     from harness.types import Unit
 
 _EMULATED = (
@@ -59,19 +60,22 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     impact = impacts(recording, observed.events, scenario, sample.unit)
     events = tuple(one.row() for one in impact)
     recovered = recovers(scenario, impact, events)
-    return Summary(
+    summary = Summary(
         **_as_planned(scenario),
         **_as_observed(observed),
         unit=sample.unit,
         verdict=shown.judged.verdict,
         reason=shown.judged.reason,
-        passed=_passed(scenario, routed, recovered),
+        passed=False,  # until it is concluded
         started_at=(observed.started_at or recording.started_at).astimezone(UTC).isoformat(),
         tests=shown.tests,
         instances=instance_rows(recording.instances, units, sample, shown, routed.instances),
         counts=_counts(units, requests, sum(errors.values())),
         errors=errors,
         statuses=status_rows(recording, observed.balancing.layer),
+        service=service_of(scenario, recording, observed),
+        died=tuple(observed.died),
+        network=network_of(observed.readings),
         witnesses=crosscheck(recording, recorded, observed.balancing.layer, observed.readings.tables),
         latency_ns=quantiles,
         latency_from_send_ns=latency_from_send(recording),
@@ -84,6 +88,7 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
         generator=generator(scenario, recording, observed),
         warnings=(*observed.warnings, *_own_warnings(recording, units[sample.unit], observed)),
     )
+    return concluded(summary)
 
 
 def _require_names(scenario: Scenario, recording: Recording, shares: Sequence[float]) -> None:
@@ -124,14 +129,6 @@ def _doubted(routed: Routed, doubt: str | None) -> Routed:
         return routed
     judged = replace(routed.evidence.judged, verdict="inconclusive", reason=doubt, more=None)
     return replace(routed, evidence=replace(routed.evidence, judged=judged))
-
-
-def _passed(scenario: Scenario, routed: Routed, recovered: Recovers | None) -> bool:
-    return (
-        routed.evidence.judged.verdict == scenario.expect
-        and not any(route.misrouted for route in routed.rows)
-        and (recovered is None or recovered.passed == "yes")
-    )
 
 
 def _as_planned(scenario: Scenario) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def worker(address: str, secret: str, locustfile: Path | None) -> None:
 def _show(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
     from harness.report.format import standard_output
     from harness.report.terminal import render_summary, verdict_line
-    from harness.summary.run import exit_status
+    from harness.summary.outcome import exit_status
 
     if as_json:
         click.echo(json.dumps(json.loads(outcome.summary.to_json())))

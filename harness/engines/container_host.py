@@ -215,6 +215,10 @@ class ContainedHost:
         """Count the packets that connection tracking had to drop so far."""
         return self._host.dropped()
 
+    def tcp(self) -> dict[str, list[int]]:
+        """Read what each network namespace counts of TCP."""
+        return self._host.tcp()
+
     def died(self) -> list[str]:
         """Tell of each service of the host itself that has ended."""
         return self._host.died()

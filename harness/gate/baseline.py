@@ -12,7 +12,12 @@ from harness.common.files import make_folder, write_whole
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.gate.differences import refuse_another, result_named
-from harness.summary.run import CpuTime, LatencySummary, Summary, not_as_expected
+from harness.summary.outcome import not_as_expected
+from harness.summary.run import (  # noqa: TC001  pydantic reads them when the model is made
+    CpuTime,
+    LatencySummary,
+    Summary,
+)
 from harness.types import Verdict  # noqa: TC001  pydantic reads it when the model is made
 
 if TYPE_CHECKING:
@@ -79,8 +84,8 @@ def baseline_of(summaries: Sequence[Summary]) -> Baseline:
     """
     first = summaries[0]
     for summary in summaries:
-        if not summary.passed or summary.interrupted:
-            how = "was interrupted" if summary.interrupted else f"is {not_as_expected(summary)}"
+        if not summary.passed:
+            how = f"did not pass: {not_as_expected(summary)}"
             raise ResultError(f"{result_named(summary)}: {how}; a baseline is made of results that passed")
         refuse_another(first.scenario, summary)
     return Baseline(

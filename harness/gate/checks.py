@@ -14,13 +14,14 @@ from harness.stats.comparison import compare, errors_risen, worse_beyond
 from harness.stats.equivalence import tolerance_verdict
 from harness.stats.multiplicity import confidence_of_each, verdict_of_all
 from harness.stats.shares import compare_shares
-from harness.summary.run import misrouted_words
+from harness.summary.outcome import conclude, died_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.gate.baseline import Baseline, BaselineRun
     from harness.stats.equivalence import ToleranceVerdict
+    from harness.summary.outcome import Question
     from harness.summary.run import InstanceRow, Summary
     from harness.summary.tests import Tests
     from harness.types import Verdict
@@ -70,20 +71,37 @@ class Limits:
 
 def check_alone(result: str, summary: Summary, limits: Limits) -> Iterator[Check]:
     """Check one result against its own scenario."""
-    yield _whole(result, summary)
-    yield _verdict(result, summary, limits.tolerance)
-    if (recovers := summary.recovers) is not None:
-        status: Status = {"yes": "passed", "no": "failed"}.get(recovers.passed, "inconclusive")  # type: ignore[assignment]  # of these
-        yield Check(result, "recovers", status, recovers.reason)
-    witnesses = summary.witnesses
-    if witnesses.agree is not None:
-        first = "; ".join(witnesses.differences[:2])
-        yield Check(
-            result,
-            "witnesses",
-            "passed" if witnesses.agree else "inconclusive",
-            "all counters agree" if witnesses.agree else f"the counts contradict each other: {first}",
+    judged, cannot = _at(summary, limits.tolerance)
+    concluded = conclude(judged)
+    for question, good in _questions(judged):
+        reason = concluded.on(question) or (concluded.on("errors") if question == "service" else None)
+        if question == "verdict" and cannot:
+            yield Check(result, question, "inconclusive", cannot)
+        elif reason is None:
+            yield Check(result, question, "passed", good)
+        else:
+            yield Check(result, question, reason.status, reason.words)
+
+
+def _questions(summary: Summary) -> Iterator[tuple[Question, str]]:
+    """Give the questions to a result, and what is said where there is no reason against it."""
+    yield "complete", f"all of {summary.counts.requests:,} requests are there"
+    if (service := summary.service) is not None:
+        yield (
+            "service",
+            f"it was there all the time; {service.failed:,} of {service.requests:,} requests failed",
         )
+    if died_of(summary):
+        yield "died", ""
+    if (network := summary.network) is not None:
+        yield "network", f"{network.lost:,} of {network.segments:,} TCP segments had to be sent again"
+    if summary.witnesses.agree is not None:
+        yield "witnesses", "all counters agree"
+    if summary.misrouted:
+        yield "misrouted", ""
+    yield "verdict", f"{summary.verdict}, as expected: {summary.reason}"
+    if summary.recovers is not None:
+        yield "recovers", summary.recovers.reason
 
 
 def check_against(summaries: Sequence[Summary], baseline: Baseline, limits: Limits) -> Iterator[Check]:
@@ -126,28 +144,15 @@ def check_against(summaries: Sequence[Summary], baseline: Baseline, limits: Limi
                 yield _figure(name, f"cpu {role}", before, after, tolerance=limits.cpu, confidence=confidence)
 
 
-def _whole(result: str, summary: Summary) -> Check:
-    if summary.interrupted:
-        return Check(result, "complete", "inconclusive", "the run was interrupted before its end")
-    if summary.counts.requests == 0:
-        return Check(result, "complete", "inconclusive", "nothing was measured")
-    return Check(result, "complete", "passed", f"all of {summary.counts.requests:,} requests are there")
-
-
-def _verdict(result: str, summary: Summary, tolerance: float | None) -> Check:
-    verdict, reason = summary.verdict, summary.reason
-    if tolerance is not None and tolerance != summary.tolerance:
-        if summary.events:
-            words = "its counts are of the whole load, and its verdict is of what came before the first event"
-            return Check(result, "verdict", "inconclusive", f"{words}; run it again with this tolerance")
-        verdict, reason = _judged_again(summary, tolerance)
-    if summary.misrouted:
-        return Check(result, "verdict", "failed", misrouted_words(summary))
-    if verdict == summary.expect:
-        return Check(result, "verdict", "passed", f"{verdict}, as expected: {reason}")
-    if verdict == "inconclusive" and summary.expect != "refused":
-        return Check(result, "verdict", "inconclusive", reason)
-    return Check(result, "verdict", "failed", f"{verdict}, not {summary.expect}: {reason}")
+def _at(summary: Summary, tolerance: float | None) -> tuple[Summary, str]:
+    """Judge a result by another tolerance; say instead why it can't be."""
+    if tolerance is None or tolerance == summary.tolerance or not conclude(summary).trusted:
+        return summary, ""
+    if summary.events:
+        words = "its counts are of the whole load, and its verdict is of what came before the first event"
+        return summary, f"{words}; run it again with this tolerance"
+    verdict, reason = _judged_again(summary, tolerance)
+    return summary.model_copy(update={"verdict": verdict, "reason": reason}), ""
 
 
 def _judged_again(summary: Summary, tolerance: float) -> tuple[Verdict, str]:

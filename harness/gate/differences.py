@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.summary.run import Summary
 
 _NOT_MEASURED = frozenset(
-    {"name", "description", "tolerance", "confidence", "expect", "recovers", "seed", "repeat"},
+    {"name", "description", "tolerance", "confidence", "expect", "errors", "recovers", "seed", "repeat"},
 )
 """Keys of a scenario that change nothing about what is measured."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.hosts import cgroups, kernel
 from harness.hosts.listening import listeners_held, listening_sockets
+from harness.hosts.network import tcp_counts
 from harness.hosts.processes import cpu_ns_by_role, family, softirq_ns
 from harness.hosts.services import Services
 
@@ -101,6 +102,10 @@ class Inside:
             return {"dropped": 0}  # nothing is tracked, so nothing was dropped for it
         columns = [rows[0].index(name) for name in ("drop", "early_drop")]
         return {"dropped": sum(int(row[column], 16) for row in rows[1:] for column in columns)}
+
+    def _do_tcp(self, _request: Message) -> Message:
+        """Read what each network namespace counts of TCP → {namespace: counts, …}."""
+        return {"counts": tcp_counts()}
 
     def _do_run(self, request: Message) -> Message:
         """Run a program to its end: {argv, text} → {status, stdout, stderr}."""

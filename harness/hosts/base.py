@@ -135,6 +135,9 @@ class Host(Protocol):
     def dropped(self) -> int:
         """Count the packets that connection tracking had to drop so far."""
 
+    def tcp(self) -> dict[str, list[int]]:
+        """Read what each network namespace on the host counts of TCP (`harness.hosts.network`)."""
+
     def died(self) -> list[str]:
         """Tell of each service that has ended without being stopped, one sentence each."""
 

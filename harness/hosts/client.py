@@ -127,6 +127,11 @@ class AskingHost(ABC):
         """Count the packets that connection tracking had to drop so far."""
         return int(self._ask({"do": "dropped"})["dropped"])
 
+    def tcp(self) -> dict[str, list[int]]:
+        """Read what each network namespace on the host counts of TCP (`harness.hosts.network`)."""
+        counts: dict[str, list[int]] = self._ask({"do": "tcp"})["counts"]
+        return counts
+
     def died(self) -> list[str]:
         """Tell of each service that has ended without being stopped, one sentence each."""
         sentences: list[str] = self._ask({"do": "died"})["died"]

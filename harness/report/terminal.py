@@ -12,7 +12,7 @@ from harness.common.text import printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.format import duration as _duration
 from harness.report.format import error_words
-from harness.summary.run import misrouted_words
+from harness.summary.outcome import conclude, misrouted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.summary.run import InstanceRow, LatencySummary, Summary
+    from harness.summary.service import ServiceSummary
 
 SHOWN_IN_FULL = 40
 """With more instances than this, the table shows only the ends."""
@@ -47,7 +48,9 @@ def verdict_line(summary: Summary) -> str:
         parts.append(f"{summary.misrouted:,} misrouted")
     if summary.recovers is not None:
         parts.append(f"recovers: {summary.recovers.passed}")
-    return f"{printable(summary.name)}: {summary.verdict} ({', '.join(parts)})"
+    not_passed = "; ".join(conclude(summary).pressing)
+    words = f"; not passed: {printable(not_passed)}" if not_passed else ""
+    return f"{printable(summary.name)}: {summary.verdict} ({', '.join(parts)}){words}"
 
 
 def render_summary(summary: Summary, folder: Path | None, console: Console) -> None:
@@ -129,14 +132,13 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
         yield "memory", f"{'  '.join(memory)}  at most, added up", ""
     for event in summary.events:
         yield from event_facts(event, encoding)
-    errors = error_words(summary, encoding)
-    yield "errors", errors or "none", "red" if errors else ""
-    if summary.misrouted:
-        yield "misrouted", misrouted_words(summary), "bold red"
+    yield from _error_facts(summary, encoding)
     yield from _witness_facts(summary)
     yield from _generator_facts(summary, encoding)
     for warning in summary.warnings:
         yield "warning", warning, "yellow"
+    for reason in conclude(summary).pressing:
+        yield "not passed", reason, "bold red"
     takes = _takes(summary)
     yield "verdict", f"{summary.verdict}: {summary.reason}{takes}", _COLOURS[summary.verdict]
     if summary.expect != "even":
@@ -162,6 +164,29 @@ def route_facts(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str
         )
         told = "; ".join(part for part in (said, known, error_words(route, encoding)) if part)
         yield "route", told, {"uneven": "red", "inconclusive": "yellow"}.get(route.verdict, "")
+
+
+def _error_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:
+    """Give the failed requests by what went wrong and by time, and those that went astray."""
+    errors = error_words(summary, encoding)
+    yield "errors", errors or "none", "red" if errors else ""
+    if errors and summary.service is not None:
+        yield "", in_time(summary.service), ""
+    if summary.misrouted:
+        yield "misrouted", misrouted_words(summary), "bold red"
+
+
+def in_time(service: ServiceSummary) -> str:
+    """Say when requests succeeded, where some failed."""
+    parts = [f"{service.failed:,} of {service.requests:,} in {service.seconds:.1f} s"]
+    if (longest := service.longest) is not None:
+        lasted = longest.to_s - longest.from_s
+        parts.append(f"longest time without a success {lasted:.2g} s, from {longest.from_s:.1f} s on")
+    parts.append(f"{service.windows_without} of {service.windows} windows without one")
+    parts.append(f"in the last one {service.last_failed:,} of {service.last_requests:,} failed")
+    if service.pause_ms:
+        parts.append(f"users pause up to {service.pause_ms:g} ms after failures")
+    return "; ".join(parts)
 
 
 def _generator_facts(summary: Summary, encoding: str) -> Iterator[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ from harness.common.documents import first_problem
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results.folder import INCOMPLETE
+from harness.summary.outcome import concluded
 from harness.summary.run import Summary
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def look_at(folder: Path) -> Listed | None:
     except OSError as error:
         return Listed(folder, "damaged", problem=f"can't be read: {error.strerror}")
     try:
-        summary = Summary.model_validate_json(text)
+        summary = concluded(Summary.model_validate_json(text))
     except ValidationError as error:
         return Listed(folder, "damaged", problem=f"is not what it should be: {first_problem(error)}")
     return Listed(folder, "interrupted" if summary.interrupted else "whole", summary)

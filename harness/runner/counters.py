@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.observed import Readings
 from harness.engines.base import Served
+from harness.hosts.network import tcp_since
 from harness.types import TOTAL
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Counters:
         self._strategy = strategy
         self._endpoint = endpoint
         self._members = members
+        self._tcp = host.tcp()
         self._served, self._counted, self._dropped, self._cpu_ns = self._counts()
 
     def _counts(self) -> tuple[list[Served] | None, Counted | None, int, dict[str, int]]:
@@ -75,13 +77,18 @@ class Counters:
             if changed:
                 counted = replace(counted, members=None)
             tables[counted.by] = _since(self._counted, counted, names)
-        warnings = [*self._engine.died(), *self._host.died()]
+        warnings = []
         if dropped > self._dropped:
             warnings.append(
                 f"the kernel dropped {dropped - self._dropped:,} packets, its connection table being full "
                 "(net.netfilter.nf_conntrack_max): errors and latency are this machine's, not the strategy's"
             )
-        return Readings(tables, cpu_since_ns, self._engine.memory_bytes()), warnings
+        tcp = tcp_since(self._tcp, self._host.tcp())
+        return Readings(tables, cpu_since_ns, self._engine.memory_bytes(), tcp), warnings
+
+    def died(self) -> tuple[str, ...]:
+        """Tell of each instance and each service that ended without being asked to."""
+        return (*self._engine.died(), *self._host.died())
 
 
 def _since(before: Counted, now: Counted, names: Sequence[str]) -> WitnessTable:

@@ -22,12 +22,15 @@ class Collected:
         The load.
     readings
         What instances, kernel, proxy and engine say.
+    died
+        What ended without being asked to, one sentence each.
     warnings
         What spoils the load or the readings, one sentence each.
     """
 
     driven: Driven
     readings: Readings
+    died: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -47,7 +50,7 @@ def collect(driven: Driven) -> Collected:
         changed=bool(driven.events),
         followed=driven.members_changed,
     )
-    return Collected(driven, readings, (*driven.warnings, *warnings))
+    return Collected(driven, readings, driven.counters.died(), (*driven.warnings, *warnings))
 
 
 def judge(collected: Collected, repeat_index: int) -> Judged:
@@ -76,6 +79,7 @@ def judge(collected: Collected, repeat_index: int) -> Judged:
         environment=Environment(exposed.versions, lab.host.cores, lab.host.emulated),
         looks=driven.looks,
         events=driven.events,
+        died=collected.died,
         warnings=collected.warnings,
         interrupted=driven.interrupted,
         repeat_index=repeat_index,

@@ -86,6 +86,12 @@ def _tolerance(share: float) -> float:
     return share
 
 
+def _error_limit(share: float) -> float:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{format_percentage(share)} is out of range; write 0% to 100%")
+    return share
+
+
 def _confidence(share: float) -> float:
     if not 0.5 <= share < 1:
         raise ValueError(f"{format_percentage(share)} is out of range; write at least 50% and less than 100%")
@@ -277,6 +283,7 @@ Weight = Annotated[int, Field(ge=1, le=256)]
 InstanceName = Annotated[str, AfterValidator(_instance_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ProgramText = Annotated[str, AfterValidator(_program_text)]
+ErrorLimit = Annotated[Percentage, AfterValidator(_error_limit)]
 Tolerance = Annotated[Percentage, AfterValidator(_tolerance)]
 Confidence = Annotated[Percentage, AfterValidator(_confidence)]
 Name = Annotated[str, AfterValidator(_folder_name), Field(json_schema_extra={"pattern": f"^{NAME_PATTERN}$"})]

@@ -30,6 +30,7 @@ from harness.scenario.events import Event, Release
 from harness.scenario.fields import (
     WRITTEN,
     Confidence,
+    ErrorLimit,
     InstanceName,
     Name,
     Port,
@@ -151,6 +152,10 @@ class Scenario(_Model):
         default=None,
         description="How soon the strategy has to recover from each event, and how little it may lose, for "
         "the run to pass.",
+    )
+    errors: ErrorLimit = Field(
+        default=0.001,
+        description="What share of the requests may fail, up to the first event, for the run to pass.",
     )
     tolerance: Tolerance = Field(
         default=0.10,

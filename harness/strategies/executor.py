@@ -173,6 +173,10 @@ class NotingHost:
         """Count dropped packets."""
         return self._host.dropped()
 
+    def tcp(self) -> dict[str, list[int]]:
+        """Read what network namespaces count of TCP."""
+        return self._host.tcp()
+
     def died(self) -> list[str]:
         """Tell of services that have ended."""
         return self._host.died()

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.summary.events import EventRow, Recovers  # noqa: TC001  pydantic reads them, too
+from harness.summary.service import NetworkSummary, ServiceSummary  # noqa: TC001  pydantic reads them, too
 from harness.summary.tests import Model, Tests
 from harness.types import (
     Unit,  # noqa: TC001  pydantic reads it when the model is made
@@ -229,9 +230,11 @@ class Summary(Model):
 
     `throughput_per_s` counts successful requests for each second of the measured load. Where the host was
     `emulated`, counts and the verdict are as good as anywhere, but times are those of no real machine.
-    It `passed` with the expected verdict and, where the scenario says what it `recovers`, with a yes there,
-    unless a request was misrouted. Where there are `routes`, `tests` has what can be said of all of them
-    together: chi-square is added up, and bands and p-values are those that a verdict on a route goes by.
+    It `passed` if there is no reason against it; `not_passed` has the reasons, the first one first
+    (`harness.summary.outcome`). `died` tells of each instance and service that ended without being asked to.
+    `service` and `network` are null in results of older versions. Where there are `routes`, `tests` has what
+    can be said of all of them together: chi-square is added up, and bands and p-values are those that a
+    verdict on a route goes by.
     """
 
     # Goes up when a reader of older summaries would misread a newer one.
@@ -248,6 +251,7 @@ class Summary(Model):
     reason: str
     expect: Verdict | Literal["refused"]
     passed: bool
+    not_passed: tuple[str, ...] = ()
     interrupted: bool
     started_at: str = Field(json_schema_extra={"format": "date-time"})
     tolerance: float
@@ -259,6 +263,9 @@ class Summary(Model):
     counts: Counts
     errors: dict[str, int]
     statuses: tuple[StatusRow, ...] = ()
+    service: ServiceSummary | None = None
+    died: tuple[str, ...] = ()
+    network: NetworkSummary | None = None
     witnesses: Witnesses
     latency_ns: LatencySummary
     latency_from_send_ns: LatencySummary | None = None
@@ -305,35 +312,3 @@ def summary_schema() -> dict[str, Any]:
     """Give the JSON Schema (draft 2020-12) of summary.json."""
     schema = Summary.model_json_schema(by_alias=True, mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def not_as_expected(summary: Summary) -> str:
-    """Say in a clause why a run did not pass: by its verdict, its routes, or what it had to recover."""
-    if summary.verdict == summary.expect and summary.misrouted:
-        return f"{summary.verdict}, but {misrouted_words(summary)}"
-    if summary.verdict != summary.expect or summary.recovers is None:
-        return f"{summary.verdict}, not {summary.expect}"
-    how = {"no": "did not recover as required", "inconclusive": "not shown to have recovered as required"}
-    return (
-        f"{summary.verdict}, but {how.get(summary.recovers.passed, 'recovered')}: {summary.recovers.reason}"
-    )
-
-
-def misrouted_words(summary: Summary) -> str:
-    """Say how many requests went astray, and on which routes."""
-    where = ", ".join(f"{route.misrouted:,} of {route.name}" for route in summary.routes if route.misrouted)
-    return f"instances of another route answered {summary.misrouted:,} requests: {where}"
-
-
-def exit_status(summary: Summary) -> int:
-    """Give a run's exit status: 0 as expected, 3 inconclusive, 1 otherwise."""
-    if summary.passed:
-        return 0
-    if summary.misrouted:
-        return 1
-    if summary.recovers is not None and summary.recovers.passed == "no":
-        return 1
-    if summary.verdict == summary.expect:
-        return 3  # the recovery is inconclusive
-    told = summary.verdict != "inconclusive" or summary.expect == "refused"
-    return 1 if told else 3

@@ -11,7 +11,8 @@ from harness.stats.fairness import ChiSquare, added_up
 from harness.stats.tails import holm
 from harness.strategies import find_strategy
 from harness.summary.events import Recovers, WindowLatency  # noqa: TC001  pydantic reads them, too
-from harness.summary.run import CpuTime, LatencySummary, exit_status
+from harness.summary.outcome import exit_status
+from harness.summary.run import CpuTime, LatencySummary  # noqa: TC001  pydantic reads them, too
 from harness.summary.tests import ChiSquareTest  # noqa: TC001  pydantic reads it when the model is made
 from harness.types import (
     Unit,
@@ -187,7 +188,6 @@ def among_all(scenarios: tuple[ScenarioOutcomes, ...]) -> tuple[ScenarioOutcomes
 
 def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float) -> RunOutcome:
     """Keep of a run's summary what a suite's table and document need."""
-    status: Literal[0, 1, 3] = {0: 0, 3: 3}.get(exit_status(summary), 1)  # type: ignore[assignment]  # of these
     deviations = [row.deviation for row in summary.instances if row.deviation is not None]
     test, routes = summary.tests.tolerance, max(len(summary.routes), 1)
     figures = Figures(
@@ -210,9 +210,9 @@ def outcome_of(summary: Summary, folder: Path, round_number: int, seconds: float
     )
     return RunOutcome(
         verdict=summary.verdict,
-        reason=summary.reason,
+        reason="; ".join(summary.not_passed) or summary.reason,
         passed=summary.passed,
-        status=status,
+        status=exit_status(summary),
         interrupted=summary.interrupted,
         round=round_number,
         seconds=seconds,

@@ -15,7 +15,7 @@ from harness.recording.layout import NO_INSTANCE, STATUS, dtype
 from harness.scenario import load_scenario
 from harness.stats.multiplicity import confidence_of_each
 from harness.stats.planning import units_needed, units_until_verdict
-from harness.summary.run import exit_status, not_as_expected
+from harness.summary.outcome import exit_status, not_as_expected
 from tests.helpers.routes import GAP_NS, NAMES, SHARES, counts_of, judged, routed_recording, routed_scenario
 
 if TYPE_CHECKING:

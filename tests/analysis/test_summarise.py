@@ -16,7 +16,8 @@ from harness.errors import LoadError
 from harness.recording.layout import NO_INSTANCE, STATUS, TIMED_OUT, dtype
 from harness.recording.table import Recording
 from harness.scenario import Load, Resources
-from harness.summary.run import Summary, exit_status, summary_schema
+from harness.summary.outcome import exit_status
+from harness.summary.run import Summary, summary_schema
 from harness.types import TOTAL
 from tests.helpers.observed import observed_of
 
@@ -43,6 +44,7 @@ def scenario(**changes: Any) -> Any:
         "confidence": 0.95,
         "expect": "even",
         "seed": 0,
+        "errors": 0.001,
         "recovers": None,
         "script": list,
         "load": Load(),

@@ -32,7 +32,7 @@ def test_an_even_result_passes(stored: Stored, harness: Harness) -> None:
     """A whole result with the expected verdict passes, and the table says why."""
     found = harness("check", stored(EVEN))
     assert found.exit_code == 0, found.output
-    assert "passed: 2 passed" in found.stdout
+    assert "passed: 3 passed" in found.stdout
     assert "all of 80,000 requests are there" in found.stdout
 
 
@@ -40,7 +40,7 @@ def test_an_uneven_result_fails(stored: Stored, harness: Harness) -> None:
     """The verdict is not the expected one: exit status 1."""
     found = harness("check", stored(UNEVEN), "--json")
     assert found.exit_code == 1
-    assert statuses(found.stdout) == {"complete": "passed", "verdict": "failed"}
+    assert statuses(found.stdout) == {"complete": "passed", "service": "passed", "verdict": "failed"}
 
 
 def test_an_inconclusive_result_does_not_pass(stored: Stored, harness: Harness) -> None:
@@ -108,7 +108,7 @@ def test_a_report_that_can_not_be_written_is_an_error(
     found = harness("check", stored(EVEN), "--junit", tmp_path)
     assert found.exit_code == 2
     assert f"{tmp_path}: can't be written: Is a directory" in str(found.exception)
-    assert "passed: 2 passed" in found.stdout
+    assert "passed: 3 passed" in found.stdout
 
 
 def test_damaged_files_never_pass(stored: Stored, harness: Harness) -> None:
@@ -142,7 +142,9 @@ def test_an_unchanged_system_passes_against_its_baseline(
     folder = baseline(harness, tmp_path, stored(EVEN), stored([20_100, 19_950, 20_000, 19_950]))
     found = harness("check", stored([19_900, 20_100, 20_050, 19_950]), "--baseline", folder, "--json")
     assert found.exit_code == 0, found.output
-    assert statuses(found.stdout) == dict.fromkeys(("complete", "verdict", "shares", "errors"), "passed")
+    assert statuses(found.stdout) == dict.fromkeys(
+        ("complete", "service", "verdict", "shares", "errors"), "passed"
+    )
     one = harness("check", stored(EVEN), "--baseline", folder / "made-up.json")
     assert one.exit_code == 0, one.output
 
@@ -163,7 +165,7 @@ def test_a_result_counts_once(stored: Stored, harness: Harness, tmp_path: Path) 
     shutil.copytree(result, tmp_path / "copy")
     results = (result, result / "summary.json", result / ".." / result.name, tmp_path / "copy")
     found = harness("check", *results, "--json")
-    assert [check["result"] for check in json.loads(found.stdout)["checks"]] == [result.name] * 2
+    assert [check["result"] for check in json.loads(found.stdout)["checks"]] == [result.name] * 3
     kept = baseline(harness, tmp_path, *results) / "made-up.json"
     assert len(json.loads(kept.read_text())["runs"]) == 1
 
@@ -265,7 +267,7 @@ def test_junit_has_a_case_for_each_check(stored: Stored, harness: Harness, tmp_p
     result = stored(UNEVEN, names=[hostile, "b", "c", "d"])
     assert harness("check", result, "--junit", file).exit_code == 1
     root = ET.fromstring(file.read_text(encoding="utf-8"))  # noqa: S314  written a moment ago
-    assert (root.get("tests"), root.get("failures")) == ("2", "1")
+    assert (root.get("tests"), root.get("failures")) == ("3", "1")
     failure = root.find(".//testcase[@name='verdict']/failure")
     assert failure is not None
     assert failure.get("type") == "failed"
@@ -314,7 +316,12 @@ def test_check_includes_the_recovery(
     junit = tmp_path / "junit.xml"
     found = harness("check", stored(EVEN, change=change), "--json", "--github", "--junit", junit)
     assert found.exit_code == exit_status
-    assert statuses(found.stdout) == {"complete": "passed", "verdict": "passed", "recovers": status}
+    assert statuses(found.stdout) == {
+        "complete": "passed",
+        "service": "passed",
+        "verdict": "passed",
+        "recovers": status,
+    }
     case = ET.parse(junit).find(".//testcase[@name='recovers']")  # noqa: S314  our own file
     assert case is not None
     assert (case.find("failure") is None) == (passed == "yes")
@@ -326,4 +333,6 @@ def test_a_run_that_did_not_recover_is_no_baseline(stored: Stored, harness: Harn
     folder = stored(EVEN, change={"recovers": required("no"), "passed": False})
     found = harness("baseline", folder, "--baselines", tmp_path / "baselines")
     assert isinstance(found.exception, ResultError)
-    assert "is even, but did not recover as required: 45 of 2,500 requests lost" in str(found.exception)
+    assert "did not pass: even, but did not recover as required: 45 of 2,500 requests lost" in str(
+        found.exception
+    )

@@ -78,6 +78,7 @@ class _Overheard:
         self._host = host
         self.connect, self.attach, self.exposed = host.connect, host.attach, host.exposed
         self.dropped, self.died, self.cpu_ns = host.dropped, host.died, host.cpu_ns
+        self.tcp = host.tcp
 
     def run(self, argv: Sequence[str], text: str = "") -> Finished:
         self.steps.append(Command(tuple(argv), text))

@@ -69,6 +69,7 @@ def measure() -> Measure:
             "confidence": 0.95,
             "expect": "even",
             "seed": 1,
+            "errors": 1.0,
             "recovers": None,
             "script": list,
             "load": Load(),

@@ -9,7 +9,7 @@ import pytest
 
 from harness.report.terminal import verdict_line
 from harness.summary.events import EventLatency, EventRecovery, EventRow, Losses, Recovers, WindowLatency
-from harness.summary.run import exit_status
+from harness.summary.outcome import exit_status
 from tests.report.test_terminal import rendered
 
 if TYPE_CHECKING:

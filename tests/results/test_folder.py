@@ -79,6 +79,8 @@ def summary(recording: Recording) -> Summary:
         confidence=0.95,
         expect="even",
         seed=1,
+        errors=0.001,
+        load=SimpleNamespace(user="wire", model="closed"),
         recovers=None,
         as_written=lambda: {"name": "two", "replicas": 2, "load": {"users": 4}},
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KEYS = (
     "name, description, host, engine, strategy, routes, replicas, weights, client, port, application, "
-    "resources, load, events, membership, recovers, tolerance, confidence, expect, seed, repeat"
+    "resources, load, events, membership, recovers, errors, tolerance, confidence, expect, seed, repeat"
 )
 STRATEGIES = f"(strategies: {', '.join(strategy_names())})"
 RIGHT = "strategy: dnat-random\nreplicas: 10\n"

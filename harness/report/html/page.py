@@ -24,7 +24,7 @@ from harness.report.html import pictures, tables, words
 from harness.report.plan import titled
 from harness.report.terminal import facts_of
 from harness.results.journal import APPLIED
-from harness.summary.run import not_as_expected
+from harness.summary.outcome import not_as_expected
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,7 +39,9 @@ _SCENARIOS = 400_000
 _LEAST_ROWS, _MOST_ROWS = 20, 2_000
 _MOST_TEXT = 60_000
 _GENERATOR = frozenset({"generator", "workers", "lag", "unsent", "resent"})
-_ELSEWHERE = frozenset({"warning", "verdict", "expected", "event", "recovers", "route", "misrouted"})
+_ELSEWHERE = frozenset(
+    {"warning", "not passed", "verdict", "expected", "event", "recovers", "route", "misrouted"}
+)
 _DIFFERENCES = 20
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.gate.baseline import units_of
 from harness.report.format import error_words
 from harness.report.terminal import percent_with_sign, roughly
-from harness.summary.run import misrouted_words
+from harness.summary.outcome import conclude, misrouted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,9 @@ _CHOSEN_FOR = {
 
 
 def headline(summary: Summary) -> str:
-    """Give the verdict as a sentence."""
+    """Give the verdict as a sentence, after what forbids to rely on it."""
+    if pressing := conclude(summary).pressing:
+        return f"Not passed: {pressing[0]}."
     if len(summary.instances) == 1 and summary.verdict == "even":
         return f"{summary.verdict.capitalize()}: there is one instance, so there is nothing to share."
     return _HEADLINES[summary.verdict]
@@ -42,6 +44,8 @@ def headline(summary: Summary) -> str:
 
 def meaning(summary: Summary) -> Iterator[str]:
     """Explain the verdict, a sentence or two each."""
+    for reason in conclude(summary).pressing:
+        yield f"Not passed: {reason}."
     unit, tolerance = summary.unit, f"{summary.tolerance * 100:.4g} %"
     sure = f"with {summary.confidence * 100:.4g} % confidence"
     units, instances = sum(units_of(summary)), len(summary.instances)
@@ -89,7 +93,14 @@ def next_steps(summary: Summary) -> Iterator[str]:
         yield f"{share}: find the cause before comparing latency or throughput."
     if summary.misrouted:
         yield "Requests reached the wrong application: look at the configuration as applied."
-    if summary.verdict == "inconclusive":
+    yield from _last_step(summary)
+
+
+def _last_step(summary: Summary) -> Iterator[str]:
+    """Say what follows from what the run comes to."""
+    if not conclude(summary).trusted:
+        yield "Find what disturbed the run, then run it again: its numbers can't be relied on."
+    elif summary.verdict == "inconclusive":
         yield _to_decide(summary)
     elif summary.recovers is not None and summary.verdict == summary.expect and not summary.passed:
         yield (
