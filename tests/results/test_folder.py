@@ -20,7 +20,7 @@ from harness.recording.layout import dtype
 from harness.recording.table import Recording
 from harness.report.plots.stored import pictures
 from harness.results.folder import PendingResult
-from harness.scenario import Resources
+from harness.scenario import Load, Resources
 from tests.helpers.disk import NO_ROOM, no_room
 from tests.helpers.observed import observed_of
 
@@ -80,7 +80,7 @@ def summary(recording: Recording) -> Summary:
         expect="even",
         seed=1,
         errors=0.001,
-        load=SimpleNamespace(user="wire", model="closed"),
+        load=Load(),
         recovers=None,
         as_written=lambda: {"name": "two", "replicas": 2, "load": {"users": 4}},
     )
