@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.observed import Readings
 from harness.engines.base import Served
+from harness.errors import HarnessError
 from harness.hosts.network import tcp_since
 from harness.types import TOTAL
 
@@ -40,11 +41,20 @@ class Counters:
         self._endpoint = endpoint
         self._members = members
         self._tcp = host.tcp()
-        self._served, self._counted, self._dropped, self._cpu_ns = self._counts()
+        self._served, self._dropped, self._cpu_ns = self._counts()
+        self._counted = self._strategy.counted(self._host, self._endpoint, self._members)
 
-    def _counts(self) -> tuple[list[Served] | None, Counted | None, int, dict[str, int]]:
-        counted = self._strategy.counted(self._host, self._endpoint, self._members)
-        return self._engine.served(), counted, self._host.dropped(), self._host.cpu_ns()
+    def _counts(self) -> tuple[list[Served] | None, int, dict[str, int]]:
+        return self._engine.served(), self._host.dropped(), self._host.cpu_ns()
+
+    def _counted_since(self) -> Counted | None:
+        """Ask the kernel or the proxy; None where a proxy that died can't answer any more."""
+        try:
+            return self._strategy.counted(self._host, self._endpoint, self._members)
+        except HarnessError:
+            if self._host.died():
+                return None
+            raise
 
     def collect(
         self, all_instances: Sequence[str], *, changed: bool, followed: bool
@@ -60,7 +70,8 @@ class Counters:
         followed
             Whether the strategy's members were changed, with which counts of the kernel's rules begin anew.
         """
-        served, counted, dropped, cpu_ns = self._counts()
+        counted = self._counted_since()
+        served, dropped, cpu_ns = self._counts()
         cpu_since_ns = {role: used - self._cpu_ns.get(role, 0) for role, used in cpu_ns.items()}
         names = [member.name for member in self._members]
         tables: dict[str, WitnessTable] = {}

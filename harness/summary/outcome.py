@@ -1,6 +1,6 @@
 """Whether a run passed, and why not: the one answer of run, suite, check, report and the plugin for pytest.
 
-Reasons stand in this order: the service went away; something died that was not to; the network lost packets;
+Reasons stand in this order: something died that was not to; the service went away; the network lost packets;
 counters contradict each other; the run is not complete; too many errors; requests went astray; the verdict;
 the recovery from events. What comes after a reason not to trust the data can't be shown by them.
 """
@@ -127,10 +127,10 @@ def died_of(summary: Summary) -> tuple[str, ...]:
 
 def _reasons(summary: Summary) -> Iterator[Reason]:
     service = summary.service
-    if service is not None and service.gone:
-        yield Reason("service", "failed", _gone(service))
     if died := died_of(summary):
         yield Reason("died", "inconclusive", _some(died))
+    if service is not None and service.gone:
+        yield Reason("service", "failed", _gone(service))
     # Segments to an instance that an event has ended are sent again, too.
     if summary.network is not None and summary.network.lossy and not summary.events:
         yield Reason("network", "inconclusive", summary.network.words)
