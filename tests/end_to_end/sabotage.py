@@ -1,4 +1,4 @@
-"""Ways to harm a run from outside, by what only the machine's administrator could do by accident or malice."""
+"""Ways to harm a run from outside."""
 
 from __future__ import annotations
 
@@ -151,12 +151,7 @@ def on_a_small_disk(folder: Path) -> tuple[str, ...]:
 
 SABOTAGE: Final = {
     "flush": Sabotage("flush the rules", RULES, _flush, "the service went away: no request succeeded"),
-    "rule": Sabotage(
-        "change one rule",
-        RULES,
-        _change_a_rule,
-        "the kernel's rules were changed|requests failed .*errors allow",
-    ),
+    "rule": Sabotage("change one rule", RULES, _change_a_rule, "the kernel's rules were changed"),
     "kill": Sabotage(
         "kill an instance", (*RULES, *PROXIES), _kill_an_instance, r"instance-\d died \(killed by SIGKILL\)"
     ),
