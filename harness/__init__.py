@@ -10,12 +10,13 @@ In Python, for notebooks and scripts (docs/python.md):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from harness._version import __version__
 
+# As of typing, whose import takes longer than all else before a command can handle Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from typing import Any
 
     from harness.notebook.library import Results
     from harness.notebook.result import Result

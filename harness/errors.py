@@ -15,6 +15,8 @@ A message names the thing, where it stands, why it is wrong and what to do.
 
 from __future__ import annotations
 
+import errno
+
 
 class HarnessError(Exception):
     """A failure that the user can understand and mend."""
@@ -57,6 +59,28 @@ class ResultError(HarnessError):
 
 
 def defect(error: BaseException) -> str:
-    """Tell of an error that no user can mend, in one line."""
+    """Tell of an error that no user can mend, in one line; of one that the machine's limits cause, so."""
+    if (limit := _limit(error)) is not None:
+        return limit
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     return f"a defect of the harness, not of yours: {what} (HARNESS_DEBUG=1 shows where)"
+
+
+_OUT_OF_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread")
+
+
+def _limit(error: BaseException) -> str | None:
+    """Explain an error of the system that has run out of something; None for any other."""
+    words, number = str(error).lower(), getattr(error, "errno", None)
+    no_memory = isinstance(error, MemoryError) or number == errno.ENOMEM
+    if no_memory or any(sign in words for sign in _OUT_OF_MEMORY):
+        return (
+            "the harness got no more memory: see ulimit -v, ulimit -u, the limit of its control group, and "
+            f"what is free ({type(error).__name__})"
+        )
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return "the harness may open no more files: see ulimit -n and fs.file-max"
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        where = f"{name}: " if (name := getattr(error, "filename", None)) else ""
+        return f"{where}the disk is full, or the user's share of it"
+    return None

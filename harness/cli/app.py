@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from harness._version import __version__
 from harness.cli import box, completing, images, judging, plotting, reporting, running, scenarios, showing
+from harness.common.memory import keep_libraries_single
 from harness.common.signals import Terminated, end_on_signals
-from harness.common.text import wants_no_colour
+from harness.common.streams import complete_streams, flush_output, silence, unwritable
+from harness.common.text import cut, wants_no_colour
 from harness.errors import HarnessError, defect
 
 if TYPE_CHECKING:
     from harness.cli.doctor import Finding, State
+
+
+_LONGEST_LINE: Final = 1000
+_NOT_WRITTEN: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -124,21 +132,38 @@ def main() -> int:
     # A run lasts seconds and ends with its process; the collector would walk half a million objects of
     # libraries many times over, and once more at the end: half a second in all.
     gc.disable()
-    end_on_signals()
     try:
+        complete_streams()
+        keep_libraries_single()
         status = _run_command()
-        sys.stdout.flush()
+        flush_output()
     except (BrokenPipeError, SystemExit):  # click turns the one into the other
-        from harness.report.progress import silence
-
+        status = _without_reader()
+    except HarnessError as error:
         silence(sys.stdout)
-        silence(sys.stderr)
-        status = 2
+        status = _told(error)
+    except OSError:  # standard error can't be written either
+        status = _without_reader()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what remains takes no time, and has nothing to lose
     gc.freeze()
     return status
 
 
-def _run_command() -> int:
+def _without_reader() -> int:
+    silence(sys.stdout)
+    silence(sys.stderr)
+    return 2
+
+
+def _told(error: HarnessError) -> int:
+    try:
+        _complain(str(error), error)
+    except OSError:
+        return _without_reader()
+    return 2
+
+
+def _called() -> int:
     try:
         return cli.main(standalone_mode=False, complete_var=completing.VARIABLE) or 0
     except click.exceptions.Exit as error:
@@ -147,6 +172,12 @@ def _run_command() -> int:
         if completing.VARIABLE in os.environ:  # click answers the shell and ends
             return int(error.code or 0)
         raise
+
+
+def _run_command() -> int:
+    try:
+        end_on_signals()
+        return _called()
     except click.ClickException as error:
         error.show()
     except HarnessError as error:
@@ -161,12 +192,20 @@ def _run_command() -> int:
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
-        _complain(defect(error), error)
+        _complain(_explained(error), error)
     return 2
 
 
+def _explained(error: Exception) -> str:
+    # All other files are explained where they are written, and have names.
+    if isinstance(error, OSError) and error.filename is None and error.errno in _NOT_WRITTEN:
+        return str(unwritable(error))
+    return defect(error)
+
+
 def _complain(message: str, error: Exception) -> None:
-    message = "\n".join([message, *getattr(error, "__notes__", ())])
+    lines = "\n".join([message, *getattr(error, "__notes__", ())]).splitlines()
+    message = "\n".join(cut(line, _LONGEST_LINE) for line in lines)
     colour = False if wants_no_colour() else None
     click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness.common.files import read_file
 from harness.common.text import printable
 from harness.errors import ResultError
 
@@ -40,7 +41,7 @@ def read_document(path: Path, model: type[_MODEL], hint: str) -> _MODEL:
         It can't be read, or is not what the model says.
     """
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_file(path))
     except OSError as error:
         raise ResultError(f"{printable(str(path))}: can't be read: {error.strerror} ({hint})") from error
     except ValidationError as error:

@@ -7,9 +7,11 @@ what is made belongs to the user who called sudo.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
-from typing import TYPE_CHECKING, Final
+import stat
+from typing import IO, TYPE_CHECKING, Final
 
 from harness.errors import ResultError
 
@@ -37,6 +39,36 @@ def explained(path: Path) -> Iterator[None]:
             f"{named or path}: the result can't be written: {why}; "
             f"correct that, or choose another folder with --output DIR"
         ) from error
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file; a pipe or a device, which might never end, is refused.
+
+    Raises
+    ------
+    OSError
+        It can't be read.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Open a file to read from; a pipe or a device is refused.
+
+    Raises
+    ------
+    OSError
+        It can't be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(descriptor)
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "is a pipe or a device, and no file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def caller() -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ class Terminated(KeyboardInterrupt):
 
 def end_on_signals() -> None:
     """Let Ctrl-C and SIGTERM end this process in order, and say so at once: the end itself takes a while."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background process may ignore it
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background process may ignore it
         signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
 

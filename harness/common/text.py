@@ -21,6 +21,12 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     return visible.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def cut(text: str, most: int) -> str:
+    """Cut a long text for display, and say how much is missing."""
+    left_out = len(text) - most
+    return text if left_out <= 0 else f"{text[:most]}… ({left_out:,} characters more)"
+
+
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 

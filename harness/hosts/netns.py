@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.common.channel import Channel, ChannelClosedError, Message
+from harness.common.memory import environment
 from harness.errors import HarnessError, HostError
 from harness.hosts import DEFAULT_SOURCES, cgroups
 from harness.hosts.address_plan import IPV4
@@ -136,7 +137,7 @@ class NetnsHost(AskingHost):
                 pass_fds=[theirs.fileno()],
                 # Ctrl-C at the terminal is for the harness alone, which then ends the others in order.
                 start_new_session=True,
-                env=os.environ | {"PATH": search_path()},
+                env=environment() | {"PATH": search_path()},
             )
         try:
             self.group = self._expect("unshared")["group"]

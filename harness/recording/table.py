@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.common.files import open_file
 from harness.errors import LoadError, ResultError
 from harness.recording.arrow import MAYBE, PROTOCOL_S_OWN, UNITS, as_column, as_dictionary, fill
 from harness.recording.counting import PART, by_instance, first_answers, occurrences
@@ -401,7 +402,7 @@ class Recording:
         import pyarrow.parquet as pq  # noqa: PLC0415  as in to_parquet
 
         try:
-            with pq.ParquetFile(path) as file:
+            with open_file(path) as opened, pq.ParquetFile(opened) as file:
                 metadata = file.schema_arrow.metadata or {}
                 instances = tuple(json.loads(metadata[b"instances"]))
                 started_ns = int(metadata[b"started_ns"])

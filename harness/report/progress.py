@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TextIO
 
+from harness.common.streams import silence
 from harness.common.text import printable
 
 _PLAIN_EVERY_S = 2.0
@@ -120,17 +121,6 @@ class Progress:
             # Broken pipe, or a closed file: progress is no reason for a run to fail.
             silence(self._file)
             self._file = None
-
-
-def silence(file: TextIO) -> None:
-    """Redirect a stream without a reader to nowhere, with what is still in its buffer.
-
-    Python would try once more when it ends, and change its exit status when that fails.
-    """
-    with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor has nothing to send
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, file.fileno())
-        os.close(nowhere)
 
 
 def _columns(file: TextIO | None) -> int:

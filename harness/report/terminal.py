@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.common.text import printable
+from harness.common.text import cut, printable
 from harness.report.events import event_facts, recovers_fact
 from harness.report.format import duration as _duration
 from harness.report.format import error_words
@@ -27,6 +27,7 @@ SHOWN_IN_FULL = 40
 """With more instances than this, the table shows only the ends."""
 
 _ENDS = 10
+_LONGEST_NAME, _LONGEST_FACT = 80, 2000
 _DIFFERENCES = 5
 _NOTED_EFFECT = 1.05  # a smaller design effect changes no conclusion
 _COLOURS = {"even": "bold green", "uneven": "bold red", "inconclusive": "bold yellow"}
@@ -71,7 +72,7 @@ def render_summary(summary: Summary, folder: Path | None, console: Console) -> N
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
     for label, value, style in facts_of(summary, console.encoding):
-        facts.add_row(Text(label), Text(printable(value, console.encoding), style))
+        facts.add_row(Text(label), Text(printable(cut(value, _LONGEST_FACT), console.encoding), style))
     console.print(facts)
     if folder is not None:
         # In one line however long, so that it can be copied.
@@ -100,7 +101,7 @@ def _instance_table(summary: Summary, encoding: str) -> Table:
         if left_out and index == _ENDS:
             table.add_row("...")
         table.add_row(
-            Text(printable(row.name, encoding)),
+            Text(printable(cut(row.name, _LONGEST_NAME), encoding)),
             *(f"{getattr(row, column):,}" for column in counted),
             "-" if row.share is None else _percent(row.share),
             "-" if row.interval is None else _interval(*row.interval),

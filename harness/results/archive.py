@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.common.documents import first_problem
-from harness.common.files import explained
+from harness.common.files import explained, read_file
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results.reading import read_results
@@ -135,7 +135,7 @@ def read_runs(folder: Path) -> list[Summary]:
     """
     path = folder / RUNS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ResultError(f"{printable(str(path))}: can't be read: {why}") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.common.documents import first_problem
+from harness.common.files import read_file
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.strategies.actions import (  # noqa: TC001  the model below reads them when it is made
@@ -86,7 +87,7 @@ def read_applied(folder: Path) -> Applied | None:
     """
     path = folder / APPLIED
     try:
-        return Applied.model_validate_json(path.read_bytes())
+        return Applied.model_validate_json(read_file(path))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import ValidationError
 
 from harness.common.documents import first_problem
+from harness.common.files import open_file, read_file
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results.folder import INCOMPLETE
@@ -162,7 +163,7 @@ def _read_result(folder: Path) -> Summary:
     summary = read_summary(folder)
     recording = folder / REQUESTS
     try:
-        with recording.open("rb") as file:
+        with open_file(recording) as file:
             recorded = pq.read_metadata(file).num_rows
     except (OSError, pa.ArrowException) as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
@@ -181,7 +182,7 @@ def _read_result(folder: Path) -> Summary:
 def look_at(folder: Path) -> Listed | None:
     """Look at a folder; None where it is no result."""
     try:
-        text = (folder / SUMMARY).read_bytes()
+        text = read_file(folder / SUMMARY)
     except FileNotFoundError:
         if folder.name.endswith(INCOMPLETE) or (folder / REQUESTS).exists():
             return Listed(folder, "incomplete")

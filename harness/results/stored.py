@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from harness.common.files import read_file
 from harness.common.text import printable
 from harness.errors import ResultError
 from harness.results.archive import RUNS, condensed_below, name_of, read_runs
@@ -54,7 +55,7 @@ class Stored:
         if self.folder is None:
             return json.dumps(self.summary.scenario, indent=2, ensure_ascii=False)
         try:
-            return (self.folder / "scenario.yaml").read_text(encoding="utf-8", errors="replace")
+            return read_file(self.folder / "scenario.yaml").decode(errors="replace")
         except FileNotFoundError:
             return ""
         except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.common.memory import require_memory
 from harness.common.signals import deferred
 from harness.hosts import HOSTS
 from harness.load.driver import NO_WORKERS, Workers
@@ -74,6 +75,7 @@ def run(  # noqa: PLR0913  what a run takes
     KeyboardInterrupt
         Ctrl-C before anything was measured; nothing is stored.
     """
+    require_memory()
     scenario, strategy, made = _made(scenario, progress, keep=keep)
     phases = Phases(progress)
     with PendingResult(results, scenario.name) as pending, made as host:

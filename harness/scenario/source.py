@@ -29,12 +29,13 @@ from harness.common.quantities import shown
 from harness.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 KeyPath = tuple[str | int, ...]
 
 MOST_BYTES: Final = 1 << 20
+_SHOWN_MISTAKES: Final = 10
 _MOST_DEPTH: Final = 20
 _MOST_EVENTS: Final = 20_000  # YAML of 1 MiB can hold a million, and take a minute
 _MOST_DIGITS: Final = 40
@@ -90,7 +91,14 @@ class Problem:
 
 def scenario_error(problems: list[Problem]) -> ScenarioError:
     """Make one error of all problems, a line each, in the order of their places."""
-    return ScenarioError("\n".join(map(str, sorted(problems, key=lambda problem: problem.place))))
+    return ScenarioError(first_of([str(one) for one in sorted(problems, key=lambda problem: problem.place)]))
+
+
+def first_of(mistakes: Sequence[str]) -> str:
+    """Give the first ten mistakes, a line each, and how many more there are."""
+    more = len(mistakes) - _SHOWN_MISTAKES
+    last = [f"... and {more:,} more mistake{'s' * (more > 1)}; correct these first"] if more > 0 else []
+    return "\n".join([*mistakes[:_SHOWN_MISTAKES], *last])
 
 
 @dataclass

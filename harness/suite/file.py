@@ -12,7 +12,7 @@ from harness.scenario.fields import Name  # noqa: TC001  pydantic reads it when 
 from harness.scenario.merging import merge
 from harness.scenario.problems import explain, find_nulls
 from harness.scenario.reading import check_scenario, is_suite, read_document, spelling
-from harness.scenario.source import Document, Problem, prefixed
+from harness.scenario.source import Document, Problem, first_of, prefixed
 from harness.suite.matrix import Matrix, key_path
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def read_suite(
     for path in paths:
         reading.add(path)
     if reading.complaints:
-        raise ScenarioError("\n".join(reading.complaints))
+        raise ScenarioError(first_of(list(reading.complaints)))
     name = "suite"
     if len(paths) == 1:
         whole = paths[0].resolve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from harness.summary.events import EventRow, Recovers  # noqa: TC001  pydantic reads them, too
 from harness.summary.service import NetworkSummary, ServiceSummary  # noqa: TC001  pydantic reads them, too
@@ -26,10 +26,10 @@ class InstanceRow(Model):
 
     name: str
     route: str | None = None
-    connections: int
-    requests: int
-    sources: int
-    networks: int | None = None
+    connections: NonNegativeInt
+    requests: NonNegativeInt
+    sources: NonNegativeInt
+    networks: NonNegativeInt | None = None
     share: float | None
     expected_share: float
     deviation: float | None
@@ -40,11 +40,11 @@ class InstanceRow(Model):
 class Counts(Model):
     """Totals, those that no instance can be named for too; errors are failed requests."""
 
-    connections: int
-    requests: int
-    sources: int
-    networks: int | None = None
-    errors: int
+    connections: NonNegativeInt
+    requests: NonNegativeInt
+    sources: NonNegativeInt
+    networks: NonNegativeInt | None = None
+    errors: NonNegativeInt
 
 
 class StatusRow(Model):
@@ -56,7 +56,7 @@ class StatusRow(Model):
     """
 
     status: int
-    count: int
+    count: NonNegativeInt
     by: Literal["instance", "proxy", "unknown"]
 
 
@@ -245,7 +245,7 @@ class Summary(Model):
     engine: str
     emulated: bool = False
     client: str
-    replicas: int
+    replicas: PositiveInt
     unit: Unit
     verdict: Verdict
     reason: str
@@ -259,9 +259,9 @@ class Summary(Model):
     seed: int
     repeat_index: int
     tests: Tests
-    instances: tuple[InstanceRow, ...]
+    instances: tuple[InstanceRow, ...] = Field(min_length=1)
     counts: Counts
-    errors: dict[str, int]
+    errors: dict[str, NonNegativeInt]
     statuses: tuple[StatusRow, ...] = ()
     service: ServiceSummary | None = None
     died: tuple[str, ...] = ()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,8 +17,6 @@ from harness.results.reading import read_summary
 from tests.gate.conftest import measure, stored
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Harness
     from tests.gate.conftest import Stored
 
@@ -154,3 +156,53 @@ def test_options_of_one_list_are_not_taken_for_the_other(
 ) -> None:
     """Each says to which it belongs."""
     assert harness(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"counts": {"connections": 1, "requests": -5, "sources": 1, "errors": 0}}, "counts.requests"),
+        ({"counts": {"connections": 1, "requests": 1, "sources": 1, "errors": -1}}, "counts.errors"),
+        ({"instances": []}, "instances"),
+        ({"replicas": 0}, "replicas"),
+        ({"errors": {"status": -5}}, "errors.status"),
+    ],
+)
+def test_counts_that_cannot_be_are_damage(
+    stored: Stored, harness: Harness, change: dict[str, Any], place: str
+) -> None:
+    """A summary with them is shown to be damaged, by its place, and passes nowhere."""
+    folder = stored(_EVEN)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | change))
+    for command in ("show", "check", "compare"):
+        arguments = [folder, stored(_EVEN)] if command == "compare" else [folder]
+        finished = harness(command, *arguments)
+        assert finished.exit_code == 2
+        assert f"is not what it should be: {place}" in str(finished.exception)
+
+
+@pytest.mark.parametrize("file", ["summary.json", "requests.parquet", "applied.json", "scenario.yaml"])
+def test_pipes_in_a_result_hold_up_no_command(stored: Stored, file: str) -> None:
+    """Whatever file of it is one: no command waits for a writer."""
+    folder = stored(_EVEN)
+    (folder / file).unlink(missing_ok=True)
+    os.mkfifo(folder / file)
+    for command in (
+        ("list", "results", folder.parent),
+        ("show", folder),
+        ("check", folder),
+        ("report", folder),
+    ):
+        finished = subprocess.run(
+            [Path(sys.executable).with_name("harness"), *command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            cwd=folder.parent.parent,
+        )
+        assert "Traceback" not in finished.stderr
+        assert "a defect of the harness" not in finished.stderr
+        if file in {"summary.json", "requests.parquet"} and command[0] in {"check", "report"}:
+            assert finished.returncode == 2

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.errors import ScenarioError
+from harness.scenario import load_scenario
 from tests.scenario.conftest import KEYS, RIGHT, STRATEGIES, refused
+
+if TYPE_CHECKING:
+    from tests.conftest import Harness
 
 try:
     chr(0xFFFFFFFF)
@@ -271,3 +277,21 @@ def test_all_problems_are_told_in_the_files_order(folder: Path) -> None:
         "--set seed=-1",
         "--set nonsense",
     ]
+
+
+@pytest.mark.parametrize(("mistakes", "more"), [(10, ""), (11, "1 more mistake;"), (80, "70 more mistakes;")])
+def test_of_many_mistakes_the_first_ten_are_shown(
+    tmp_path: Path, harness: Harness, mistakes: int, more: str
+) -> None:
+    """With how many more there are, by every command that reads the file."""
+    path = tmp_path / "many.yaml"
+    path.write_text(
+        "".join(f"key{number}: 1\n" for number in range(mistakes - 2)) + "strategy: x\nreplicas: y\n"
+    )
+    with pytest.raises(ScenarioError) as error:
+        load_scenario(path)
+    for text in (str(error.value), harness("validate", path).stderr):
+        lines = text.splitlines()
+        assert lines[0].startswith(f"{path}:1:1: unknown key 'key0'")
+        assert len(lines) == 10 + bool(more)
+        assert more in lines[-1]
