@@ -22,11 +22,12 @@ import gevent.socket
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser, constant
 from locust.contrib.fasthttp import LocustBadStatusCode
-from locust.exception import CatchResponseError
+from locust.exception import CatchResponseError, StopUser
 from requests.exceptions import HTTPError
 
 from harness.load.locustfile import AssertionsCount, Words
 from harness.load.resending import Resending
+from harness.load.thinking import think
 from harness.recording.layout import (
     ERROR_OF,
     NO_INSTANCE,
@@ -322,11 +323,18 @@ class AskingUser(FastHttpUser):  # type: ignore[misc]  # Locust carries no types
         asked = 0
         while phase.begins():
             ask = phase.next_asked()
-            self.client.get(ask.path, headers=profile.fields(ask), allow_redirects=False)
+            self.client.request(
+                profile.method,
+                ask.path,
+                data=profile.body or None,
+                headers=profile.fields(ask),
+                allow_redirects=False,
+            )
             asked += 1
             if profile.requests_per_connection and asked % profile.requests_per_connection == 0:
                 self.client.client.close()
+            think(profile.think_ns, lambda: not phase.over)
         self.client.client.close()
-        self.stop()
+        raise StopUser  # whatever Locust has begun with it meanwhile
 
     tasks: ClassVar[list[Any]] = [ask_for_ever]

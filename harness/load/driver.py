@@ -339,6 +339,9 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
         spawn_rate_per_s=load.spawn_rate_per_s,
         poisson=load.arrivals == "poisson",
         reset=load.close == "reset",
+        method=load.method,
+        body=load.body or "",
+        think_ns=load.think_time_ns,
         routes=tuple(
             Asked(route.path or load.path, route.host or "", route.weight)
             for route in scenario.routes.values()

@@ -33,7 +33,7 @@ class LoadProfile:
     address, port
         The endpoint; `address` is numeric (IPv4 or IPv6), names are not looked up.
     path
-        The request target of every `GET`.
+        The request target of every request.
     headers
         Header fields of every request; `Host` is added unless it is among them.
     users
@@ -69,6 +69,10 @@ class LoadProfile:
         Whether the client ends its connections by a reset.
     routes
         What is asked for in turn, in place of `path`; none for `path` alone.
+    method, body
+        The method of every request, and what it carries.
+    think_ns
+        How long a user of a closed loop waits between an answer and its next request.
     transport, codec
         The protocol, by the names that `harness.load.transports` and `harness.load.codecs` have for it.
 
@@ -98,6 +102,9 @@ class LoadProfile:
     poisson: bool = False
     reset: bool = False
     routes: tuple[Asked, ...] = ()
+    method: str = "GET"
+    body: str = ""
+    think_ns: int = 0
     transport: str = "tcp"
     codec: str = "http1"
 
@@ -119,6 +126,10 @@ class LoadProfile:
 
     def _require_http(self) -> None:
         # A line break or a blank here would end the request line or the field, and change the request.
+        if not re.fullmatch(r"[A-Z]+", self.method) or self.method in {"HEAD", "CONNECT"}:
+            raise ValueError(f"method must be one whose answer may have a body, not {self.method!r}")
+        if self.think_ns < 0:
+            raise ValueError(f"think_ns must be at least 0, not {self.think_ns}")
         for path in (self.path, *(asked.path for asked in self.routes)):
             if not re.fullmatch(r"[!-~]+", path):
                 raise ValueError(f"path must be printable ASCII without blanks, not {path!r}")
@@ -127,6 +138,11 @@ class LoadProfile:
         for name, value in (*self.headers.items(), *(("Host", asked.host) for asked in self.routes)):
             if not (re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) and re.fullmatch(r"[ -~\t]*", value)):
                 raise ValueError(f"headers: {name!r}: {value!r} is no header field")
+
+    @property
+    def once(self) -> bool:
+        """Whether a request must not be sent twice: its method is not idempotent (RFC 9110 §9.2.2)."""
+        return self.method in {"POST", "PATCH"}
 
     def asked(self) -> tuple[Asked, ...]:
         """Give the requests of each route, or those of a load without routes."""

@@ -17,6 +17,7 @@ import gevent
 from locust import User, constant
 
 from harness.load.codecs import CODECS, Answer
+from harness.load.thinking import think
 from harness.load.transports import READ, TRANSPORTS, WRITE, FlowFailedError
 from harness.recording.layout import (
     ERROR_OF,
@@ -179,8 +180,7 @@ class Phase:
     def sweep(self) -> NoReturn:
         """Wake every user whose request has run out of time, for ever.
 
-        One look at each user a few times in a timeout costs less than a timer for every request; a
-        timeout is noticed late by a twentieth of itself, and 100 ms at the most.
+        That costs less than a timer for every request; a timeout is noticed late by a twentieth of itself.
         """
         hub = gevent.get_hub()
         interval_s = min(max(self.profile.timeout_ns / 20e9, _LEAST_SWEEP_S), _MOST_SWEEP_S)
@@ -277,6 +277,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
             elif not self._left:
                 self._close()
             self._failures = 0
+            think(phase.profile.think_ns, lambda: now() < phase.end_ns)
         self._close()
         self.stop()
 
@@ -318,6 +319,8 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
             data = self._receive()
         if not data:
             self._close()
+            if self._phase.profile.once:
+                raise FlowFailedError(TRUNCATED)
             self._phase.resent += 1
         return data
 
@@ -381,8 +384,7 @@ class BareUser(User):  # type: ignore[misc]  # Locust carries no types
     def _pause(self) -> None:
         """Wait after a failure of the connection, longer while failures follow one another.
 
-        A refused connection fails in microseconds: without a pause, users whose instance is gone would
-        spin, take the CPU from the others, and fill the recording with one event, a million times.
+        Without a pause, users whose instance is gone would spin, and fill the recording with one event.
         """
         pause_s = min(_LEAST_PAUSE_S * 2**self._failures, _MOST_PAUSE_S)
         self._failures = min(self._failures + 1, 10)

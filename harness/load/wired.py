@@ -93,6 +93,8 @@ class WirePhase:
             turns=bytes(profile.turns()),
             transport=profile.transport,
             codec=profile.codec,
+            think_ns=profile.think_ns,
+            once=profile.once,
         )
         self._watcher: Any = gevent.get_hub().loop.io(self._engine.done_fd(), 1)
         self._watcher.start(self._on_done)

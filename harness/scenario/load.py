@@ -148,6 +148,16 @@ class Load(Model):
         default="fin", description="How the clients end their connections: in order, or by a reset."
     )
     path: UrlPath = Field(default="/", description="The path of the requests.")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = Field(
+        default="GET", description="The method of the requests."
+    )
+    body: str | None = Field(
+        default=None, max_length=1 << 20, description="What each request carries, in UTF-8."
+    )
+    think_time_ns: Duration = Field(
+        default=0,
+        description="How long each user of a closed loop waits between an answer and its next request.",
+    )
     headers: dict[LoadHeaderName, HeaderValue] = Field(default={}, description="Headers of every request.")
     timeout_ns: LastingDuration = Field(default=5 * SECOND_NS, description="How long one request may take.")
     sources: Sources = Field(
@@ -223,6 +233,20 @@ class Load(Model):
         if self.requests is not None:
             words = "a locustfile decides the number of requests; take out requests, and write duration"
             raise refuse(words, "load.requests", complete=True)
+        for key in ("method", "body", "think_time_ns"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                name = f"load.{key.removesuffix('_ns')}"
+                raise refuse(f"a locustfile says so itself; take out {name}", name, complete=True)
+        return self
+
+    @model_validator(mode="after")
+    def _asked_as_can_be(self) -> Self:
+        if self.body is not None and self.method in {"GET", "OPTIONS"}:
+            words = f"a {self.method} carries no body; write load.method: POST, or take out load.body"
+            raise refuse(words, "load.body", complete=True)
+        if self.think_time_ns and self.model == "open":
+            words = "requests of an open loop arrive at a rate, and no user thinks; take out load.think_time"
+            raise refuse(words, "load.think_time", complete=True)
         return self
 
     @model_validator(mode="after")

@@ -61,3 +61,18 @@ def test_a_user_of_plain_tcp_is_judged_by_what_others_counted(harness: Command) 
     assert summary["witnesses"]["agree"] is True
     assert sum(row["connections"] for row in summary["instances"]) == summary["counts"]["connections"] > 100
     assert any("kernel counted" in words for words in summary["warnings"])
+
+
+def test_requests_without_a_locustfile_have_methods_bodies_and_pauses(harness: Command) -> None:
+    """Four users that think for 100 ms send eleven requests each in a second at most."""
+    name = harness.scenario(
+        "strategy: dnat-random\nreplicas: 2\ntolerance: 90%\n"
+        "load: {users: 4, duration: 1s, warm_up: 200ms, method: POST, body: 'a: b', think_time: 100ms}\n"
+    )
+    finished = harness("run", name)
+    assert finished.returncode in {0, 3}, finished.stderr
+    (folder,) = (harness.folder / "results").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert 4 <= summary["counts"]["requests"] <= 44
+    assert summary["counts"]["errors"] == 0
+    assert summary["witnesses"]["agree"] is True

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from harness.load.profile import Asked, LoadProfile
 
+# RFC 9110 §8.6: a length goes with these although there is nothing to send.
+_WITH_BODY: Final = {"POST", "PUT", "PATCH"}
+
 MOST_BODY_BYTES: Final = 16 << 20
 MOST_HEAD_BYTES: Final = 64 << 10
 MOST_IDENTITIES: Final = 65_535
@@ -342,5 +345,11 @@ def _request(profile: LoadProfile, asked: Asked) -> bytes:
     fields = profile.fields(asked)
     if "host" not in {name.lower() for name in fields}:
         fields = {"Host": profile.authority(), **fields}
-    lines = [f"GET {asked.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+    body = profile.body.encode()
+    if body or profile.method in _WITH_BODY:
+        fields["Content-Length"] = str(len(body))
+    lines = [
+        f"{profile.method} {asked.path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in fields.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body

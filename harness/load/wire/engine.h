@@ -44,6 +44,8 @@ struct profile {
     uint32_t requests_per_connection; /* 0: as many as the server lets it */
     int64_t timeout_ns;
     int64_t most_requests; /* negative: no limit */
+    int64_t think_ns;      /* between an answer and the next request of the same user (closed loop) */
+    bool once;             /* a request must not be sent twice, as its method is not idempotent */
     bool close_by_reset;
     struct wanted wanted;
     bool named; /* whether an answer has to name its instance */

@@ -77,17 +77,24 @@ void finish(struct engine *engine, struct exchange *exchange, int64_t ended_ns, 
         flow_close(engine, flow);
     if (!is_broken(error)) {
         exchange->failures = 0;
-        go_on(engine, exchange, ended_ns);
+        if (engine->profile.think_ns && !is_open(engine))
+            pause_for(engine, exchange, ended_ns + engine->profile.think_ns);
+        else
+            go_on(engine, exchange, ended_ns);
         return;
     }
     /* A refused connection fails in microseconds: without a pause, users whose instance is gone would spin,
        take the processor from the others, and fill the recording with one event, a million times. */
     int64_t pause = LEAST_PAUSE_NS << (exchange->failures < 7 ? exchange->failures : 7);
     exchange->failures++;
+    if (pause > MOST_PAUSE_NS)
+        pause = MOST_PAUSE_NS;
+    if (pause < engine->profile.think_ns)
+        pause = engine->profile.think_ns;
     if (is_open(engine))
         go_on(engine, exchange, ended_ns); /* arrivals come when they come */
     else
-        pause_for(engine, exchange, ended_ns + (pause < MOST_PAUSE_NS ? pause : MOST_PAUSE_NS));
+        pause_for(engine, exchange, ended_ns + pause);
 }
 
 void finish_failed(struct engine *engine, struct exchange *exchange, enum error error) {

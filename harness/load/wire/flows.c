@@ -51,7 +51,7 @@ void flow_free(struct engine *engine, struct flow *flow) {
    9.3.1). */
 static void gone(struct engine *engine, struct flow *flow, enum error error) {
     struct exchange *exchange = flow->exchange;
-    if (exchange->reused && !exchange->spoke) {
+    if (exchange->reused && !exchange->spoke && !engine->profile.once) {
         flow_close(engine, flow);
         exchange->reused = false;
         add(&engine->counters.resent, 1);
@@ -193,7 +193,7 @@ static void end_of_stream(struct engine *engine, struct flow *flow, int64_t now,
         gone(engine, flow, error_of(error));
         return;
     }
-    if (exchange->reused && !exchange->spoke) {
+    if (exchange->reused && !exchange->spoke) { /* asked again, unless that must not be */
         gone(engine, flow, TRUNCATED_ANSWER);
         return;
     }

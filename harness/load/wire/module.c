@@ -65,22 +65,23 @@ static uint32_t name_in_body(void *context, const char *body, size_t length) {
 static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"endpoint",   "texts", "records", "connections", "timeout_ns", "requests_per_connection",
                             "requests",   "reset", "header",  "find",        "sources",    "stages",
-                            "poisson",    "seed",  "turns",   "transport",   "codec",      NULL};
+                            "poisson",    "seed",  "turns",   "transport",   "codec",      "think_ns", "once", NULL};
     struct profile profile = {.most_requests = -1};
     const char *host, *header = NULL, *turns = "", *transport = "tcp", *codec = "http1";
     Py_ssize_t header_length = 0, connections, turns_length = 1; /* the first text alone, again and again */
-    int port, records, reset = 0, poisson = 0;
+    int port, records, reset = 0, poisson = 0, once = 0;
     unsigned int each = 0;
     unsigned long long seed = 0;
-    long long timeout, requests = -1;
+    long long timeout, requests = -1, think = 0;
     PyObject *texts, *find = Py_None, *sources = NULL, *stages = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "(si)OinL|$ILpz#OOOpKy#ss", names, &host, &port, &texts, &records,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "(si)OinL|$ILpz#OOOpKy#ssLp", names, &host, &port, &texts, &records,
                                      &connections, &timeout, &each, &requests, &reset, &header, &header_length,
                                      &find, &sources, &stages, &poisson, &seed, &turns, &turns_length, &transport,
-                                     &codec))
+                                     &codec, &think, &once))
         return NULL;
-    if (connections < 1 || connections > 1000000 || timeout < 1 || timeout > MOST_NS) {
-        PyErr_SetString(PyExc_ValueError, "connections can be 1 to 1,000,000, and timeout_ns 1 to 10^18");
+    if (connections < 1 || connections > 1000000 || timeout < 1 || timeout > MOST_NS || think < 0 ||
+        think > MOST_NS) {
+        PyErr_SetString(PyExc_ValueError, "connections can be 1 to 1,000,000, timeout_ns 1 to 10^18, think_ns 0 to that");
         return NULL;
     }
     if (find != Py_None && !PyCallable_Check(find)) {
@@ -93,6 +94,8 @@ static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->records = -1;
     profile.requests_per_connection = each;
     profile.timeout_ns = timeout;
+    profile.think_ns = think;
+    profile.once = once;
     profile.most_requests = requests < 0 ? -1 : requests;
     profile.close_by_reset = reset;
     profile.poisson = poisson;
