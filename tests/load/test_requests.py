@@ -104,3 +104,21 @@ def test_a_profile_refuses_what_no_user_can_do(values: dict[str, Any], profile: 
     """Words instead of a load that means something else."""
     with pytest.raises(ValueError, match=next(iter(values))):
         profile(1, **values)
+
+
+def test_dropped_connections_are_never_hidden(generator: Generator, serve: Serve, profile: Profiles) -> None:
+    """An error, or, where the client sends again by itself, a request that was sent again."""
+    dropped: list[int] = []
+
+    def handle(_: Server, sock: socket.socket, number: int) -> None:
+        _read(sock)
+        if number % 10 == 5:
+            dropped.append(number)
+        else:
+            sock.sendall(ANSWER)
+
+    wanted = profile(serve(handle).port, requests=100, requests_per_connection=1)
+    done = generator.drive(wanted, 20).done
+    assert done["requests"] == 100
+    assert done["errors"] + done["resent"] == len(dropped) > 5
+    assert (done["resent"] > 0) == (wanted.user == "http")
