@@ -33,7 +33,7 @@ table ip {table}
 delete table ip {table}
 table ip {table} {{
     map members {{
-        typeof {number} : ip daddr . {transport} dport
+        typeof {key} : ip daddr . {transport} dport
         counter
         elements = {{ {elements} }}
     }}
@@ -88,6 +88,7 @@ class _Nft(Strategy):
         text = _TABLE.format(
             table=_table(endpoint),
             number=self._number(len(chosen)),
+            key=f"numgen inc mod {len(chosen)}",  # nft 1.0.6 can't list a map that is declared by a hash
             elements=", ".join(
                 f"{k} : {members[turn].address} . {members[turn].port}" for k, turn in enumerate(chosen)
             ),

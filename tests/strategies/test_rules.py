@@ -123,6 +123,15 @@ def test_an_update_moves_new_connections_and_leaves_established_ones(lab: Lab, n
     assert answers == ["instance-1", "instance-1", ["instance-2", "instance-3"]]
 
 
+def test_nft_hash_can_be_listed_as_text(lab: Lab) -> None:
+    """Debian's nft 1.0.6 crashes on a map that is declared by a hash; this one lists what it was given."""
+    _strategy("nft-hash").expose(lab.host, ENDPOINT, lab.start(2))
+    listed = lab.host.run(["nft", "list", "ruleset"])
+    assert listed.status == 0
+    assert "jhash ip saddr mod 2" in listed.stdout
+    assert "0 counter packets 0 bytes 0 : 198.19.0.2 . 8080" in listed.stdout
+
+
 @pytest.mark.parametrize("name", _RULES)
 def test_withdrawing_leaves_other_rules_alone(host: NetnsHost, name: str) -> None:
     """Somebody else's rules stand as before, and none of ours is left."""
