@@ -14,6 +14,7 @@ from harness.strategies import dns
 from harness.strategies.actions import File, Served, Stop, WaitUntil
 from harness.strategies.admin import asked
 from harness.strategies.capabilities import Policy, table
+from harness.strategies.envoy_ring import RING_SIZE, ring_shares
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
 from harness.types import Counted, Member, authority
 
@@ -74,6 +75,13 @@ _CAVEATS = """
   become that schedule, with weights that fall with the requests in flight.
 - Envoy's LEAST_REQUEST is by default the less busy of two drawn at random: `p2c` here. `least-connections`
   compares all of them.
+- `hash` looks addresses up on a ring of `ring_size` points, 1,024 by default, at hashes of the instances'
+  addresses: few points for each of ten instances, whose shares so differ by +21 to -16 %. `maglev` has a
+  table of 65,537 places, and was within 4.5 % for 8,000 addresses.
+- With health checks, Envoy asks all instances, ill ones too, once fewer than half are healthy (panic
+  threshold): with 3 of 4 killed, 899 of 1,200 requests were lost, where HAProxy lost 415, Traefik 390 and
+  Caddy 202. `healthy_panic_threshold: 0` has it ask healthy ones alone
+  (`scenarios/failover/kill-three-envoy-no-panic.yaml`).
 - Circuit breakers reject what exceeds 1,024 connections, or 1,024 requests at a time, to all instances
   together: 503 with `upstream_rq_pending_overflow`. Here the limit is a million.
 - `discovery: file` and `dns` change the set without touching clients' connections; no request is lost.
@@ -108,6 +116,19 @@ class EnvoyOptions(CheckedOptions, ProxyOptions):
         default="round-robin",
         description="How an instance is chosen: in turn, at random, the least busy one, the less busy one of "
         "two drawn at random, or by a hash of the client's address on a ring or in Maglev's table.",
+    )
+    ring_size: int = Field(
+        default=RING_SIZE,
+        ge=1,
+        le=8_388_608,
+        description="With policy hash, the least number of points on the ring; more make shares more even.",
+    )
+    healthy_panic_threshold: int = Field(
+        default=50,
+        ge=0,
+        le=100,
+        description="With health checks, the percentage of healthy instances below which Envoy asks all, ill "
+        "ones too; 0 for never.",
     )
     discovery: Literal["static", "dns", "file"] = Field(
         default="static",
@@ -168,6 +189,8 @@ class Envoy(Proxy):
             admin=self._admin,
             policy=self.policies[self.options.policy].written,
             source_hash=self.can.unit == "source",
+            ring_size=self.options.ring_size if self.options.policy == "hash" else 0,
+            panic=self.options.healthy_panic_threshold,
             keep_alive=self.options.keep_alive,
             health=self.health if self.options.health_checks else None,
             check_interval=_seconds(self.options.check_interval),
@@ -247,6 +270,16 @@ class Envoy(Proxy):
                 every_s=_LOOK_EVERY_S,
             )
             yield Stop(old)
+
+    def predicted_shares(self, members: Sequence[Member]) -> list[float]:
+        """Give the shares of its ring, where it has one; Maglev's are within 4.5 % of what is expected."""
+        if self.options.policy != "hash":
+            return super().predicted_shares(members)
+        shares: dict[Member, float] = {}
+        for group in grouped(members):
+            hosts = [(member.authority, member.weight) for member in group.members]
+            shares |= zip(group.members, ring_shares(hosts, self.options.ring_size), strict=True)
+        return [shares[member] for member in members]
 
     def counted(self, host: Host, endpoint: Endpoint, members: Sequence[Member]) -> Counted | None:
         """Read each member's requests; after an update only all together, after a hot restart none."""

@@ -28,6 +28,7 @@ from harness.strategies import find_strategy, strategy_names
 from harness.strategies.dns import Dns
 from harness.strategies.executor import carry_out, facts_of
 from harness.strategies.proxy import Layer4Options, Proxy
+from harness.strategies.traefik_hash import chosen
 from harness.types import Member, Route
 from tests.helpers.pairwise import pairwise_cover
 from tests.strategies.conftest import ENDPOINT
@@ -181,7 +182,7 @@ def test_shares_are_as_predicted_and_all_witnesses_agree(
     proxy, before = _made(name, policy=policy, discovery=discovery), bench.served()
     with bench.exposed(proxy, bench.members):
         _agree(proxy, bench, bench.members, Counter())
-        if proxy.can.unit == "source":
+        if proxy.can.unit in {"source", "network"}:
             names = [bench.clients("ask_from", sources=bench.host.sources) for _ in range(2)]
             assert names[0] == names[1], "an address is led to another instance the second time"
             counts, asked = Counter(names[0]), Counter(names[0] + names[1])
@@ -196,6 +197,15 @@ def test_shares_are_as_predicted_and_all_witnesses_agree(
         assert min(each) > 0
     elif policy not in _UNPREDICTED:
         assert chi_square(each, proxy.predicted_shares(bench.members)).p_value > _RARE
+
+
+def test_traefik_leads_every_address_to_the_predicted_server(bench: Bench) -> None:
+    """Its hash is known to the last bit, and so is that its shares are far from even."""
+    proxy = _made("traefik", policy="hash")
+    servers = [(f"http://{member.authority}", 1) for member in bench.members]
+    expected = [bench.members[k].name for k in chosen(bench.host.sources, servers)]
+    with bench.exposed(proxy, bench.members):
+        assert bench.clients("ask_from", sources=bench.host.sources) == expected
 
 
 @pytest.mark.parametrize(("name", "policy"), _WEIGHED)
