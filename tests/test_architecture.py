@@ -50,8 +50,9 @@ def _imported(text: str, of: str) -> set[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "harness"}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            pytest.fail(f"{of} has a relative import in line {node.lineno}; write the module's whole name")
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "harness":
-            assert not node.level, f"{of} has a relative import"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= (inner & _MODULES.keys()) or {node.module}
             if inner - _MODULES.keys():
@@ -136,6 +137,13 @@ def test_root_holds_packages_and_five_modules() -> None:
 def test_upward_import_is_named(line: str, arrow: str) -> None:
     """The arrow is printed, wherever in a module the import stands."""
     assert upward({"harness.stats.bands": _imported(line, "harness.stats.bands")}) == [arrow]
+
+
+@pytest.mark.parametrize("line", ["from ..runner import run", "from .. import runner", "from . import bands"])
+def test_relative_import_is_refused(line: str) -> None:
+    """Its arrow would not be seen: it does not name the package that it leads to."""
+    with pytest.raises(pytest.fail.Exception, match=r"harness\.stats\.tails has a relative import in line 1"):
+        _imported(line, "harness.stats.tails")
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
