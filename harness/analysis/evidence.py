@@ -91,6 +91,7 @@ def evidence(scenario: Scenario, sample: Sample) -> Evidence:
             unit=sample.unit,
             dispersion=inflation,
             dispersion_dof=drifted.dof if drifted else None,
+            steady=_steady(sample, order),
         )
         intervals = simultaneous_intervals(units.counts, scenario.confidence, "exact", dispersion=inflation)
     else:
@@ -127,6 +128,16 @@ def _within_reach(
     lacks = judged.reason.partition("; about ")[0]
     reason = f"{lacks}; {why_not_longer(scenario, sample.unit, most, wanted)}"
     return replace(judged, reason=reason), most
+
+
+def _steady(sample: Sample, order: OrderTest | None) -> bool:
+    """Whether instances were chosen in turn, by the order of choices or by counts more even than chance."""
+    counts = sample.balanced.counts
+    if order is not None and order.kind == "in turn":
+        return True
+    if not counts.any() or len(counts) < 2:
+        return False
+    return goodness_of_fit(counts, sample.shares).spread == "more even"
 
 
 def _sequential(test: SequentialTest, looks: Sequence[InterimLook], *, any_units: bool) -> SequentialSummary:

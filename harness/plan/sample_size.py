@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.scenario import Scenario
+    from harness.strategies.capabilities import Capabilities
     from harness.types import Unit
 
 POWER = 0.9
@@ -73,7 +74,7 @@ def needs_of(scenario: Scenario) -> Needs:
     shares = strategy.expected_shares(members_of(scenario, strategy.can.placement))
     early = load.until == "verdict"
     try:
-        units, half = (_units(scenario, strategy.can.unit, shares, power) for power in (POWER, 0.5))
+        units, half = (_units(scenario, strategy.can, shares, power) for power in (POWER, 0.5))
     except ValueError as error:
         raise HarnessError(f"{scenario.name}: {error}; widen tolerance") from error
     each: int | None = 1
@@ -92,16 +93,16 @@ def needs_of(scenario: Scenario) -> Needs:
     )
 
 
-def _units(scenario: Scenario, unit: Unit, shares: Sequence[float], power: float) -> int:
+def _units(scenario: Scenario, can: Capabilities, shares: Sequence[float], power: float) -> int:
     """Plan the units; of several routes, the one that takes the longest decides."""
     planned = units_until_verdict if scenario.load.until == "verdict" else units_needed
-    routes = parts(scenario, shares)
+    routes, steady = parts(scenario, shares), can.in_turn
     if not routes:
-        return planned(shares, scenario.tolerance, scenario.confidence, power)
+        return planned(shares, scenario.tolerance, scenario.confidence, power, steady=steady)
     asked, power = shares_of_load(scenario.routes), confidence_of_each(power, len(routes))
     each = [
-        planned(part.shares, scenario.tolerance, part.scenario.confidence, power)
-        / (asked[part.name] if unit == "request" else 1)  # each route's requests come from all sources
+        planned(part.shares, scenario.tolerance, part.scenario.confidence, power, steady=steady)
+        / (asked[part.name] if can.unit == "request" else 1)  # each route's requests come from all sources
         for part in routes
     ]
     return math.ceil(max(each))

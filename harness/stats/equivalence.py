@@ -98,6 +98,7 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
     unit: str = "unit",
     dispersion: float = 1.0,
     dispersion_dof: int | None = None,
+    steady: bool = False,
 ) -> ToleranceVerdict:
     """Judge whether every instance's share is within the tolerance.
 
@@ -118,6 +119,8 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
     dispersion, dispersion_dof
         How many times more the counts vary than independent choices' (`harness.stats.drift`), at least
         1, and with how many degrees of freedom that was estimated; None where it is known.
+    steady
+        Whether instances are chosen in turn, so that fewer units are advised than by chance.
 
     Raises
     ------
@@ -144,6 +147,7 @@ def tolerance_verdict(  # noqa: PLR0913  the question has this many parts
         missing=missing,
         dispersion=dispersion,
         dispersion_dof=dispersion_dof,
+        steady=steady,
     )
     return question.verdict(
         observed,

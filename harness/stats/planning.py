@@ -62,7 +62,12 @@ class MoreUnits:
 
 
 def units_needed(
-    expected_shares: Sequence[float], tolerance: float, confidence: float, power: float = 0.9
+    expected_shares: Sequence[float],
+    tolerance: float,
+    confidence: float,
+    power: float = 0.9,
+    *,
+    steady: bool = False,
 ) -> int:
     """Say how many units a fair strategy needs to be judged `even` with the power.
 
@@ -76,6 +81,9 @@ def units_needed(
         1 - alpha of the verdict.
     power
         Probability of the verdict `even`.
+    steady
+        Whether instances are chosen in turn: then counts are those expected, give or take one, while the
+        tests are the same.
 
     Returns
     -------
@@ -95,11 +103,16 @@ def units_needed(
     instances they are added up (Bonferroni). The estimated dispersion of independent choices is distributed
     as chi-square / dof, and its excess over 1 is averaged over.
     """
-    return _plan(expected_shares, tolerance, confidence, power, sequential=False)
+    return _plan(expected_shares, tolerance, confidence, power, sequential=False, steady=steady)
 
 
 def units_until_verdict(
-    expected_shares: Sequence[float], tolerance: float, confidence: float, power: float = 0.9
+    expected_shares: Sequence[float],
+    tolerance: float,
+    confidence: float,
+    power: float = 0.9,
+    *,
+    steady: bool = False,
 ) -> int:
     """Say how many units a fair strategy needs until `harness.stats.sequential` has judged it `even`.
 
@@ -109,6 +122,8 @@ def units_until_verdict(
         As for `units_needed`.
     power
         Probability that the verdict was reached by then.
+    steady
+        As for `units_needed`.
 
     Returns
     -------
@@ -120,7 +135,7 @@ def units_until_verdict(
     ValueError
         A parameter is out of range.
     """
-    return _plan(expected_shares, tolerance, confidence, power, sequential=True)
+    return _plan(expected_shares, tolerance, confidence, power, sequential=True, steady=steady)
 
 
 def more_units(  # noqa: PLR0913  the question has this many parts
@@ -132,6 +147,7 @@ def more_units(  # noqa: PLR0913  the question has this many parts
     missing: int = 0,
     dispersion: float = 1.0,
     dispersion_dof: int | None = None,
+    steady: bool = False,
 ) -> MoreUnits:
     """Say how many more units decide an inconclusive verdict.
 
@@ -140,6 +156,8 @@ def more_units(  # noqa: PLR0913  the question has this many parts
     counts, expected_shares, tolerance, confidence, missing, dispersion, dispersion_dof
         As for `harness.stats.equivalence.tolerance_verdict`. The fraction that is missing, and the
         dispersion, are taken to stay what they are.
+    steady
+        As for `units_needed`.
 
     Raises
     ------
@@ -158,7 +176,7 @@ def more_units(  # noqa: PLR0913  the question has this many parts
             dof=dispersion_dof,
         )
 
-    plan = Plan(shares, tolerance, confidence, sequential=False)
+    plan = Plan(shares, tolerance, confidence, sequential=False, steady=steady)
     return plan.more(int(observed.sum()), missing, dispersion, judged)
 
 
@@ -170,6 +188,7 @@ class Plan:
     tolerance: float
     confidence: float
     sequential: bool
+    steady: bool = False
 
     def more(
         self, total: int, missing: int, dispersion: float, judged: Callable[[float], Evidence]
@@ -204,6 +223,7 @@ class Plan:
             round(lost, 2),
             sequential=self.sequential,
             windows=windows,
+            steady=self.steady,
         )
 
 
@@ -221,14 +241,20 @@ def _until_decided(judged: Callable[[float], Evidence], total: int, alpha: float
     return _three_digits(max((enough - 1) * total, 1))
 
 
-def _plan(
-    expected_shares: Sequence[float], tolerance: float, confidence: float, power: float, *, sequential: bool
+def _plan(  # noqa: PLR0913  what a plan depends on
+    expected_shares: Sequence[float],
+    tolerance: float,
+    confidence: float,
+    power: float,
+    *,
+    sequential: bool,
+    steady: bool,
 ) -> int:
     _, shares = checked_counts([0] * len(expected_shares), expected_shares)
     checked_alpha(tolerance, confidence)
     if not 0 < power < 1:
         raise ValueError(f"a power lies between 0 and 1: {power}")
-    units = _units(_key(shares), tolerance, confidence, power, 0.0, sequential=sequential)
+    units = _units(_key(shares), tolerance, confidence, power, 0.0, sequential=sequential, steady=steady)
     if units is None:
         raise ValueError(f"no number of units up to {_LARGEST:.0e} shows a tolerance of {tolerance}")
     return units
@@ -256,17 +282,19 @@ def _units(  # noqa: PLR0913  what a plan depends on
     *,
     sequential: bool,
     windows: int = WINDOWS,
+    steady: bool = False,
 ) -> int | None:
     """Find the number of units, by halving; None where there is none up to the largest."""
     plan = _Plan(np.array(key), tolerance, confidence, lost, sequential=sequential, windows=windows)
+    chance = plan.steady if steady else plan.power
     few, enough = 0.0, 1.0
-    while plan.power(enough) < power:
+    while chance(enough) < power:
         few, enough = enough, 2 * enough
         if enough > _LARGEST:
             return None
     while enough - few > max(0.5, 0.0005 * enough):
         middle = (few + enough) / 2
-        few, enough = (few, middle) if plan.power(middle) >= power else (middle, enough)
+        few, enough = (few, middle) if chance(middle) >= power else (middle, enough)
     return _three_digits(enough)
 
 
@@ -321,6 +349,15 @@ class _Plan:
             too_few = np.where(low <= attributed, 0.0, 1.0)
         failing = ((too_few + too_many) * times).sum(axis=0)
         return float((np.maximum(1 - failing, 0.0) * chances).sum())
+
+    def steady(self, n: float) -> float:
+        """Give 1 where n units in turn show evenness, and 0 where they are too few."""
+        alpha = np.full(1, self._alpha)
+        attributed = n * (1 - self._lost)
+        # A round that is not over yet makes a count one more or less than expected.
+        least = attributed * self._shares - 1 >= self._limit(np.full(1, n), alpha, -1)
+        most = attributed * self._shares + 1 + self._lost * n <= self._limit(np.full(1, n), alpha, 1)
+        return float((least & most).all())
 
     def _dispersions(self, n: float) -> tuple[Floats, Floats, Floats]:
         """Give the dispersions that independent choices are estimated to have, each alpha, each chance."""

@@ -131,3 +131,8 @@ class Capabilities:
     needs_root: bool = False
     health_checks: bool = False
     tcp_checks: bool = False
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether it chooses in turn, so that counts are those expected, and not by chance."""
+        return "round" in self.policy and self.predicted.startswith("exactly")

@@ -154,9 +154,9 @@ def test_the_recording_gives_the_verdict_that_ended_the_load(
 def test_a_plan_has_enough_for_every_route(scenario: Callable[..., Scenario]) -> None:
     """The route that needs most, by its share of the load, at the confidence and the power of one of two."""
     sure, power = confidence_of_each(0.95, 2), confidence_of_each(0.9, 2)
-    assert needs_of(scenario()).units == 4 * units_needed([1 / 3] * 3, 0.1, sure, power)
+    assert needs_of(scenario()).units == 4 * units_needed([1 / 3] * 3, 0.1, sure, power, steady=True)
     assert needs_of(scenario("load.until=verdict", "routes.web.weight=3")).units == 2 * units_until_verdict(
-        [1 / 3] * 3, 0.1, sure, power
+        [1 / 3] * 3, 0.1, sure, power, steady=True
     )
     hashed = needs_of(scenario("strategy.policy=hash"))
     assert hashed.units == units_needed([1 / 3] * 3, 0.1, sure, power)

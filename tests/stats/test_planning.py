@@ -126,3 +126,27 @@ def test_parameters_out_of_range_are_refused(tolerance: float, confidence: float
     """A tolerance of nothing, and certainty, can't be planned for."""
     with pytest.raises(ValueError, match="between 0 and 1"):
         units_needed([0.5, 0.5], tolerance, confidence, power)
+
+
+@pytest.mark.parametrize("shares", [[1 / 3] * 3, [0.1] * 10, [0.5] * 2, [0.2, 0.3, 0.5]])
+def test_a_strategy_in_turn_needs_only_what_its_counts_need(shares: list[float]) -> None:
+    """Its counts are those expected: even with the planned units, and not with a tenth less."""
+    planned = units_needed(shares, 0.1, 0.95, steady=True)
+    assert planned < units_needed(shares, 0.1, 0.95) / 3
+    for units, verdict in ((planned, "even"), (planned * 0.9, "inconclusive")):
+        counts = np.round(np.array(shares) * units).astype(int)
+        assert tolerance_verdict(counts, shares, 0.1, 0.95).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("counts", "most"), [([183, 183, 184], 300), ([260] * 10, 500)], ids=["three", "ten"]
+)
+def test_advice_for_counts_in_turn_decides(counts: list[int], most: int) -> None:
+    """What is advised is enough, and not many times more."""
+    shares = [1 / len(counts)] * len(counts)
+    advised = tolerance_verdict(counts, shares, 0.1, 0.95, steady=True).more
+    assert advised is not None
+    assert advised.units is not None
+    assert advised.units <= most
+    each = -(-(sum(counts) + advised.units) // len(counts))
+    assert tolerance_verdict([each] * len(counts), shares, 0.1, 0.95).verdict == "even"
