@@ -313,7 +313,8 @@ def profile_for(scenario: Scenario, host: Host, *, wire: bool = True) -> LoadPro
     if scenario.load.model == "open" and not wire:
         raise LoadError(
             "an open loop needs the compiled data plane, which is built where the harness is installed: "
-            "install a C compiler and Python's headers (python3-dev), then the harness again"
+            "install a C compiler and Python's headers (python3-dev), then the harness again "
+            "(in a clone: make run)"
         )
     load, identity = scenario.load, scenario.application.identity
     each = {"per-request": 1, "keep-alive": None}

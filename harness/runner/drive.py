@@ -215,7 +215,8 @@ def _slower_users(lab: Provisioned) -> list[str]:
         return []
     warning = (
         "the compiled data plane is missing, so users of plain Python took its place, which cost "
-        "more processor time: install a C compiler and python3-dev, then the harness again"
+        "more processor time: install a C compiler and python3-dev, then the harness again "
+        "(in a clone: make run)"
     )
     return [warning]
 
