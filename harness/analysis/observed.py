@@ -67,11 +67,14 @@ class Environment:
         Processor cores that all had together.
     emulated
         Whether no hardware ran the host, so that its times are those of no real one.
+    workers
+        How many workers or threads the proxy had; None where there was none.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     cores: int = 1
     emulated: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,6 +154,7 @@ def _as_observed(observed: Observed) -> dict[str, Any]:
         "emulated": observed.environment.emulated,
         "interrupted": observed.interrupted,
         "repeat_index": observed.repeat_index,
+        "workers": observed.environment.workers,
         "memory_bytes": Memory(**observed.readings.memory_bytes),
         "versions": dict(observed.environment.versions),
     }

@@ -32,7 +32,7 @@ def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
     Every problem is printed with file:line:column. Exit status: 0 if all are right, else 2.
     """
     from harness.errors import ScenarioError
-    from harness.suite.file import read_suite
+    from harness.suite.file import Planned, read_suite
 
     status = 0
     for file in files:
@@ -44,6 +44,9 @@ def validate(files: tuple[Path, ...], overrides: tuple[str, ...]) -> int:
         else:
             count = len(found.scenarios)
             click.echo(f"{file}: right" if count == 1 else f"{file}: right, {count:,} scenarios")
+            planned = [one.scenario for one in found.scenarios if isinstance(one, Planned)]
+            for remark in dict.fromkeys(words for one in planned for words in one.remarks()):
+                click.echo(f"{file}: remark: {remark}")
     return status
 
 

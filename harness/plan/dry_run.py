@@ -47,6 +47,7 @@ class Machine:
     client: ClientSide
     first_source: str
     sources: int
+    pattern: str = "consecutive"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,14 @@ def provisioned(scenario: Scenario) -> list[Step]:
     members = members_of(scenario, strategy.can.placement)
     sources = IPV4.sources(scenario.client, scenario.clients())
     steps: list[Step] = [
-        Machine(scenario.host, endpoint, scenario.client, sources[0], len(sources)),
+        Machine(
+            scenario.host,
+            endpoint,
+            scenario.client,
+            sources[0],
+            len(sources),
+            scenario.load.sources.pattern,
+        ),
         Instances(tuple(members), strategy.can.placement, scenario.application.command),
     ]
     if ENGINES.find(scenario.engine).images:

@@ -97,9 +97,10 @@ def _seconds(duration_s: float) -> str:
 
 def _lines(step: Step) -> Iterator[str]:
     if isinstance(step, Machine):
-        addresses = (
-            step.first_source if step.sources == 1 else f"{step.sources:,} from {step.first_source} on"
-        )
+        several = f"{step.sources:,} from {step.first_source} on"
+        if step.pattern == "scattered":
+            several = f"{step.sources:,} scattered, {step.first_source} the first"
+        addresses = step.first_source if step.sources == 1 else several
         yield f"host {step.host}: clients know {step.endpoint.authority}"
         yield f"clients: {_CLIENTS[step.client]}, addresses: {addresses}"
     elif isinstance(step, Instances):

@@ -128,7 +128,8 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
     )
     known_memory = summary.memory_bytes.model_dump().items()
     if known := [f"{role} {_duration(round(cost * 1e3), encoding)}" for role, cost in costs]:
-        yield f"cpu{emulated}", f"{'  '.join(known)}  per request", ""
+        threads = f"; workers of the proxy: {summary.workers}" if summary.workers else ""
+        yield f"cpu{emulated}", f"{'  '.join(known)}  per request{threads}", ""
     if memory := [f"{role} {size / 1e6:,.1f} MB" for role, size in known_memory if size]:
         yield "memory", f"{'  '.join(memory)}  at most, added up", ""
     for event in summary.events:

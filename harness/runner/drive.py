@@ -132,7 +132,7 @@ def drive(exposed: Exposed, profile: LoadProfile, pending: PendingResult, phases
     events = tuple(injector.events())
     _require_requests(load, profile, interrupted=interrupted)
     warnings = [*_slower_users(lab), *_interruption(load, interrupted=interrupted), *failures]
-    warnings += _never_updated(lab)
+    warnings += [*_never_updated(lab), *scenario.remarks()]
     if not interrupted and not (early_stop and early_stop.decided):
         warnings += _too_few(scenario, load)
     return Driven(

@@ -76,7 +76,9 @@ def judge(collected: Collected, repeat_index: int) -> Judged:
         balancing=Balancing(strategy.can.unit, strategy.expected_shares(lab.members), strategy.can.layer),
         load=driven.load,
         readings=collected.readings,
-        environment=Environment(exposed.versions, lab.host.cores, lab.host.emulated),
+        environment=Environment(
+            exposed.versions, lab.host.cores, lab.host.emulated, getattr(strategy, "workers", None)
+        ),
         looks=driven.looks,
         events=driven.events,
         died=collected.died,

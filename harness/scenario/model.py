@@ -210,6 +210,10 @@ class Scenario(_Model):
         strategy.health = self.health()
         return strategy
 
+    def remarks(self) -> tuple[str, ...]:
+        """Give what is to be known of the strategy's choices before a run."""
+        return self.strategy.made().remarks(self.instances().values())
+
     def clients(self) -> Clients:
         """Give the addresses that clients are to have."""
         sources = self.load.sources

@@ -18,7 +18,7 @@ from harness.strategies.executor import carry_out, facts_of
 from harness.types import Counted, Endpoint, Family, Health, Layer, Member, Placement, Route, Transport, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from harness.hosts.base import Host
     from harness.strategies.actions import Actions, Facts
@@ -225,6 +225,11 @@ class Strategy:
         """Give what the container of a member has in its environment, so that programs find it."""
         del port
         return {}
+
+    def remarks(self, weights: Collection[int]) -> tuple[str, ...]:
+        """Give what is to be known of its choices before a run, with members of these weights."""
+        del weights
+        return ()
 
     def expected_shares(self, members: Sequence[Member]) -> list[float]:
         """Give each member's share of the units as intended; they add up to 1, for each route."""

@@ -13,6 +13,7 @@ from harness.strategies import dns
 from harness.strategies.actions import Command, File, Look, Served
 from harness.strategies.admin import asked
 from harness.strategies.capabilities import Policy, table
+from harness.strategies.limits import granted
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered, require_success
 from harness.types import Counted, authority
 
@@ -129,6 +130,7 @@ class Caddy(Proxy):
 
     def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         del facts
+        self._take_workers((yield from granted()))
         groups = grouped(members)
         text = rendered(
             "Caddyfile.j2",
@@ -158,8 +160,7 @@ class Caddy(Proxy):
         self._reloaded = False
         # Caddy stores its identity and its last configuration there.
         env = {"XDG_DATA_HOME": f"{self.folder}/data", "XDG_CONFIG_HOME": f"{self.folder}/config"}
-        if self.options.workers != "auto":
-            env["GOMAXPROCS"] = str(self.options.workers)
+        env["GOMAXPROCS"] = str(self.workers)
         argv = ("caddy", "run", "--adapter", "caddyfile", "--config", f"{self.folder}/Caddyfile")
         return Served("caddy", argv, tuple(env.items()))
 

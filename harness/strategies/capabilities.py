@@ -28,6 +28,10 @@ class Policy:
         What the proxy's own configuration says for it.
     weights
         Whether members may have different shares.
+    remark
+        What else is to be known of it before a run: on what its evenness depends.
+    weights_remark
+        What is to be known of it where weights differ.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Policy:
     predicted: str
     written: Any
     weights: bool = True
+    remark: str = ""
+    weights_remark: str = ""
 
 
 def table(*policies: Policy) -> dict[str, Policy]:

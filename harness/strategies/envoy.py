@@ -15,6 +15,7 @@ from harness.strategies.actions import File, Served, Stop, WaitUntil
 from harness.strategies.admin import asked
 from harness.strategies.capabilities import Policy, table
 from harness.strategies.envoy_ring import RING_SIZE, ring_shares
+from harness.strategies.limits import granted
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, milliseconds, rendered
 from harness.types import Counted, Member, authority
 
@@ -181,6 +182,7 @@ class Envoy(Proxy):
 
     def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
         del facts
+        self._take_workers((yield from granted()))
         discovery = self.options.discovery
         by_name = Member(dns.NAME, dns.NAME, members[0].port)
         text = rendered(
@@ -216,8 +218,7 @@ class Envoy(Proxy):
     def _served(self, endpoint: Endpoint) -> Served:
         del endpoint
         argv = ["envoy", "--config-path", f"{self.folder}/envoy.yaml", "--log-level", "warn"]
-        if self.options.workers != "auto":
-            argv += ["--concurrency", str(self.options.workers)]
+        argv += ["--concurrency", str(self.workers)]
         if self.options.discovery == "static":
             argv += ["--restart-epoch", str(self._epoch), "--parent-shutdown-time-s", str(_DRAIN_S)]
             argv += ["--drain-time-s", "1", "--drain-strategy", "immediate"]

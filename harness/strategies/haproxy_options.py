@@ -10,7 +10,7 @@ from harness.strategies.proxy import CheckedOptions, Layer4Options, ProxyOptions
 
 MOST_WEIGHT = 256
 """The most that a server can weigh."""
-_MOST_THREADS = 64
+MOST_THREADS = 64
 
 _Policy = Literal["round-robin", "random", "p2c", "least-connections", "hash", "consistent-hash"]
 _Discovery = Literal["static", "dns", "api"]
@@ -22,7 +22,10 @@ _DISCOVERY = (
     "static: the configuration lists the instances; dns: HAProxy looks their addresses up at run time; "
     "api: changes are made through its runtime socket."
 )
-_WORKERS = "Threads of the one process; auto is one for each processor core."
+_WORKERS = (
+    "Threads of the one process; auto is one for each processor core that it may use, by its affinity and "
+    "its quota."
+)
 _KEEP_ALIVE = (
     "Whether connections to instances are kept for further requests. With discovery dns it is off if left "
     "out: a kept connection outlives its address there."
@@ -34,9 +37,15 @@ _BASE_WEIGHT = (
 )
 
 
+_HASH_TYPE = (
+    "With hash and consistent-hash, whether the address is mixed before it is looked up (the end of "
+    "HAProxy's hash-type)."
+)
+
+
 def _not_too_many(workers: str | int) -> str | int:
-    if isinstance(workers, int) and workers > _MOST_THREADS:
-        raise ValueError(f"{workers} is too many; HAProxy has {_MOST_THREADS} threads at most")
+    if isinstance(workers, int) and workers > MOST_THREADS:
+        raise ValueError(f"{workers} is too many; HAProxy has {MOST_THREADS} threads at most")
     return workers
 
 
@@ -57,6 +66,7 @@ class HaproxyTcpOptions(CheckedOptions, Layer4Options):
     workers: Annotated[Workers, AfterValidator(_not_too_many)] = Field(default="auto", description=_WORKERS)
     discovery: _Discovery = Field(default="static", description=_DISCOVERY)
     retries: int = Field(default=2, ge=0, le=10, description=_RETRIES)
+    hash_type: Literal["plain", "avalanche"] = Field(default="plain", description=_HASH_TYPE)
 
     _as_chosen = field_validator("discovery")(_as_chosen)
 
@@ -69,6 +79,7 @@ class HaproxyOptions(CheckedOptions, ProxyOptions):
     workers: Annotated[Workers, AfterValidator(_not_too_many)] = Field(default="auto", description=_WORKERS)
     discovery: _Discovery = Field(default="static", description=_DISCOVERY)
     retries: int = Field(default=2, ge=0, le=10, description=_RETRIES)
+    hash_type: Literal["plain", "avalanche"] = Field(default="plain", description=_HASH_TYPE)
 
     keep_alive: bool = Field(default=True, description=_KEEP_ALIVE)
 

@@ -32,13 +32,19 @@ _OTHER_FILES = 256  # logs, listeners, pipes between the processes
 _IDLE = 1_024  # idle connections to instances that each worker keeps
 
 
+_BY_PATTERN = (
+    "a checksum (CRC-32) of the address modulo the sum of weights: addresses in a pattern, such as "
+    "consecutive ones, are more even or less even than scattered ones (load.sources.pattern)"
+)
+
+
 def _policies(unit: Unit) -> tuple[Policy, ...]:
     return (
         Policy("round-robin", unit, "exactly by weight", ""),
         Policy("random", unit, "multinomial", "random"),
         Policy("p2c", unit, "more even than multinomial", "random two least_conn"),
         Policy("least-connections", unit, "even where instances are alike", "least_conn"),
-        Policy("hash", "source", "multinomial over addresses", "hash $remote_addr"),
+        Policy("hash", "source", "over addresses, by their pattern", "hash $remote_addr", remark=_BY_PATTERN),
         Policy("consistent-hash", "source", "over addresses, by the ring", "hash $remote_addr consistent"),
     )
 
@@ -194,7 +200,7 @@ class _Nginx(Proxy):
         limits = yield from granted()
         own = yield from self._values()
         options = self.options
-        workers = limits.cores if options.workers == "auto" else options.workers
+        workers = self._take_workers(limits)
         wanted = max(_LEAST_CONNECTIONS, 2 * 2 * _CLIENTS // workers)
         files = min(wanted + _OTHER_FILES, limits.files)
         text = rendered(
@@ -205,7 +211,7 @@ class _Nginx(Proxy):
             members=members,
             groups=grouped(members),
             only_root=limits.only_root,
-            workers=options.workers,
+            workers=workers,
             files=files,
             connections=files - _OTHER_FILES,
             balance=self.policies[options.policy].written,

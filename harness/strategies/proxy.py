@@ -20,13 +20,14 @@ from harness.strategies.base import Options, Strategy
 from harness.strategies.dns import Dns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from jinja2 import Environment
 
     from harness.hosts.base import Finished, Host, Service
     from harness.strategies.actions import Actions, Facts
     from harness.strategies.capabilities import Capabilities, Policy
+    from harness.strategies.limits import Limits
     from harness.types import Endpoint, Layer, Member, Route, Unit
 
 
@@ -75,7 +76,9 @@ class Layer4Options(Options):
 
     policy: str = Field(default="round-robin", description="How an instance is chosen.")
     workers: Workers = Field(
-        default="auto", description="Worker processes or threads; auto is one for each processor core."
+        default="auto",
+        description="Worker processes or threads; auto is one for each processor core that the "
+        "proxy may use, by its affinity and its quota.",
     )
     discovery: str = Field(default="static", description="How the proxy learns of its instances.")
     health_checks: bool = Field(
@@ -138,6 +141,8 @@ class Proxy(Strategy):
         All policies that it has, by their names.
     folder
         Where it finds its files on the host.
+    workers
+        How many workers or threads it has been started with; 0 before.
     checker
         What checks the files there, without serving; empty where the program has no such thing.
     keeps_connections
@@ -179,6 +184,7 @@ class Proxy(Strategy):
     def __init__(self, options: Layer4Options) -> None:
         super().__init__(options)
         self.folder = f"/run/sameport/{self.name}"
+        self.workers = 0
         self._dns: Dns | None = None
         self._service: Service | None = None
 
@@ -193,6 +199,18 @@ class Proxy(Strategy):
             yield WaitListening(self._service, (endpoint.listener,))
         except HostError as error:
             raise StrategyError(str(error)) from error
+
+    def remarks(self, weights: Collection[int]) -> tuple[str, ...]:
+        """Give what its policy's row says."""
+        policy = self.policies[self.options.policy]
+        told = (policy.remark, policy.weights_remark if len(set(weights)) > 1 else "")
+        return tuple(f"{self.name}, policy {policy.name}: {words}" for words in told if words)
+
+    def _take_workers(self, limits: Limits) -> int:
+        """Give how many workers there are to be: as many as the host grants cores, or as the option says."""
+        wanted = self.options.workers
+        self.workers = limits.cores if isinstance(wanted, str) else wanted
+        return self.workers
 
     @property
     def _name_server(self) -> str:

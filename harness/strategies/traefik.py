@@ -15,6 +15,7 @@ from harness.errors import HostError, StrategyError
 from harness.strategies.actions import File, Served, Signal
 from harness.strategies.admin import ask, asked
 from harness.strategies.capabilities import Policy, table
+from harness.strategies.limits import granted
 from harness.strategies.proxy import CheckedOptions, Proxy, ProxyOptions, grouped, rendered
 from harness.strategies.traefik_hash import hash_shares
 from harness.types import Counted
@@ -155,6 +156,7 @@ class Traefik(Proxy):
         yield from self._until_in_force(endpoint, members)
 
     def _configure(self, facts: Facts, endpoint: Endpoint, members: Sequence[Member]) -> Actions[None]:
+        self._take_workers((yield from granted()))
         text = rendered(
             "traefik.yaml.j2",
             port=endpoint.port,
@@ -190,8 +192,7 @@ class Traefik(Proxy):
 
     def _served(self, endpoint: Endpoint) -> Served:
         del endpoint
-        workers = self.options.workers
-        env = {} if workers == "auto" else {"GOMAXPROCS": str(workers)}
+        env = {"GOMAXPROCS": str(self.workers)}
         argv = ("traefik", f"--configFile={self.folder}/traefik.yaml")
         return Served("traefik", argv, tuple(env.items()))
 

@@ -230,6 +230,7 @@ class Summary(Model):
 
     `throughput_per_s` counts successful requests for each second of the measured load. Where the host was
     `emulated`, counts and the verdict are as good as anywhere, but times are those of no real machine.
+    `workers` is how many workers or threads the proxy had; null without one.
     It `passed` if there is no reason against it; `not_passed` has the reasons, the first one first
     (`harness.summary.outcome`). `died` tells of each instance and service that ended without being asked to.
     `service` and `network` are null in results of older versions. Where there are `routes`, `tests` has what
@@ -278,6 +279,7 @@ class Summary(Model):
     recovers: Recovers | None = None
     routes: tuple[RouteRow, ...] = ()
     phases_s: Phases = Phases()
+    workers: int | None = None
     versions: dict[str, str]
     warnings: tuple[str, ...]
     scenario: dict[str, Any]

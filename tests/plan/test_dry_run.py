@@ -13,6 +13,7 @@ import pytest
 
 from harness.common.channel import Channel, Message
 from harness.errors import KernelLacksError, RefusedError
+from harness.hosts.address_plan import IPV4, Clients
 from harness.plan.dry_run import Instances, Machine, Remark, Step, members_of, provisioned
 from harness.scenario import load_scenario
 from harness.strategies import find_strategy, strategy_names
@@ -99,11 +100,15 @@ class _Overheard:
         self._host.write(path, text)
 
 
+# As the tests' host has them, whose clients have no scenario.
+_AS_ON_A_HOST = "load: {sources: {count: 16, pattern: consecutive}}\n"
+
+
 def _scenario(folder: Path, choice: str, *overrides: str) -> Scenario:
     name = choice.split(",", 1)[0]
     replicas = min(3, find_strategy(name).default_capabilities().most_members or 3)
     file = folder / "x.yaml"
-    file.write_text(f"strategy: {{name: {choice}}}\nreplicas: {replicas}\n")
+    file.write_text(f"strategy: {{name: {choice}}}\nreplicas: {replicas}\n{_AS_ON_A_HOST}")
     return load_scenario(file, overrides)
 
 
@@ -132,7 +137,7 @@ def test_every_strategy_asks_a_real_host_for_just_what_was_planned(
 ) -> None:
     """Members, commands with their input, files, programs; where the plan ends early, questions follow."""
     scenario = _scenario(tmp_path, choice)
-    strategy = scenario.strategy.made()
+    strategy = scenario.made_strategy()
     machine, instances, *steps = provisioned(scenario)
     members = lab.start(scenario.replicas, strategy.can.placement)
     host = _Overheard(lab.host)
@@ -180,7 +185,8 @@ def test_clients_and_instances_are_where_the_scenario_says(tmp_path: Path) -> No
     machine, instances, *_ = provisioned(scenario)
     assert isinstance(machine, Machine)
     assert isinstance(instances, Instances)
-    assert (machine.endpoint.port, machine.first_source, machine.sources) == (8000, "198.18.192.1", 3)
+    first = IPV4.sources("local", Clients(3, "scattered"))[0]
+    assert (machine.endpoint.port, machine.first_source, machine.sources) == (8000, first, 3)
     assert [(m.name, m.address, m.port, m.weight) for m in instances.members] == [
         ("a", "198.19.0.2", 9000, 9),
         ("b", "198.19.0.3", 9000, 1),

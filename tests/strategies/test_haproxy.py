@@ -157,3 +157,10 @@ def test_haproxy_refuses_impossible_options(tmp_path: Path, options: str, compla
     file.write_text(f"strategy: {{name: haproxy, {options}}}\nreplicas: 2\n")
     with pytest.raises(ScenarioError, match=complaint):
         load_scenario(file)
+
+
+def test_least_connections_with_weights_is_remarked() -> None:
+    """They have no effect on idle instances, which a user has to know before the run."""
+    proxy = Haproxy(HaproxyOptions(policy="least-connections"))
+    assert proxy.remarks([1, 1]) == ()
+    assert "9:1 gave 500:500" in proxy.remarks([9, 1])[0]

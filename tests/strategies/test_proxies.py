@@ -208,6 +208,18 @@ def test_traefik_leads_every_address_to_the_predicted_server(bench: Bench) -> No
         assert bench.clients("ask_from", sources=bench.host.sources) == expected
 
 
+def test_haproxy_hash_that_nothing_mixes_depends_on_how_addresses_lie(bench: Bench) -> None:
+    """Every fourth address meets one instance of four, unless the hash type mixes them."""
+    addresses = [f"198.18.128.{4 * k + 4}" for k in range(60)]
+    met = {}
+    for hash_type in ("plain", "avalanche"):
+        proxy = _made("haproxy", policy="hash", hash_type=hash_type)
+        with bench.exposed(proxy, bench.members):
+            met[hash_type] = len(set(bench.clients("ask_from", sources=addresses)))
+        assert bool(proxy.remarks([1])) == (hash_type == "plain")
+    assert met == {"plain": 1, "avalanche": 4}
+
+
 @pytest.mark.parametrize(("name", "policy"), _WEIGHED)
 def test_weights_are_kept(bench: Bench, name: str, policy: str) -> None:
     """Of members that weigh 9 and 1, the first gets nine tenths."""
