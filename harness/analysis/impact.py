@@ -147,7 +147,7 @@ class Impact:
         cut_ns = event.done_ns if followed_ns is None else followed_ns
         recovery = self._told_recovery()
         return EventRow(
-            at_s=(event.began_ns - self._recording.started_ns) / 1e9,
+            at_s=max(event.began_ns - self._recording.started_ns, 0) / 1e9,
             action=event.action,
             label=event.label,
             members=event.members,

@@ -23,7 +23,7 @@ def service_of(scenario: Scenario, recording: Recording, observed: Observed) -> 
     ends_ns, failed = rows["start_ns"] + rows["latency_ns"], rows["error"] != 0
     end_ns = start_ns + observed.load.wall_ns
     if observed.events:
-        end_ns = observed.events[0].began_ns
+        end_ns = max(observed.events[0].began_ns, start_ns)  # one at 0 s may come before the first request
         before = ends_ns < end_ns
         ends_ns, failed = ends_ns[before], failed[before]
     found = service(ends_ns, failed, start_ns, end_ns)

@@ -52,9 +52,8 @@ def summarise(scenario: Scenario, recording: Recording, observed: Observed) -> S
     recorded = units_of(recording, observed.balancing.unit)
     units = counted_elsewhere(recording, recorded, observed)
     sample = _sample(recording, units, observed)
-    routed = _doubted(
-        _judged(scenario, sample, observed), mistaken(recording, units[sample.unit], observed.readings.tables)
-    )
+    doubt = _too_early(sample, observed) or mistaken(recording, units[sample.unit], observed.readings.tables)
+    routed = _doubted(_judged(scenario, sample, observed), doubt)
     shown, requests = routed.evidence, len(recording.rows)
     errors = recording.errors_by_class()
     impact = impacts(recording, observed.events, scenario, sample.unit)
@@ -121,6 +120,16 @@ def _judged(scenario: Scenario, sample: Sample, observed: Observed) -> Routed:
         return routed_evidence(scenario, sample, observed.looks)
     looks = None if observed.looks is None else observed.looks[0]
     return Routed(evidence(scenario, replace(sample, looks=looks)), (), {})
+
+
+def _too_early(sample: Sample, observed: Observed) -> str | None:
+    """Say so where the first event came before there was anything to judge."""
+    if not observed.events or sample.balanced.total:
+        return None
+    return (
+        f"nothing was measured before the first event ({observed.events[0].action}), and a verdict is on "
+        "what came before it: let the event come later"
+    )
 
 
 def _doubted(routed: Routed, doubt: str | None) -> Routed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -143,6 +144,7 @@ def facts_of(summary: Summary, encoding: str = "utf-8") -> Iterator[tuple[str, s
         yield "not passed", reason, "bold red"
     takes = _takes(summary)
     yield "verdict", f"{summary.verdict}: {summary.reason}{takes}", _COLOURS[summary.verdict]
+    yield from _interval_facts(summary)
     if summary.expect != "even":
         as_expected = summary.verdict == summary.expect
         met = "as expected" if as_expected else "not as expected"
@@ -307,6 +309,25 @@ def percent_with_sign(fraction: float) -> str:
     return f"{round(fraction * 100, 1) + 0.0:+.1f} %"
 
 
+_BOTH_RIGHT = (
+    "some reach out of their band beside an even verdict, and both are right: all hold at once, on both "
+    "sides; the verdict asks of each share alone whether it lies within its band, which takes fewer units"
+)
+
+
+def _interval_facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """Explain an interval that is wider than the band in which its share is shown to lie."""
+    bands = {band.name: band for band in summary.tests.tolerance.instances}
+    reach_out = any(
+        row.interval is not None
+        and row.name in bands
+        and (row.interval[0] < bands[row.name].lower_bound or row.interval[1] > bands[row.name].upper_bound)
+        for row in summary.instances
+    )
+    if summary.verdict == "even" and reach_out:
+        yield "intervals", _BOTH_RIGHT, ""
+
+
 def _takes(summary: Summary) -> str:
     """Say how long one has to wait for what is lacking."""
     more, seconds = summary.tests.tolerance.more_units, summary.tests.tolerance.more_seconds
@@ -314,6 +335,8 @@ def _takes(summary: Summary) -> str:
         return f" (they take {roughly(seconds)} at the measured rate)"
     if more is None or summary.unit == "request" or summary.tests.tolerance.most_units is not None:
         return ""  # or the reason has said it
+    if locustfile := summary.scenario.get("load", {}).get("locustfile"):
+        return f" (a longer load alone would bring none: the users of {printable(PurePath(locustfile).name)} keep their connections)"
     key = "load.connections" if summary.unit == "connection" else "load.sources"
     return f" (a longer load alone would bring none; see {key})"
 

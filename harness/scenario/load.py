@@ -176,6 +176,10 @@ class Load(Model):
                 implied["duration"] = format_duration(
                     sum(parse_duration(stage["for"]) for stage in given["stages"])
                 )
+        with suppress(KeyError, TypeError, ValueError):  # as above
+            lasts = parse_duration((implied | given)["duration"])
+            if lasts < cls.model_fields["warm_up_ns"].default:
+                implied["warm_up"] = format_duration(lasts)
         return implied | given
 
     @field_validator("rate_per_s", "spawn_rate_per_s")

@@ -28,3 +28,28 @@ def test_counts_in_turn_need_few_more(harness: Command) -> None:
     summary = _run(harness, "in-turn-advice.yaml", "strategy=nft-round-robin")
     assert summary["verdict"] == "inconclusive"
     assert summary["tests"]["tolerance"]["more_units"] <= 300
+
+
+def test_a_locustfile_is_named_where_it_keeps_connections(harness: Command) -> None:
+    """What load.connections says has no effect on it."""
+    shutil.copytree(CASES, harness.folder, dirs_exist_ok=True)
+    finished = harness("run", "locust-keeps-connections.yaml")
+    assert finished.returncode == 3
+    text = " ".join(finished.stdout.split())
+    assert "the users of keeping.py keep their connections" in text
+    assert "load.connections" not in text
+
+
+def test_an_event_at_the_start_leaves_nothing_to_judge(harness: Command) -> None:
+    """The reason is the event, and not the requests' attribution."""
+    summary = _run(harness, "slow-from-the-start.yaml", "load.duration=1s")
+    assert summary["verdict"] == "inconclusive"
+    assert summary["reason"].startswith("nothing was measured before the first event (slow)")
+    assert summary["events"][0]["at_s"] >= 0
+
+
+def test_the_default_warm_up_is_no_longer_than_the_load(harness: Command) -> None:
+    """A short duration needs no second key."""
+    name = harness.scenario("strategy: dnat-random\nreplicas: 2\ntolerance: 90%\nload: {duration: 500ms}\n")
+    finished = harness("run", name)
+    assert finished.returncode == 0, finished.stderr
