@@ -24,7 +24,12 @@ from typing import TYPE_CHECKING, NoReturn
 from harness.common.channel import Channel, ChannelClosedError, Message
 from harness.common.text import stderr_tail
 from harness.hosts import kernel
-from harness.hosts.listening import listeners_held, listeners_of_namespace, listening_sockets
+from harness.hosts.listening import (
+    listeners_held,
+    listeners_of_namespace,
+    listeners_on_loopback,
+    listening_sockets,
+)
 from harness.hosts.processes import family
 from harness.instance.http1 import Http1
 from harness.instance.server import CONTROL_WORD, Server
@@ -224,7 +229,10 @@ class Forkserver:
             os.close(namespace)
 
     def _do_go(self, request: Message) -> Message:
-        """Let them run and wait until all listen: {port, deadline_ns} → {died, silent, other_ports}."""
+        """Let them run and wait until all listen: {port, deadline_ns} → what became of them.
+
+        That is {died, silent, other_ports, loopback_ports}.
+        """
         os.close(self._go)
         end_ns = time.monotonic_ns() + request["deadline_ns"]
         port = Listener("tcp", request["port"])
@@ -244,7 +252,13 @@ class Forkserver:
             for instance in self._new:
                 self._tell(instance, listens=True)
         others = sorted(one.port for one in self._listeners(silent[0], held)) if silent else []
-        return {"died": died, "silent": [instance.name for instance in silent], "other_ports": others}
+        own = bool(silent) and self._placement == "own"
+        return {
+            "died": died,
+            "silent": [instance.name for instance in silent],
+            "other_ports": others,
+            "loopback_ports": sorted(one.port for one in listeners_on_loopback(silent[0].pid)) if own else [],
+        }
 
     def _listeners(self, instance: _Instance, held: Mapping[int, Listener]) -> set[Listener]:
         """List what an instance listens on; where it shares a namespace, by the sockets held there."""

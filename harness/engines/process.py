@@ -182,12 +182,21 @@ class ProcessEngine:
             shared = "" if self._placement == "own" else "; all share one port, so each must set SO_REUSEPORT"
             raise EngineError(f"{answer['died'][0]}; application: {_what(command)}{shared}")
         if answer["silent"]:
+            self._raise_if_on_loopback(answer, command)
             others = ", ".join(map(str, answer["other_ports"]))
             raise EngineError(
                 f"{len(answer['silent'])} of {len(names)} instances (first: {answer['silent'][0]}) "
                 f"never listened on port {self._port} within {patience_s:g} s"
                 + (f" (listening on: {others}; {self._hint()})" if others else "")
                 + f"; application: {_what(command)}"
+            )
+
+    def _raise_if_on_loopback(self, answer: Message, command: Sequence[str] | None) -> None:
+        if self._port in answer["loopback_ports"]:
+            raise EngineError(
+                f"{answer['silent'][0]} listens on port {self._port} of 127.0.0.1 alone, where nothing outside "
+                "of its own network reaches it: let the application listen on 0.0.0.0; "
+                f"application: {_what(command)}"
             )
 
     def _hint(self) -> str:

@@ -31,6 +31,8 @@ _UDP_UNCONNECTED = "07"  # as /proc/net/udp has it: TCP_CLOSE
 _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBBI48x")  # inet_diag_req_v2, for any socket
 _SOURCE_PORT = struct.Struct("!4xH")  # where inet_diag_msg begins, and its idiag_sport
+_SOURCE_ADDRESS = struct.Struct("=8x16s")  # the same, and its idiag_src
+_LOOPBACK_V6 = bytes(15) + b"\1"
 _INODE = struct.Struct("=68xI")  # the same, and its idiag_inode
 # A process that has ended. Until its parent has waited for it, only root may look at its descriptors.
 _NOT_NOW = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -42,8 +44,20 @@ def listeners(ports: Iterable[Listener | int]) -> set[Listener]:
 
 
 def listeners_of_namespace(pid: int, transports: Sequence[Transport] = ("tcp",)) -> set[Listener]:
-    """List what listens in the network namespace of a process; nothing where it has ended."""
-    return set(listening_sockets(pid, transports).values())
+    """List what others reach in the network namespace of a process; nothing where it has ended.
+
+    What listens on the loopback interface alone is reached by no other machine.
+    """
+    found = {listener for listener, loopback in _listening_tcp(pid).values() if not loopback}
+    return (found if "tcp" in transports else set()) | (
+        set(_bound_udp(pid).values()) if "udp" in transports else set()
+    )
+
+
+def listeners_on_loopback(pid: int) -> set[Listener]:
+    """List what listens on the loopback interface alone in the network namespace of a process, by TCP."""
+    found = list(_listening_tcp(pid).values())
+    return {one for one, loopback in found if loopback} - {one for one, loopback in found if not loopback}
 
 
 def listeners_held(pids: Iterable[int], sockets: Mapping[int, Listener]) -> set[Listener]:
@@ -74,13 +88,14 @@ def listening_sockets(pid: int, transports: Sequence[Transport] = ("tcp",)) -> d
     """Give inode and listener of each listening socket in a process's network namespace."""
     found: dict[int, Listener] = {}
     if "tcp" in transports:
-        found |= _listening_tcp(pid)
+        found |= {inode: listener for inode, (listener, _) in _listening_tcp(pid).items()}
     if "udp" in transports:
         found |= _bound_udp(pid)
     return found
 
 
-def _listening_tcp(pid: int) -> dict[int, Listener]:
+def _listening_tcp(pid: int) -> dict[int, tuple[Listener, bool]]:
+    """Give inode, listener, and whether it is on loopback alone."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -112,13 +127,13 @@ def _bound_udp(pid: int) -> dict[int, Listener]:
     return found
 
 
-def _dump(diag: socket.socket, family: int) -> dict[int, Listener]:
+def _dump(diag: socket.socket, family: int) -> dict[int, tuple[Listener, bool]]:
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << _TCP_LISTEN)
     header = _HEADER.pack(
         _HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0
     )
     diag.send(header + request)
-    sockets: dict[int, Listener] = {}
+    sockets: dict[int, tuple[Listener, bool]] = {}
     while True:
         data = diag.recv(1 << 16)
         offset = 0
@@ -128,5 +143,7 @@ def _dump(diag: socket.socket, family: int) -> dict[int, Listener]:
                 return sockets
             (port,) = _SOURCE_PORT.unpack_from(data, offset + _HEADER.size)
             (inode,) = _INODE.unpack_from(data, offset + _HEADER.size)
-            sockets[inode] = Listener("tcp", port)
+            (source,) = _SOURCE_ADDRESS.unpack_from(data, offset + _HEADER.size)
+            loopback = source[0] == 127 if family == socket.AF_INET else source == _LOOPBACK_V6
+            sockets[inode] = Listener("tcp", port), loopback
             offset += (length + 3) & ~3

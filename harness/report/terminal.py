@@ -336,7 +336,8 @@ def _takes(summary: Summary) -> str:
     if more is None or summary.unit == "request" or summary.tests.tolerance.most_units is not None:
         return ""  # or the reason has said it
     if locustfile := summary.scenario.get("load", {}).get("locustfile"):
-        return f" (a longer load alone would bring none: the users of {printable(PurePath(locustfile).name)} keep their connections)"
+        name = printable(PurePath(locustfile).name)
+        return f" (a longer load alone would bring none: the users of {name} keep their connections)"
     key = "load.connections" if summary.unit == "connection" else "load.sources"
     return f" (a longer load alone would bring none; see {key})"
 

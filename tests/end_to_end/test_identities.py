@@ -42,3 +42,17 @@ def test_what_was_recorded_stays_where_identities_are_told_late(harness: Command
     (folder,) = (harness.folder / "results").iterdir()
     assert folder.name.endswith("-incomplete")
     assert str(folder.name) in finished.stderr.replace("\n", "")
+
+
+def test_an_application_on_the_loopback_interface_alone_is_told(harness: Command) -> None:
+    """As the wrong port is: before anything is measured, with what to do."""
+    name = harness.scenario(
+        "strategy: dnat-random\nreplicas: 2\napplication:\n"
+        "  command: [python3, -m, http.server, --bind, 127.0.0.1, '8080']\n"
+        "  identity: {body: '(Directory)'}\n  start_timeout: 2s\n"
+    )
+    finished = harness("run", name)
+    assert finished.returncode == 2
+    text = " ".join(finished.stderr.split())
+    assert "listens on port 8080 of 127.0.0.1 alone" in text
+    assert "listen on 0.0.0.0" in text
