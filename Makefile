@@ -1,6 +1,6 @@
 # Each target first installs what it needs and this machine lacks, and no more.
 .PHONY: help run suite reference test test-all test-containers test-vagrant interpreters lint check format docs schemas \
-	site figures setup setup-dev setup-suite setup-test setup-all setup-vagrant
+	site figures trust setup setup-dev setup-suite setup-test setup-all setup-vagrant
 
 # Two streams of tests at a time, whatever the machine has: a test may take a processor for itself.
 TWO_STREAMS = -n 2 --dist worksteal
@@ -21,6 +21,7 @@ help:
 	@echo 'make format        format the code                                    seconds: as lint'
 	@echo 'make docs          write the JSON Schemas and docs/strategies.md      seconds: as run'
 	@echo 'make site          make the documentation a site in build/site        seconds: mkdocs'
+	@echo 'make trust         harm 30 runs, write what came of it in docs/trust.md       4 min: as test'
 	@echo 'make figures       write the answer in README.md of results/reference seconds: as run'
 
 setup:
@@ -88,6 +89,10 @@ site: setup-dev
 
 figures: setup
 	@.venv/bin/python tools/figures.py
+
+trust: setup-test
+	@.venv/bin/python -m pytest -q tests/end_to_end/test_sabotage.py
+	@.venv/bin/python tools/trust.py
 
 schemas: setup
 	.venv/bin/harness schema scenario > docs/scenario.schema.json

@@ -44,6 +44,11 @@ _OWN_TEMPORARY = pytest.StashKey[Path]()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest's own, which reads where its folder is to be
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the sabotage test try more moments than in CI."""
+    parser.addoption("--moments", type=int, default=None, metavar="N", help="moments of sabotage to try")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Choose what this session's chance begins with, and a folder that other users may enter.
 

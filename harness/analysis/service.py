@@ -21,7 +21,7 @@ def service_of(scenario: Scenario, recording: Recording, observed: Observed) -> 
     """Say when requests succeeded: of the whole load, or of what ended before the first event."""
     rows, start_ns = recording.rows, recording.started_ns
     ends_ns, failed = rows["start_ns"] + rows["latency_ns"], rows["error"] != 0
-    end_ns = start_ns + observed.load.wall_ns
+    end_ns = start_ns + min(observed.load.wall_ns, scenario.load.duration_ns)
     if observed.events:
         end_ns = max(observed.events[0].began_ns, start_ns)  # one at 0 s may come before the first request
         before = ends_ns < end_ns

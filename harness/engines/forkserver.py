@@ -51,10 +51,20 @@ class _Instance:
     pid: int
     status: int | None = None
     asked: bool = False  # it was ended on purpose
+    frozen: bool = False  # it was stopped on purpose
 
     @property
     def log(self) -> Path:
         return _LOGS / f"{self.name}.log"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its process is stopped (state T, proc_pid_stat(5))."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False  # it has ended
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def exit_reason(self) -> str:
         status = self.status or 0
@@ -267,8 +277,12 @@ class Forkserver:
         return listeners_held([instance.pid], held) or listeners_held(family(instance.pid), held)
 
     def _do_died(self, _request: Message) -> Message:
-        """Tell of the dead → {died}."""
-        return {"died": self._died(self._instances)}
+        """Tell of the dead, and of those that a signal of others has stopped → {died}."""
+        return {"died": [*self._died(self._instances), *self._stopped()]}
+
+    def _stopped(self) -> list[str]:
+        living = (one for one in self._instances if one.status is None and not one.frozen)
+        return [f"{one.name} stands still: a signal (SIGSTOP) stopped it" for one in living if one.stopped]
 
     def _died(self, instances: Sequence[_Instance]) -> list[str]:
         """Describe how those of these ended that were not told to."""
@@ -317,6 +331,7 @@ class Forkserver:
         """Freeze instances, or let them go on: {names, frozen} → {}."""
         number = signal.SIGSTOP if request["frozen"] else signal.SIGCONT
         for instance in self._living(request["names"]):
+            instance.frozen = request["frozen"]
             _signal(family(instance.pid), number)
         return {}
 

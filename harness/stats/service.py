@@ -82,11 +82,12 @@ def service(ends_ns: NDArray[np.int64], failed: NDArray[np.bool_], start_ns: int
     ends_ns, failed
         Of each request, in any order, when it ended, and whether it failed.
     start_ns, end_ns
-        The time that is looked at; requests may end later.
+        The time in which requests were begun. Some may end later: successes make the time longer; failures do
+        not, since nothing is begun any more that could succeed.
     """
     order = np.argsort(ends_ns, kind="stable")
     ends_ns, failed = ends_ns[order], failed[order]
-    end_ns = max(end_ns, int(ends_ns[-1])) if ends_ns.size else end_ns
+    end_ns = max(end_ns, int(ends_ns[~failed].max(initial=end_ns)))
     requests, lost = int(ends_ns.size), int(np.count_nonzero(failed))
     windows = max(1, min(WINDOWS, requests // _REQUESTS_A_WINDOW))
     edges = np.linspace(start_ns, end_ns, windows + 1)

@@ -197,24 +197,32 @@ def contradiction(witnesses: Witnesses) -> str:
 
 
 def _cause(witnesses: Witnesses) -> str:
-    for kind in ("connections", "requests"):
-        client, instances, kernel, proxy = (
-            None if table is None else getattr(table, kind)
-            for table in (witnesses.client, witnesses.instances, witnesses.kernel, witnesses.proxy)
+    words = next(filter(None, (_cause_of(witnesses, kind) for kind in ("connections", "requests"))), "")
+    return f" ({words})" if words else ""
+
+
+def _cause_of(witnesses: Witnesses, kind: str) -> str:
+    """Say what contradicting totals of connections or of requests come of; empty where that is not clear."""
+    client, instances, kernel, proxy = (
+        None if table is None else getattr(table, kind)
+        for table in (witnesses.client, witnesses.instances, witnesses.kernel, witnesses.proxy)
+    )
+    words = ""
+    if kernel is not None and kernel < 0:
+        words = "the kernel's rules were removed or replaced during the load"
+    elif proxy is not None and proxy < 0:
+        words = "the proxy was started anew during the load"
+    elif client is not None and instances is not None and client != instances:
+        words = (
+            f"the client recorded {client - instances:,} {kind} that no instance served"
+            if client > instances
+            else f"instances served {instances - client:,} {kind} that the client did not record"
         )
-        if kernel is not None and kernel < 0:
-            return " (the kernel's rules were removed or replaced during the load)"
-        if proxy is not None and proxy < 0:
-            return " (the proxy was started anew during the load)"
-        if client is None or instances is None:
-            continue
-        if client > instances:
-            return f" (the client recorded {client - instances:,} {kind} that no instance served)"
-        if client < instances:
-            return f" (instances served {instances - client:,} {kind} that the client did not record)"
-        if kernel is not None and kernel != client:
-            return " (the kernel's rules were changed during the load, or bypassed)"
-    return ""
+    elif client is not None and kernel is not None and kernel > client:
+        words = f"the kernel's rules sent on {kernel - client:,} {kind} that no instance answered"
+    elif client is not None and kernel is not None and kernel < client:
+        words = "the kernel's rules were changed during the load, or bypassed"
+    return words
 
 
 def _some(sentences: tuple[str, ...]) -> str:

@@ -37,8 +37,8 @@ class ServiceSummary(Model):
     pause_ms: float | None = None
 
 
-_LOST_SHARE = 0.001
-_FEWEST_LOST = 5
+_LOST_SHARE = 0.0002
+_FEWEST_LOST = 10
 _RESENT_FOR_EACH = 4
 
 

@@ -49,7 +49,20 @@ class Run:
     """A run under load, and the chance that picks what is harmed."""
 
     command: Command
+    pid: int
     chance: random.Random
+
+    @property
+    def results(self) -> Path:
+        """Give the results' folder as the run sees it."""
+        return Path(f"/proc/{self.pid}/root{self.command.folder}/results")
+
+    def wait_for_load(self, patience_s: float = 60) -> None:
+        """Wait until the measured load begins, with which the scenario is written down."""
+        end_s = time.monotonic() + patience_s
+        while not list(self.results.glob(".*/scenario.yaml")):
+            assert time.monotonic() < end_s
+            time.sleep(0.02)
 
     def processes(self, *words: str) -> list[int]:
         """Find the run's processes whose command line has one of these words."""
@@ -82,14 +95,6 @@ def _read(pid: int, file: str) -> str:
 def _parent(pid: int) -> int:
     found = re.search(r"^PPid:\s+(\d+)", _read(pid, "status"), re.MULTILINE)
     return int(found[1]) if found else 0
-
-
-def wait_for_load(command: Command, patience_s: float = 60) -> None:
-    """Wait until the measured load begins, with which the scenario is written down."""
-    end_s = time.monotonic() + patience_s
-    while not list((command.folder / "results").glob(".*/scenario.yaml")):
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
 
 
 def _flush(run: Run) -> None:
@@ -132,9 +137,7 @@ def _stop_the_generator(run: Run) -> None:
 
 def _fill_the_disk(run: Run) -> None:
     """Fill the small file system that the results lie on, which the run's processes alone see."""
-    (own,) = [pid for pid in run.processes("scenario.yaml") if "harness" in _read(pid, "cmdline")][-1:]
-    filler = Path(f"/proc/{own}/root{run.command.folder}/results/filler")
-    with filler.open("wb", buffering=0) as file:
+    with (run.results / "filler").open("wb", buffering=0) as file:
         try:
             while file.write(b"\0" * 4096):
                 pass
@@ -146,11 +149,14 @@ def on_a_small_disk(folder: Path) -> tuple[str, ...]:
     """Give what to put before a command so that its results lie on a small file system of its own."""
     (folder / "results").mkdir()
     script = 'mount -t tmpfs -o size=1m tmpfs "$1"; shift; exec "$@"'
-    return ("unshare", "--mount", "sh", "-ec", script, "sh", str(folder / "results"))
+    alone = ("--user", "--map-current-user", "--keep-caps") if os.geteuid() else ()
+    return ("unshare", *alone, "--mount", "sh", "-ec", script, "sh", str(folder / "results"))
 
 
 SABOTAGE: Final = {
-    "flush": Sabotage("flush the rules", RULES, _flush, "the service went away: no request succeeded"),
+    "flush": Sabotage(
+        "flush the rules", RULES, _flush, "rules were removed or replaced|no request succeeded"
+    ),
     "rule": Sabotage("change one rule", RULES, _change_a_rule, "the kernel's rules were changed"),
     "kill": Sabotage(
         "kill an instance", (*RULES, *PROXIES), _kill_an_instance, r"instance-\d died \(killed by SIGKILL\)"
@@ -159,7 +165,7 @@ SABOTAGE: Final = {
         "stop an instance (SIGSTOP)",
         (*RULES, *PROXIES),
         _stop_an_instance,
-        "the service went away|timed_out|instance-[0-9]",
+        r"instance-\d stands still: a signal \(SIGSTOP\)",
     ),
     "proxy": Sabotage("kill the proxy", PROXIES, _kill_the_proxy, "(haproxy|nginx).* ended"),
     "disk": Sabotage("fill the disk", ("dnat-random",), _fill_the_disk, "No space left on device"),
