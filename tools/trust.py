@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +15,8 @@ ROWS, PAGE = ROOT / "build" / "trust", ROOT / "docs" / "trust.md"
 BEGIN, END = "<!-- the table: make trust -->", "<!-- end of the table -->"
 HEAD = "| what was done | strategies | engine | exit status | first reason |\n|---|---|---|---|---|"
 _LONGEST = 150
+_NUMBER = re.compile(r"\b[0-9a-f]{8}\b|\d[\d,.]*\d|\d")
+"""What differs from run to run: counts, times, and the random part of a folder's name."""
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -30,7 +33,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     ):
         group = list(alike)
         strategies = ", ".join(f"`{row['strategy']}`" for row in group)
-        reason = group[0]["reason"].replace("|", "\\|").replace("<", "&lt;")
+        reason = _NUMBER.sub("N", group[0]["reason"]).replace("|", "\\|").replace("<", "&lt;")
         reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST].rsplit(' ', 1)[0]} …"
         lines.append(f"| {what} | {strategies} | `{engine}` | {status} | {reason} |")
     return "\n".join(lines)

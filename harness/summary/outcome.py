@@ -197,7 +197,13 @@ def contradiction(witnesses: Witnesses) -> str:
 
 
 def _cause(witnesses: Witnesses) -> str:
-    words = next(filter(None, (_cause_of(witnesses, kind) for kind in ("connections", "requests"))), "")
+    # A proxy has connections of its own to instances: only what was compared can tell.
+    compared = [
+        kind
+        for kind in ("connections", "requests")
+        if any(words.endswith(kind) for words in witnesses.differences)
+    ]
+    words = next(filter(None, (_cause_of(witnesses, kind) for kind in compared)), "")
     return f" ({words})" if words else ""
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -92,6 +93,14 @@ def _read(pid: int, file: str) -> str:
         return ""  # it ended while it was looked at
 
 
+def _namespace(pid: int) -> str:
+    """Give the PID namespace of a process; empty where it can't be seen."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def _parent(pid: int) -> int:
     found = re.search(r"^PPid:\s+(\d+)", _read(pid, "status"), re.MULTILINE)
     return int(found[1]) if found else 0
@@ -119,11 +128,13 @@ def _stop_an_instance(run: Run) -> None:
 
 
 def _kill_the_proxy(run: Run) -> None:
-    for pid in run.processes("/haproxy", "haproxy ", "nginx"):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it ended with its parent
+    # By namespace: nginx writes its title over its environment, where the mark of the test's processes is.
+    inside = _namespace(run.instances()[0])
+    everybody = (int(process.name) for process in Path("/proc").glob("[0-9]*"))
+    for pid in [pid for pid in everybody if _namespace(pid) == inside]:
+        if _read(pid, "comm").strip() in PROXIES:
+            with suppress(ProcessLookupError):  # it ended with its parent
+                os.kill(pid, signal.SIGKILL)
 
 
 def _drop_packets(run: Run) -> None:
