@@ -74,9 +74,8 @@ def test_a_change_is_answered_as_soon_as_it_is_published(host: NetnsHost, dns: D
 
 def test_dns_error_has_the_cause(host: NetnsHost, dns: Dns) -> None:
     """Where somebody has the port already, dnsmasq's own words say so."""
-    taken = host.serve(
-        "squatter", ["dnsmasq", "-k", "-C", "/dev/null", "-a", "127.0.0.1", "-z", "-u", "root"]
-    )
+    argv = "dnsmasq -k -C /dev/null -a 127.0.0.1 -z --user=root --group= --pid-file="  # it stays for any user
+    taken = host.serve("squatter", argv.split())
     taken.wait_listening([53])
     with pytest.raises(StrategyError, match=r"dnsmasq ended .*Address already in use"):
         carry_out(dns.publish(_members(1)), host)
