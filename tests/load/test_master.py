@@ -309,7 +309,6 @@ def test_master_drops_what_a_stranger_says(
 ) -> None:
     """Invented records, with no seal or that of another run, count nowhere; their sender is named."""
     both, server = farm((), ()), serve(answer)
-    stranger = Stranger(both.port, secret)
     invented = np.zeros(20_000, dtype()).tobytes()
     hello = {"version": "1", "machine": "m", "wire": True, "network": [], "clock": []}
 
@@ -318,10 +317,10 @@ def test_master_drops_what_a_stranger_says(
         stranger.say("hello", hello)
         stranger.say("records", {"data": invented, "identities": ["i0"], "cpu_ns": 0})
 
-    outcome = both.drive(spread(profile, server.port, requests=400), 20, intrude)
-    assert stranger.hears() == b"refused"
-    again = both.drive(spread(profile, server.port, requests=50), 20)
-    stranger.close()
+    with contextlib.closing(Stranger(both.port, secret)) as stranger:
+        outcome = both.drive(spread(profile, server.port, requests=400), 20, intrude)
+        assert stranger.hears() == b"refused"
+        again = both.drive(spread(profile, server.port, requests=50), 20)
     server.settle()
     assert len(outcome.records) == 400
     assert server.requests == 450
