@@ -27,6 +27,11 @@ _OUTSIDE: Final = {"skipped", "not possible"}
 
 _TIMES: Final = "×"  # noqa: RUF001  the sign itself
 
+_UNLIKE: Final = (
+    "unlike loads: latency, requests/s and cpu can be compared between rows of one load only, as new and "
+    "kept connections cost differently"
+)
+
 _STYLES: Final = {
     "as expected": "green",
     "inconclusive": "yellow",
@@ -72,6 +77,8 @@ def render_suite(summary: SuiteSummary, console: Console) -> None:
         notes = ["p (Holm): chi-square's, adjusted for the number of scenarios"]
         if summary.repeat > 1:
             notes.append("several runs: medians, and the range below; p of all runs together")
+        if len({scenario.load for scenario in rows}) > 1:
+            notes.append(_UNLIKE)
         if any(run.generator_limited for scenario in rows for run in scenario.measured):
             notes.append("*: the load generator was the limit; throughput and latency are its own")
         console.print(Text("\n".join(notes), "dim"))
@@ -189,6 +196,8 @@ def _columns(encoding: str) -> tuple[list[_Column], list[_Column], list[_Column]
 def _tables(rows: Sequence[ScenarioOutcomes], console: Console) -> list[Table]:
     """Give one table if there is room for it, else two."""
     (name, strategy), distribution, costs = _columns(console.encoding)
+    if any(row.load for row in rows):
+        costs.insert(0, _Column("load", lambda scenario: scenario.load or "unknown", right=False))
     in_one = [[name, strategy, *distribution, *costs]]
     if all(row.name.startswith(row.strategy) for row in rows):
         in_one.append([name, *distribution, *costs])

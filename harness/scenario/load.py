@@ -222,6 +222,19 @@ class Load(Model):
         return user
 
     @property
+    def words(self) -> str:
+        """Say in few words what makes a load unlike another: users or rate, and connections."""
+        if self.stages:
+            asks = f"{len(self.stages)} stages"
+        else:
+            asks = f"{self.rate_per_s:g}/s" if self.rate_per_s is not None else f"{self.users} users"
+        if self.locustfile is not None:
+            return f"{asks}, locustfile"
+        kept = {"keep-alive": "kept", "per-request": "new each"}
+        connections = kept.get(str(self.connections), f"new every {self.connections}")
+        return f"{asks}, {connections}" + ("" if self.user == "wire" else f", {self.user}")
+
+    @property
     def most_users(self) -> int:
         """How many users there are at a time, at most."""
         return max([stage.users for stage in self.stages or () if stage.users] or [self.users])

@@ -184,6 +184,7 @@ def _outcomes_of(scenario: Scenario, repeat: int, outcomes: list[RunOutcome]) ->
         expect=scenario.expect,
         replicas=scenario.replicas,
         unit=scenario.strategy.can.unit,
+        load=scenario.load.words,
         repeat=repeat,
         outcomes=tuple(outcomes),
     )

@@ -115,7 +115,8 @@ class ScenarioOutcomes(_Model):
     """A scenario and what its runs came to; there are fewer than `repeat` if the rest was left out.
 
     `expect`, `replicas` and `unit` are null for a combination that is not possible; `chance` is, where
-    nothing was measured.
+    nothing was measured. `load` tells loads apart whose figures can't be compared; it is empty in older
+    documents.
     """
 
     name: str
@@ -123,6 +124,7 @@ class ScenarioOutcomes(_Model):
     expect: Expected | None
     replicas: int | None
     unit: Unit | None
+    load: str = ""
     repeat: int
     outcomes: tuple[RunOutcome, ...]
     chance: Chance | None = None

@@ -211,3 +211,16 @@ def test_an_encoding_without_the_sign_gets_a_letter() -> None:
     """Plain ASCII is enough."""
     text = rendered(suite([scenario("a-2", outcome(), outcome(round=2))], repeat=2), encoding="ascii")
     assert "even x2" in text
+
+
+def test_unlike_loads_are_told_and_like_ones_are_not() -> None:
+    """Kept and new connections cost differently, so a table of both says that it ranks neither."""
+    kept, new = (
+        scenario("a", outcome(), load="16 users, kept"),
+        scenario("b", outcome(), load="16 users, new each"),
+    )
+    both = rendered(suite([kept, new]), width=200)
+    assert "16 users, kept" in both
+    assert "16 users, new each" in both
+    assert "unlike loads: latency, requests/s and cpu can be compared between rows of one load only" in both
+    assert "unlike loads" not in rendered(suite([kept, scenario("c", outcome(), load="16 users, kept")]))
