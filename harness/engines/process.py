@@ -194,8 +194,8 @@ class ProcessEngine:
     def _raise_if_on_loopback(self, answer: Message, command: Sequence[str] | None) -> None:
         if self._port in answer["loopback_ports"]:
             raise EngineError(
-                f"{answer['silent'][0]} listens on port {self._port} of 127.0.0.1 alone, where nothing outside "
-                "of its own network reaches it: let the application listen on 0.0.0.0; "
+                f"{answer['silent'][0]} listens on port {self._port} of 127.0.0.1 alone, where nothing "
+                "outside of its own network reaches it: let the application listen on 0.0.0.0; "
                 f"application: {_what(command)}"
             )
 

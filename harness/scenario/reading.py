@@ -13,6 +13,7 @@ from harness.scenario.fields import WRITTEN
 from harness.scenario.load import Load
 from harness.scenario.model import Scenario
 from harness.scenario.overrides import override
+from harness.scenario.paths import resolve_paths
 from harness.scenario.problems import expected, explain, find_nulls
 from harness.scenario.routes import Route
 from harness.scenario.source import Document, Place, Problem, Reader, read_text, scenario_error
@@ -109,6 +110,7 @@ def check_scenario(
     for number, text in enumerate(overrides, 1):
         override(document, number, text, spelling)
         _write_out(document)
+    resolve_paths(document)
     document.data.setdefault("name", name)
     problems = [*document.problems, *find_nulls(document)]
     scenario = None
