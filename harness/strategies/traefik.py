@@ -204,7 +204,8 @@ class Traefik(Proxy):
             return reply.headers.get("x-revision") == str(self._revision)
 
         def found(host: Host) -> bool:
-            return self._found(host, endpoint, members) == places
+            # One that is being replaced is found as long as its container runs.
+            return self._found(host, endpoint, members) >= places
 
         def checked(host: Host) -> bool:
             return set(_CHECKED.findall(asked(host, _metrics_port(endpoint), "/metrics"))) >= places
@@ -234,7 +235,8 @@ class Traefik(Proxy):
         """
         del facts
         yield self._members_file(members)
-        if self.options.discovery == "static" and self._service is not None:
+        # It watches the file itself only where that is where it finds its members.
+        if self.options.discovery != "file" and self._service is not None:
             yield Signal(self._service, signal.SIGHUP)
         yield from self._until_in_force(endpoint, members)
 
