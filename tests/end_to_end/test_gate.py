@@ -68,6 +68,8 @@ def test_a_planted_regression_is_caught(harness: Command) -> None:
     assert alone.returncode == 1
     assert {check["check"]: check["status"] for check in json.loads(alone.stdout)["checks"]} == {
         "complete": "passed",
+        "service": "passed",
+        "network": "passed",
         "verdict": "failed",
         "witnesses": "passed",
     }
