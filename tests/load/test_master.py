@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import numpy as np
 import pytest
 import zmq
-from locust.rpc import Message as LocustMessage
 
 from harness.common.channel import Channel, Message
-from harness.load.secured import Seal
+from harness.load.seal import Seal
 from harness.recording.layout import as_array, dtype
 from tests.load.conftest import PATIENCE_S, Generator, Outcome, Server
 
@@ -288,7 +288,8 @@ class Stranger:
 
     def say(self, kind: str, data: Any) -> None:
         """Send a message."""
-        content = LocustMessage(kind, data, self.name).serialize()
+        # As locust.rpc does; importing it would have gevent replace the threads of this process.
+        content = msgpack.dumps((kind, data, self.name))
         self.socket.send(self.seal.close(self.name, content) if self.seal else content)
 
     def hears(self) -> bytes | None:

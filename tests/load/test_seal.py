@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.load.secured import Seal
+from harness.load.seal import Seal
 
 _SECRET = "5f0c" * 8
 
