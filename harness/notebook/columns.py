@@ -98,7 +98,7 @@ TABLE: Final = {
     "strategy": "name of the strategy",
     "replicas": "number of instances",
     "connections": "`per-request`, `keep-alive`, or the number of requests on each connection",
-    "unit": "the unit that the strategy balances: `connection`, `request` or `source`",
+    "unit": "the unit that the strategy balances: `connection`, `request`, `source` or `network`",
     "host": "the throw-away machine: `netns` or `vagrant`",
     "engine": "the engine that ran the instances: `process`, `docker` or `podman`",
     "started_at": "when the measured load began, in UTC",

@@ -73,7 +73,7 @@ _NOBODY = WitnessTotals(connections=1, requests=1)
                 "counts": Counts(connections=9, requests=20_000, sources=1, errors=7),
                 "errors": {"timed out": 4, "refused": 3},
             },
-            r"7 of 20,000 requests failed \(4 timed out, 3 refused\)",
+            r"7 of 20,000 requests failed \(4 timed out; 3 refused\)",
         ),
         (
             EVEN,
