@@ -10,18 +10,18 @@ OPTIONS =
 help:
 	@echo 'target             what it does                                       it takes, and installs if missing'
 	@echo 'make run           run scenarios/dnat-10.yaml, leave a result         1 min: iptables, nftables, Python packages'
-	@echo 'make suite         run every scenario below scenarios/, one table     15 min: proxies, a name server'
+	@echo 'make suite         run every scenario below scenarios/, one table     6 min: proxies, a name server'
 	@echo 'make test          run the tests that need no engine and no browser   under 10 min: as suite, compiler, pytest'
 	@echo 'make test-all      run all tests but those with virtual machines      25 min: Docker, Podman, skopeo, Chromium'
 	@echo 'make test-vagrant  run the tests with virtual machines, as root       15 min: Vagrant, libvirt, QEMU'
 	@echo 'make interpreters  try each Python from 3.11 on that is there         5 min: a virtual environment for each'
 	@echo 'make lint          run the linters and the type checker               1 min: ruff, mypy'
 	@echo 'make check         run dnat-10 and compare it with its baseline       1 min: as run'
-	@echo 'make reference     measure results/reference/ anew, with nothing else running   30 min: as test-all'
+	@echo 'make reference     measure results/reference/ anew, with no other load    30 min: as suite'
 	@echo 'make format        format the code                                    seconds: as lint'
 	@echo 'make docs          write the JSON Schemas and docs/strategies.md      seconds: as run'
 	@echo 'make site          make the documentation a site in build/site        seconds: mkdocs'
-	@echo 'make trust         harm 30 runs, write what came of it in docs/trust.md       4 min: as test'
+	@echo 'make trust         harm 30 runs, write docs/trust.md of how they end      4 min: as test'
 	@echo 'make figures       write the answer in README.md of results/reference seconds: as run'
 
 setup:
