@@ -96,7 +96,8 @@ def _questions(summary: Summary) -> Iterator[tuple[Question, str]]:
     if (network := summary.network) is not None:
         yield "network", f"{network.lost:,} of {network.segments:,} TCP segments had to be sent again"
     if summary.witnesses.agree is not None:
-        yield "witnesses", "all counters agree"
+        differ = "counters differ by no more than the requests that the events cost"
+        yield "witnesses", "all counters agree" if summary.witnesses.agree else differ
     if summary.misrouted:
         yield "misrouted", ""
     yield "verdict", f"{summary.verdict}, as expected: {summary.reason}"

@@ -10,6 +10,7 @@ from harness.gate.checks import Limits, check_alone
 from harness.report.gate import overall
 from harness.report.html.words import headline
 from harness.report.terminal import verdict_line
+from harness.summary.events import EventRow
 from harness.summary.outcome import conclude, concluded, exit_status
 from harness.summary.run import Summary, Witnesses, WitnessTotals
 from harness.summary.service import NetworkSummary, ServiceSummary, SilenceRow
@@ -118,6 +119,35 @@ def test_contradiction_never_passes_whatever_is_expected(measure: Measure) -> No
     _, even = measure([20_000, 20_000])
     doubtful = {"witnesses": _witnesses(client=5, instances=4), "expect": "inconclusive"}
     assert exit_status(concluded(even.model_copy(update=doubtful))) == 3
+
+
+@pytest.mark.parametrize(
+    ("differences", "events", "status"),
+    [
+        (("in all: client 1,398, kernel 1,800 connections",), 1, 0),
+        (("in all: client 1,398, kernel 1,801 connections",), 1, 3),  # one more than were lost
+        (("in all: client 1,398, kernel 1,397 connections",), 1, 3),
+        (
+            ("instance-1: client 5, instances 205 requests", "instance-2: client 5, instances 208 requests"),
+            1,
+            3,
+        ),
+        (("in all: client 1,398, kernel unknown connections",), 1, 3),
+        (("in all: client 1,398, kernel 1,800 connections",), 0, 3),
+    ],
+)
+def test_requests_that_an_event_cost_are_no_contradiction(
+    measure: Measure, differences: tuple[str, ...], events: int, status: int
+) -> None:
+    """Rules and proxies count what they send to an instance that has ended; no more than was lost."""
+    _, even = measure([20_000, 20_000])
+    event = EventRow.model_construct(action="kill", members=("instance-2",))
+    changes = {
+        "events": (event,) * events,
+        "counts": even.counts.model_copy(update={"errors": 402}),
+        "witnesses": even.witnesses.model_copy(update={"agree": False, "differences": differences}),
+    }
+    assert exit_status(even.model_copy(update=changes)) == status
 
 
 def test_result_of_an_older_version_is_read_by_the_same_rules(measure: Measure) -> None:

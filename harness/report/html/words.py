@@ -80,7 +80,7 @@ def next_steps(summary: Summary) -> Iterator[str]:
     """Say what to do next, the most pressing first."""
     if summary.interrupted:
         yield "The run was interrupted: run it again for the whole load."
-    if summary.witnesses.agree is False:
+    if conclude(summary).on("witnesses"):
         yield "The witnesses (the counters below) do not agree: check them before relying on this result."
     if summary.generator.limited:
         yield (
