@@ -114,7 +114,7 @@ def test_early_stop_without_verdict_ends_at_the_duration(harness: Command) -> No
     assert summary["verdict"] == "inconclusive"
     assert summary["counts"]["connections"] == 16
     assert 2 <= summary["phases_s"]["load"] < 10
-    told = r"16 connections are too few .* no longer load can mend that, .* takes about [\d,]+: raise load.users"
+    told = r"16 connections are too few .* no longer load can mend that, .* about [\d,]+: raise load.users"
     assert re.match(told, summary["reason"])
     _checked(summary, folder)
 
