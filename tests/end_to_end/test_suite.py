@@ -150,7 +150,7 @@ def test_ctrl_c_keeps_what_was_measured_and_begins_nothing_more(
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "(cut short)" in stdout
-    assert "s: interrupted (3 scenarios: 1 as expected, 2 not run)" in stdout
+    assert "s: interrupted (3 scenarios: 1 inconclusive, 2 not run)" in stdout
     assert "[2/3]" not in stderr
     assert len(list((harness.folder / "results").iterdir())) == 1
 
