@@ -178,8 +178,8 @@ def test_every_scenario_here_passes_for_an_ordinary_user(
 ) -> None:
     """Every strategy has run, but for what this kernel lacks, and all counters agree exactly.
 
-    The load ends with the verdict, and the tolerance is wider than the scenarios', so that it comes soon. Where
-    other tests take the processors, steering by processor may follow them for seconds and stay undecided.
+    The load ends with the verdict, and the tolerance is wider than the scenarios', so that it comes soon.
+    Where other tests take the processors, steering by processor may follow them and stay undecided.
     """
     public_tmp_path.chmod(0o777)
     harness.environment |= {"HOME": "/nonexistent"}
